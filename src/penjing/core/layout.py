@@ -1,0 +1,178 @@
+"""Which axes of a model move together, and what in its config follows them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from penjing.core.pattern import Pattern, names
+from penjing.errors import LayoutError, nearest
+
+State = Literal["free", "sensitive", "uncut"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One set of units that are cut together wherever they occur.
+
+    `state` is free (cutting equals masking), sensitive (it can be cut, but that differs from masking: see
+    `reason`) or uncut (nobody cuts it: see `reason`). `proofs` names what has been shown, not only inferred:
+    "graph", "stock". `entries` are the paths of the config entries that move with it; none means that no stock
+    config holds another size. `least` is the smallest size that still runs (such as the number of experts chosen).
+    """
+
+    name: str
+    size: int
+    state: State
+    reason: str = ""
+    proofs: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+    least: int = 1
+
+    @property
+    def kind(self) -> str:
+        """The name without its block number: `neurons` of `neurons.3`."""
+        return self.name.split(".", 1)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A config entry and the axes that move when it is changed.
+
+    `path` is dotted, with list places in brackets: `text_config.depths[2]`. Doubling the entry multiplies each
+    axis in `moves` by 2 to the power given. `scales` says which constants of the computation move as well (such as
+    `1/sqrt(head_dim)`): cutting through this entry then needs the weights rescaled.
+    """
+
+    path: str
+    value: float
+    moves: Mapping[str, float] = field(default_factory=dict)
+    scales: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """A list of like blocks: dropping some is `Keep(axis, ...)` on the axis of this name.
+
+    `path` is the module list (`model.layers`), `entry` the config entry that counts it, `lists` the config lists
+    with one item per block.
+    """
+
+    axis: str
+    path: str
+    size: int
+    entry: str = ""
+    lists: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """A normalisation over an axis: who reads its output, and whether its gain can be folded into them.
+
+    `readers` are the parameters that multiply the norm's output; `foldable` is False when anything else uses it.
+    """
+
+    module: str
+    kind: Literal["layer", "rms", "group", "batch", "other"]
+    axis: str
+    weight: str = ""
+    bias: str = ""
+    readers: tuple[str, ...] = ()
+    foldable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """A parameter whose product ends in a residual axis; `through` is "plain", "norm" or "scale"."""
+
+    tensor: str
+    axis: str
+    through: Literal["plain", "norm", "scale"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Multiply-adds of one product: `constant` x the sizes of `axes` x tokens ** `tokens`, per sample.
+
+    `axes` may repeat a name. `tensor` is the parameter that takes part, empty for a product of two activations.
+    """
+
+    constant: int
+    axes: tuple[str, ...]
+    tokens: int
+    tensor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The axes of one model: derived from its exported graph, or read from a table that somebody corrected.
+
+    `patterns` has one pattern per parameter or persistent buffer, every size known. `reads` tells, for a
+    parameter, over which of its dimensions a product sums (so `down_proj.weight` reads `neurons.3` in dimension 1).
+    `aliases` maps each tied name to the name under which the tensor is kept. `unreached` are tensors that the
+    forward pass never used: nobody cuts them. `notes` are remarks for people (operators without a rule, ...).
+    """
+
+    patterns: Mapping[str, Pattern]
+    axes: Mapping[str, Axis]
+    reads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    blocks: tuple[Blocks, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    norms: tuple[Norm, ...] = ()
+    writers: tuple[Writer, ...] = ()
+    work: tuple[Work, ...] = ()
+    unreached: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of every axis."""
+        return {a.name: a.size for a in self.axes.values()}
+
+    def axis(self, name: str) -> Axis:
+        """The axis of this name.
+
+        Raises:
+            LayoutError: there is none.
+        """
+        if name not in self.axes:
+            raise LayoutError(f"no axis is named '{name}'{nearest(name, self.axes)}; this model has {self.kinds()}")
+        return self.axes[name]
+
+    def match(self, globs: str | Iterable[str], *, states: Iterable[State] = ("free",)) -> list[Axis]:
+        """The axes whose names match any of the globs (commas separate) and whose state is allowed, in order.
+
+        Raises:
+            LayoutError: nothing matches, or only axes of other states do.
+        """
+        wanted = globs.split(",") if isinstance(globs, str) else list(globs)
+        allowed = frozenset(states)
+        hit = [a for a in self.axes.values() if any(matches(a.name, g.strip()) for g in wanted)]
+        found = [a for a in hit if a.state in allowed]
+        if found:
+            return found
+        asked = "', '".join(g.strip() for g in wanted)
+        if hit:
+            such = hit[0]
+            raise LayoutError(f"'{asked}' matches only axes that are {such.state} (as {such.name}: {such.reason})")
+        raise LayoutError(f"no axis matches '{asked}'; this model has axes of kinds {self.kinds()}")
+
+    def kinds(self) -> str:
+        """The kinds of axes that can be cut, for people: "heads, neurons, residual"."""
+        return ", ".join(sorted({a.kind for a in self.axes.values() if a.state != "uncut"})) or "none that can be cut"
+
+    def tensors(self, axis: str) -> list[str]:
+        """The tensors in which an axis occurs."""
+        return [t for t, p in self.patterns.items() if axis in names(p)]
+
+    def readers(self, axis: str) -> list[tuple[str, int]]:
+        """(tensor, dimension) of each parameter whose product sums over the axis."""
+        return [
+            (t, d) for t in self.tensors(axis) for d in self.reads.get(t, ()) if axis in names((self.patterns[t][d],))
+        ]
+
+
+def matches(axis: str, glob: str) -> bool:
+    """Whether a glob names an axis: `neurons.*`, `neurons` (the kind), `neurons.3`, `neurons.[0-3]`."""
+    return fnmatchcase(axis, glob) or axis.split(".", 1)[0] == glob

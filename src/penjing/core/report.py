@@ -1,0 +1,53 @@
+"""Figures with what makes them believable: unit, count, spread, protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One figure. `value` is None when it could not be measured or was withheld; `note` then says why.
+
+    `spread` is the standard error, or the inter-quartile range for times, as `spread_kind` says. `protocol` names
+    exactly how it was measured.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    n: int = 0
+    spread: float | None = None
+    spread_kind: str = ""
+    chance: float | None = None
+    protocol: str = ""
+    note: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One model of a report: its name, where it lies, its shape and its figures.
+
+    `widths` maps each axis to its size, for the picture of the network.
+    """
+
+    name: str
+    source: str
+    figures: tuple[Measurement, ...]
+    widths: Mapping[str, int] = field(default_factory=dict)
+
+    def figure(self, name: str) -> Measurement | None:
+        """The figure of this name, or None."""
+        return next((f for f in self.figures if f.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Before and after. The first subject is the original. `provenance` says how everything was made."""
+
+    title: str
+    subjects: tuple[Subject, ...]
+    ratios: tuple[Measurement, ...] = ()
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
