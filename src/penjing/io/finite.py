@@ -1,0 +1,56 @@
+"""Find weights that are not numbers before they spoil what is computed from them."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from penjing.core import Checkpoint
+from penjing.errors import CheckpointError
+from penjing.io.checkpoint import OpenCheckpoint
+from penjing.io.reading import read_pieces
+
+
+def check_finite(checkpoint: Checkpoint, names: Iterable[str] | None = None) -> None:
+    """Make sure that no weight among `names` (all, if None) is NaN or infinite.
+
+    Raises:
+        CheckpointError: some are; it names their tensors.
+    """
+    bad = not_finite(checkpoint, names)
+    if bad:
+        some = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        count = f"{len(bad)} tensor{'s' if len(bad) > 1 else ''}"
+        text = f"{count} with weights that are NaN or infinite ({some}); finite weights were needed"
+        raise CheckpointError(f"{text}; get the file again, or allow them where they are meant")
+
+
+def not_finite(checkpoint: Checkpoint, names: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Those of `names` whose tensors hold a NaN or an infinity, read in pieces."""
+    chosen = checkpoint.shapes if names is None else names
+    return tuple(name for name in chosen if not all(map(_finite, _pieces(checkpoint, name))))
+
+
+def _pieces(checkpoint: Checkpoint, name: str) -> Iterator[Tensor]:
+    dtype = checkpoint.dtypes[name]
+    if not dtype.is_floating_point and not dtype.is_complex:
+        return
+    span = checkpoint.span(name) if isinstance(checkpoint, OpenCheckpoint) else None
+    if span is not None:
+        yield from read_pieces(span, dtype)
+    else:
+        yield checkpoint[name].reshape(-1)
+
+
+def _finite(piece: Tensor) -> bool:
+    if not piece.numel():
+        return True
+    if piece.dtype == getattr(torch, "float4_e2m1fn_x2", None):
+        return True  # Every code of this format is a finite number.
+    if piece.is_complex():
+        piece = torch.view_as_real(piece)
+    elif piece.dtype.itemsize == 1:
+        piece = piece.float()
+    # NaN goes through minimum and maximum, so one pass without a mask as large as the piece is enough.
+    least, most = torch.aminmax(piece)
+    return bool(torch.isfinite(least) and torch.isfinite(most))

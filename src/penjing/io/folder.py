@@ -1,0 +1,88 @@
+"""Open a folder as Hugging Face libraries write it: safetensors (whole or in shards) or `pytorch_model.bin`."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from penjing.errors import CheckpointError
+from penjing.io.checkpoint import OpenCheckpoint
+from penjing.io.headers import Header
+from penjing.io.shards import inside, read_headers, read_indexed, read_json
+from penjing.io.side_files import find_side_files
+from penjing.io.state_dict import open_bins
+from penjing.io.tokenizers import load_tokenizer
+
+PICKLES = ("pytorch_model.bin.index.json", "pytorch_model.bin")
+
+
+def open_folder(folder: Path, *, source: str, config: Mapping[str, Any] | None) -> OpenCheckpoint:
+    """The checkpoint in a folder.
+
+    Raises:
+        CheckpointError: no weights are there, it is not clear which, or a file is wrong.
+    """
+    told = inside(folder, "config.json")
+    settings = dict(config) if config is not None else read_json(told) if told.is_file() else {}
+    sides = find_side_files(folder)
+    headers = _find(folder)
+    if headers is None:
+        return open_bins(folder, source=source, config=settings, side_files=sides)
+    return from_headers(headers, source=source, folder=folder, config=settings, side_files=sides)
+
+
+def from_headers(
+    headers: list[Header],
+    *,
+    source: str,
+    folder: Path,
+    config: Mapping[str, Any],
+    side_files: tuple[Path, ...],
+) -> OpenCheckpoint:
+    """A checkpoint over safetensors files whose headers have been read."""
+    return OpenCheckpoint(
+        source=source,
+        kind="folder",
+        folder=folder,
+        config=config,
+        tensors={name: spec for h in headers for name, spec in h.tensors.items()},
+        spans={name: span for h in headers for name, span in h.spans.items()},
+        shards=tuple(h.names for h in headers),
+        side_files=side_files,
+        identify=lambda: _identity(headers, config),
+        load_tokenizer=lambda: load_tokenizer(folder),
+    )
+
+
+def _find(folder: Path) -> list[Header] | None:
+    """Headers of the safetensors files that are the model; None when it is in pickle files."""
+    if inside(folder, "model.safetensors").is_file():
+        return read_headers(folder, ["model.safetensors"])
+    index = inside(folder, "model.safetensors.index.json")
+    if index.is_file():
+        return read_indexed(index)
+    if any(inside(folder, name).is_file() for name in PICKLES):
+        return None
+    found = sorted(p.name for p in folder.glob("*.safetensors"))
+    indexes = sorted(p.name for p in folder.glob("*.safetensors.index.json"))
+    if len(indexes) == 1:
+        return read_indexed(inside(folder, indexes[0]))
+    if len(found) == 1:
+        return read_headers(folder, found)
+    if found:
+        some = ", ".join(found[:3])
+        raise CheckpointError(f"{folder} has {len(found)} safetensors files ({some}) and no index; name one of them")
+    wanted = "model.safetensors, model.safetensors.index.json or pytorch_model.bin"
+    raise CheckpointError(f"{folder} holds no weights; {wanted} was needed; name the folder of a model")
+
+
+def _identity(headers: list[Header], config: Mapping[str, Any]) -> str:
+    digest = sha256(repr(sorted(config.items(), key=lambda kv: kv[0])).encode())
+    for header in headers:
+        try:
+            state = header.path.stat()
+        except OSError as error:
+            raise CheckpointError(f"{header.path} cannot be read: {error.strerror or error}") from error
+        digest.update(f"{header.path.name} {state.st_size} {state.st_mtime_ns}".encode())
+        digest.update(header.raw)
+    return digest.hexdigest()
