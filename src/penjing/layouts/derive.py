@@ -1,0 +1,121 @@
+"""From a config or a module to its layout, and from a layout to the config that holds other sizes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from penjing.core import Layout
+from penjing.errors import LayoutError
+from penjing.layouts import cache as kept
+from penjing.layouts import hold as holding
+from penjing.layouts.entries import with_entries
+from penjing.layouts.infer import infer
+from penjing.layouts.inputs import example as example_of
+from penjing.layouts.stock import build, full_config
+from penjing.layouts.stored import under_stored
+from penjing.layouts.thin import infer_thin
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def from_config(config: Mapping[str, Any], *, stored: Shapes | None = None, cache: bool = True) -> Layout:
+    """The layout of the stock transformers model of a config, derived without weights.
+
+    With `stored`, the names and shapes in a checkpoint's files, patterns are given under those names.
+
+    Raises:
+        CheckpointError: the config cannot be built, or does not belong to the stored tensors.
+        LayoutError: the model cannot be traced, or no example of its inputs is known.
+    """
+    name = kept.key(config, stored) if cache else ""
+    found = kept.read(name) if cache else None
+    if found is not None:
+        return found
+    full = full_config(config)
+    if stored is None:
+        module = build(full)
+        layout = with_entries(full, module, traced(module), traced)
+    else:
+        layout = under_stored(from_config(config, cache=cache), build(full), stored)
+    if cache:
+        kept.write(name, layout)
+    return layout
+
+
+def from_module(module: nn.Module, example: Any) -> Layout:
+    """The layout of any module, from an example of its inputs: a tensor, a tuple of arguments or a dict of keywords.
+
+    No weight is changed. No config is known, so no axis has entries.
+
+    Raises:
+        LayoutError: the module cannot be exported, or the example is of another kind.
+    """
+    args, kwargs = split_example(example)
+    return infer_thin(module, args, kwargs, infer)
+
+
+def traced(module: nn.Module) -> Layout:
+    """The layout of a stock model on `meta`, without config entries.
+
+    Raises:
+        LayoutError: the model cannot be traced, or no example of its inputs is known.
+    """
+    device = next((p.device.type for p in module.parameters()), "cpu")
+    return infer_thin(module, (), example_of(module, device=device), infer)
+
+
+def hold(
+    config: Mapping[str, Any],
+    layout: Layout,
+    sizes: Mapping[str, int],
+    *,
+    kept_blocks: Mapping[str, Sequence[int]] | None = None,
+    cache: bool = True,
+) -> dict[str, Any]:
+    """The config whose stock model has these sizes of axes and all others as they are; proved by building it on `meta`.
+
+    `kept_blocks` names the blocks that stay, for each axis of blocks that is cut (the first ones, unless named).
+
+    Raises:
+        PlanError: no stock config holds them; the message names the entry, both sizes and what would open.
+        LayoutError: an axis is not known.
+    """
+    own = layout if _has_entries(config, layout) else from_config(config, cache=cache)
+    return holding.held(config, own, sizes, _cached_trace if cache else _plain_trace, kept_blocks)
+
+
+def split_example(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments and keywords of one forward pass.
+
+    Raises:
+        LayoutError: the example is neither a tensor nor a tuple nor a dict.
+    """
+    if isinstance(example, Tensor):
+        return (example,), {}
+    if isinstance(example, Mapping):
+        return (), dict(example)
+    if isinstance(example, tuple | list):
+        return tuple(example), {}
+    raise LayoutError(
+        f"an example of inputs is a tensor, a tuple of arguments or a dict of keywords; found {type(example).__name__}"
+    )
+
+
+def _has_entries(config: Mapping[str, Any], layout: Layout) -> bool:
+    """Whether a layout is under the model's own names, so that a new build can be compared with it."""
+    names = set(build(full_config(config)).state_dict())
+    return bool(layout.entries) and all(t in names for t in layout.patterns)
+
+
+def _plain_trace(_: Mapping[str, Any], module: nn.Module) -> Layout:
+    return traced(module)
+
+
+def _cached_trace(config: Mapping[str, Any], module: nn.Module) -> Layout:
+    name = kept.key(config, None, "traced")
+    found = kept.read(name)
+    if found is None:
+        found = traced(module)
+        kept.write(name, found)
+    return found

@@ -1,0 +1,151 @@
+"""Config entries and what moves with them, and the config that holds a smaller model."""
+
+import pytest
+
+from penjing.core.pattern import cut, parse
+from penjing.errors import PlanError
+from penjing.layouts import alike, from_config, hold
+from penjing.layouts.counts import few_blocks
+from penjing.layouts.entries import solve
+from penjing.layouts.paths import get, numbers, put
+from penjing.layouts.stock import build, full_config
+from tests.layouts.zoo import ZOO
+
+LLAMA = ZOO["llama"].config
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PENJING_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def llama():
+    return from_config(LLAMA)
+
+
+def both(kind, count):
+    return {f"{kind}.{i}": count for i in range(2)}
+
+
+def patterns(**texts):
+    sizes = {"heads": 2, "queries": 3, "dims": 4, "residual": 8}
+    return {t: cut(parse(p), sizes) for t, p in texts.items()}
+
+
+def test_nested_entries_are_read_and_changed_by_path():
+    config = {"a": {"depths": [1, 2]}, "b": 3, "eos_token_id": 5, "flag": True}
+    assert dict(numbers(config)) == {"a.depths[0]": 1, "a.depths[1]": 2, "b": 3}
+    changed = put(config, {"a.depths[1]": 7})
+    assert get(changed, "a.depths[1]") == 7
+    assert get(config, "a.depths[1]") == 2
+
+
+def test_sizes_follow_from_shapes_where_these_tell():
+    known = patterns(q="(heads queries dims) residual", k="(heads dims) residual", d="dims", h="heads")
+    assert solve(known, {"q": (96, 5), "k": (16, 5), "d": (8,), "h": (2,)}) == {"dims": 8, "heads": 2, "residual": 5, "queries": 6}
+
+
+def test_sizes_do_not_follow_where_two_factors_may_have_moved():
+    assert solve(patterns(k="(heads dims) residual"), {"k": (16, 8)}) is None
+
+
+def test_equal_shapes_with_other_groups_are_told_apart():
+    one = patterns(k="(heads dims) residual", h="dims")
+    two = {"k": cut(parse("(a b) c"), {"a": 4, "b": 2, "c": 8}), "h": cut(parse("b"), {"b": 2})}
+    assert alike.same(one, two) == "k"
+    assert alike.same(one, {"k": cut(parse("(a b) c"), {"a": 2, "b": 4, "c": 8}), "h": cut(parse("b"), {"b": 4})}) == ""
+
+
+def test_a_factor_that_shrank_to_one_is_paired_with_nothing():
+    one = patterns(k="(heads dims) residual", q="(heads queries dims) residual")
+    two = {"k": cut(parse("(a b) c"), {"a": 6, "b": 4, "c": 8}), "q": cut(parse("(a b) c"), {"a": 6, "b": 4, "c": 8})}
+    assert alike.pair(one, two) == {"heads": "a", "dims": "b", "residual": "c", "queries": ""}
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("llama", {"num_hidden_layers"}),
+        ("t5", {"num_layers", "num_decoder_layers"}),
+        ("swin", {"depths[0]", "depths[1]"}),
+        ("gemma2", {"num_hidden_layers"}),
+    ],
+)
+def test_what_counts_blocks_is_found(name, entries):
+    config = full_config(ZOO[name].config)
+    assert {c.entry for c in few_blocks(config, build(config))[2]} == entries
+
+
+def test_lists_with_one_item_per_block_are_found():
+    config = full_config(ZOO["gemma2"].config)
+    assert few_blocks(config, build(config))[2][0].per_block == ("layer_types",)
+
+
+def test_the_entries_of_llama(llama):
+    found = {e.path: dict(e.moves) for e in llama.entries}
+    assert found["intermediate_size"] == {"neurons.0": 1.0, "neurons.1": 1.0}
+    assert found["num_attention_heads"] == {"queries.0": 1.0, "queries.1": 1.0}
+    assert found["num_key_value_heads"] == both("heads", 1.0) | both("queries", -1.0)
+    assert found["head_dim"]["value_dims.0"] == 1.0
+    assert llama.axes["residual"].entries == ("hidden_size",)
+
+
+def test_a_constant_that_moves_with_an_entry_is_named(llama):
+    scaled = {e.path: e.scales for e in llama.entries}
+    assert scaled["head_dim"] == ("model.layers.*.self_attn.scaling",)
+    assert scaled["intermediate_size"] == ()
+
+
+def test_blocks_are_an_axis(llama):
+    assert llama.blocks[0].path == "model.layers"
+    assert llama.axes["blocks"].state == "sensitive"
+
+
+def test_equal_widths_are_held(llama):
+    assert hold(LLAMA, llama, both("neurons", 24)) == {**LLAMA, "intermediate_size": 24}
+
+
+def test_heads_and_queries_are_held_together(llama):
+    new = hold(LLAMA, llama, both("heads", 1) | both("queries", 1))
+    assert (new["num_attention_heads"], new["num_key_value_heads"]) == (1, 1)
+
+
+def test_unequal_widths_name_the_entry_and_both_sizes(llama):
+    with pytest.raises(PlanError, match="'intermediate_size' holds one size, but the plan leaves 2 in 'neurons.0' and 40 in 'neurons.1'"):
+        hold(LLAMA, llama, {"neurons.0": 2, "neurons.1": 40})
+
+
+def test_head_sizes_alone_are_not_held(llama):
+    with pytest.raises(PlanError, match="'head_dim' sets"):
+        hold(LLAMA, llama, both("value_dims", 4))
+
+
+def test_head_counts_that_stock_code_refuses_name_the_nearest():
+    config = {**LLAMA, "num_attention_heads": 8, "num_key_value_heads": 8, "hidden_size": 64}
+    with pytest.raises(PlanError, match="not a multiple of the number of attention heads.*nearest"):
+        hold(config, from_config(config), both("heads", 3))
+
+
+def test_too_few_experts_are_refused():
+    config = ZOO["mixtral"].config
+    layout = from_config(config)
+    experts = [a for a in layout.axes.values() if a.kind == "experts"]
+    with pytest.raises(PlanError, match="needs at least 2"):
+        hold(config, layout, {a.name: 1 for a in experts})
+
+
+def test_dropped_blocks_shorten_the_lists():
+    config = ZOO["gemma2"].config
+    full = full_config(config)
+    new = hold({**config, "layer_types": full["layer_types"]}, from_config(config), {"blocks": 1}, kept_blocks={"blocks": (1,)})
+    assert new["num_hidden_layers"] == 1
+    assert new["layer_types"] == full["layer_types"][1:]
+
+
+def test_heads_of_gpt2_are_held_by_no_config():
+    config = ZOO["gpt2"].config
+    with pytest.raises(PlanError, match="no stock config|'n_"):
+        hold(config, from_config(config), both("heads", 2))

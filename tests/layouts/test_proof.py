@@ -1,0 +1,91 @@
+"""The graph proof itself: it sees a wrong claim, and says when it proves nothing."""
+
+from tests.layouts import modules
+import pytest
+import torch
+from torch import nn
+
+from penjing.errors import LayoutError
+from penjing.layouts import atoms
+from penjing.layouts.infer import infer_traced
+from penjing.layouts.proof import TOGETHER, error_of, prove, randomised, reference, run_cut
+from penjing.layouts.trace import trace
+
+
+def test_the_uncut_graph_is_the_module():
+    module, example = randomised(modules.UNet(), 0), modules.image().double()
+    inference = infer_traced(trace(module, (example,)))
+    found = run_cut(inference, {})
+    assert error_of(found, [module.eval()(example)]) < 1e-12
+
+
+def test_a_cut_graph_is_smaller_inside_and_the_same_outside():
+    module, example = randomised(modules.Mlp(), 0), modules.rows(5).double()
+    inference = infer_traced(trace(module, (example,)))
+    leaf = next(a for a, n in inference.names.items() if n == "neurons.fc1")
+    kept = {leaf: torch.arange(leaf.size) % 3 == 0}
+    assert error_of(run_cut(inference, kept), reference(inference, kept)) < 1e-12
+
+
+def test_the_module_is_left_as_it_was():
+    module = modules.Mlp()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    prove(module, (modules.rows(5),))
+    assert all(torch.equal(v, before[k]) and v.dtype == before[k].dtype for k, v in module.state_dict().items())
+
+
+def test_all_axes_are_also_cut_together():
+    assert TOGETHER in prove(modules.Mlp(), (modules.rows(5),))
+
+
+class Dead(nn.Module):
+    """A branch that is computed and multiplied by zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(5, 6), nn.Linear(6, 2), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.c(x) + 0.0 * self.b(torch.relu(self.a(x)))
+
+
+def test_a_cut_that_changes_nothing_proves_nothing():
+    result = prove(Dead(), (modules.rows(5),))["neurons.a"]
+    assert result.error == 0
+    assert not result.changed
+    assert not result.ok
+
+
+def test_a_wrong_claim_is_seen():
+    """Softmax over the hidden units: the inference calls them sensitive; claim them free and the proof says no."""
+    module = nn.Sequential(nn.Linear(5, 6), nn.Softmax(-1), nn.Linear(6, 2))
+    name = next(n for n in prove_names(module) if n.startswith("neurons"))
+    result = prove(module, (modules.rows(5),), axes=[name])[name]
+    assert result.changed
+    assert result.error > 1e-3
+
+
+def prove_names(module):
+    inference = infer_traced(trace(module, (modules.rows(5),)))
+    return [n for a, n in inference.names.items() if inference.state(a)[0] == "sensitive"]
+
+
+class Noisy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.b(torch.relu(self.a(x)) + torch.rand(6, dtype=x.dtype))
+
+
+def test_a_random_module_is_refused():
+    with pytest.raises(LayoutError, match="something else than the module"):
+        prove(Noisy(), (modules.rows(5),))
+
+
+def test_every_node_has_the_recorded_length():
+    inference = infer_traced(trace(modules.UNet(), (modules.image(),)))
+    for node, dims in inference.walk.dims.items():
+        if isinstance(dims, list):
+            assert tuple(atoms.length(d) for d in dims) == tuple(node.meta["val"].shape)
