@@ -1,0 +1,21 @@
+"""Plans carried out: checked first, then streamed from files to files or done in memory, then opened again."""
+
+from penjing.surgery.memory import apply, masked
+from penjing.surgery.recipe import Outcome, Recipe, work_out
+from penjing.surgery.reopen import ReopenResult, reopen
+from penjing.surgery.stream import stream
+from penjing.surgery.verify import Costs, Verified, verify
+
+__all__ = [
+    "Costs",
+    "Outcome",
+    "Recipe",
+    "ReopenResult",
+    "Verified",
+    "apply",
+    "masked",
+    "reopen",
+    "stream",
+    "verify",
+    "work_out",
+]

@@ -1,0 +1,68 @@
+"""What stock loaders are known to refuse: a table, and the words that explain it before anything is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divides:
+    """Stock code of these model types refuses a count of heads that does not divide the width."""
+
+    model_types: tuple[str, ...]
+    heads: str
+    width: str
+
+
+DIVIDES = (
+    Divides(
+        model_types=("llama", "gemma2", "arcee", "aria_text", "deepseek_v2", "clip_text_model", "clip_vision_model"),
+        heads="num_attention_heads",
+        width="hidden_size",
+    ),
+    Divides(model_types=("opt",), heads="num_attention_heads", width="hidden_size"),
+    Divides(model_types=("gpt2",), heads="n_head", width="n_embd"),
+    Divides(model_types=("gpt_neox",), heads="num_attention_heads", width="hidden_size"),
+)
+"""Found by building each type with transformers 5.23: llama, gemma2, opt, gpt2 and gpt_neox refuse; see `ANY_HEADS`."""
+
+ANY_HEADS = ("qwen2", "qwen3", "mistral", "phi")
+"""Types tried that open with a count of heads that does not divide the width."""
+
+ONE_WIDTH = ("llama", "qwen3")
+"""Types tried whose config can tell a width per layer (`per_layer_config`), but whose model cannot be built from it."""
+
+
+def refusal(config: Mapping[str, Any]) -> str:
+    """Why stock code will not open this config, with the nearest counts that it opens; empty if nothing is known."""
+    kind = str(config.get("model_type", ""))
+    for rule in DIVIDES:
+        heads, width = config.get(rule.heads), config.get(rule.width)
+        if kind in rule.model_types and isinstance(heads, int) and isinstance(width, int) and width % heads:
+            near = nearest_counts(heads, width, int(config.get("num_key_value_heads") or 1))
+            return f"{kind} refuses {heads} heads with {rule.width} {width}; nearest that opens: {near}"
+    if config.get("per_layer_config") and kind in ONE_WIDTH:
+        return f"{kind} cannot be built with widths that differ per layer; give all layers one width"
+    return ""
+
+
+def nearest_counts(heads: int, width: int, groups: int = 1) -> str:
+    """The counts next below and above that divide the width, "6 or 8"; those that are a multiple of `groups` first.
+
+    >>> nearest_counts(7, 576)
+    '6 or 8'
+    """
+    fits = [n for n in range(1, width + 1) if width % n == 0]
+    grouped = [n for n in fits if n % groups == 0] or fits
+    below = [n for n in grouped if n < heads]
+    above = [n for n in grouped if n > heads]
+    return " or ".join(str(n) for n in (*below[-1:], *above[:1]))
+
+
+def heads_after(config: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """The config with its count of heads times `factor`: what a plan on heads asks of it, before it is proved."""
+    kind = str(config.get("model_type", ""))
+    for rule in DIVIDES:
+        if kind in rule.model_types and isinstance(config.get(rule.heads), int):
+            return {**config, rule.heads: round(config[rule.heads] * factor)}
+    return dict(config)

@@ -1,0 +1,268 @@
+"""A plan carried out on a live module, and the reference it is held to: the same shapes with zeros."""
+
+import copy
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.core import Keep, Layout, Plan
+from penjing.errors import PlanError
+from penjing.io import open_checkpoint
+from penjing.surgery import cut
+from penjing.surgery.attributes import Candidate, candidates, counts_groups, follow
+from penjing.surgery.recipe import Recipe, pattern_of, work_out
+from penjing.surgery.verify import Verified, verify
+
+TRIALS = 64
+"""How many sets of attributes are tried before a module of one's own is refused."""
+
+
+def apply(
+    module: nn.Module,
+    layout: Layout,
+    plan: Plan,
+    *,
+    verified: Verified | None = None,
+    in_place: bool = False,
+    example: Any = None,
+    allow_sensitive: bool = False,
+) -> nn.Module:
+    """The smaller module; its tensors are those that `stream` writes, bit for bit.
+
+    A stock module is built again from the config that holds the result. Of any other module a copy is cut (or the
+    module itself, `in_place`), with the sizes that torch's layers keep. With `example` (tensor, tuple or dict: what
+    the forward pass takes) the result is held to its mask, and counts that a module keeps (such as `num_heads`)
+    are found by trying.
+
+    Raises:
+        PlanError: the plan does not fit, or the module computes something else than its mask.
+    """
+    config = stock_config(module)
+    if verified is None:
+        verified = verify(open_checkpoint(module, config=config), layout, plan, allow_sensitive=allow_sensitive)
+    recipes = own_recipes(module, layout, plan, verified.recipes, config)
+    if config:
+        smaller = _rebuild(module, recipes, verified.config)
+        if not in_place:
+            return smaller
+        module.__dict__ = smaller.__dict__
+        return module
+    reference = masked(module, layout, plan) if example is not None else None
+    smaller = module if in_place else copy.deepcopy(module)
+    _drop_blocks(smaller, layout, verified.blocks)
+    _set(smaller, {n: _cut(module if not in_place else smaller, r) for n, r in recipes.items()})
+    patterns = {n: p for n, r in recipes.items() if (p := pattern_of(layout, r.source)) is not None}
+    follow(smaller, recipes, patterns)
+    if reference is not None:
+        strict = all(layout.axes[e.axis].state == "free" for e in plan if isinstance(e, Keep) and e.axis in layout.axes)
+        _settle(smaller, reference, example, candidates(smaller, recipes, patterns), strict)
+    return smaller
+
+
+def masked(module: nn.Module, layout: Layout, plan: Plan) -> nn.Module:
+    """A copy of the module in its old shapes, with zeros wherever the plan takes units away: the reference.
+
+    Masks and updates of the plan are in it, at the places that stay. Dropped blocks are really dropped.
+
+    Raises:
+        PlanError: the plan does not fit.
+    """
+    config = stock_config(module)
+    checkpoint = open_checkpoint(module, config=config)
+    outcome = work_out(layout, checkpoint.shapes, plan) if _same_names(module, layout) else None
+    recipes = own_recipes(module, layout, plan, {} if outcome is None else outcome.recipes, config)
+    lists = {b.axis for b in layout.blocks}
+    only = Plan(tuple(e for e in plan if isinstance(e, Keep) and e.axis in lists), plan.made)
+    if outcome is not None and outcome.blocks and config:
+        copied = apply(module, layout, only)
+    else:
+        copied = copy.deepcopy(module)
+        _drop_blocks(copied, layout, {} if outcome is None else outcome.blocks)
+    _set(copied, {n: _spread(_cut(module, r), r) for n, r in recipes.items() if not r.untouched})
+    return copied
+
+
+def stock_config(module: nn.Module) -> dict[str, Any]:
+    """The config of a module of transformers, with its class in `architectures`; empty for any other module."""
+    held: Any = getattr(module, "config", None)
+    if not type(module).__module__.startswith("transformers.") or not hasattr(held, "to_dict"):
+        return {}
+    return {**held.to_dict(), "architectures": [type(module).__name__]}
+
+
+def own_recipes(
+    module: nn.Module, layout: Layout, plan: Plan, recipes: Mapping[str, Recipe], config: Mapping[str, Any]
+) -> dict[str, Recipe]:
+    """The recipes under the names that the module itself uses, which may differ from those in files.
+
+    Raises:
+        PlanError: the names differ and the plan edits single tensors by their names in files.
+    """
+    state = module.state_dict()
+    if recipes and all(r.source in state for r in recipes.values()):
+        return dict(recipes)
+    if not config:
+        raise PlanError("the layout and the module name their tensors differently; derive the layout from this module")
+    from penjing.layouts import from_config
+
+    own = from_config(config)
+    wrong = next((e.tensor for e in plan if not isinstance(e, Keep) and e.tensor not in state), None)
+    if wrong is not None:
+        raise PlanError(f"{wrong} is a name in files; the module holds it under another: make the plan from the module")
+    checkpoint = open_checkpoint(module, config=config)
+    return dict(work_out(own, checkpoint.shapes, plan).recipes)
+
+
+def _same_names(module: nn.Module, layout: Layout) -> bool:
+    state = module.state_dict()
+    return all(n in state for n in layout.patterns)
+
+
+def _cut(module: nn.Module, recipe: Recipe) -> Tensor:
+    tensor = module.state_dict()[recipe.source]
+    out = cut.whole(recipe, lambda: tensor, tensor.dtype)
+    return out.clone() if out.data_ptr() == tensor.data_ptr() else out
+
+
+def _spread(small: Tensor, recipe: Recipe) -> Tensor:
+    """The cut tensor at its places in zeros of the stored shape."""
+    out = torch.zeros(recipe.stored, dtype=small.dtype, device=small.device)
+    if not recipe.stored:
+        return small
+    grid = torch.meshgrid(
+        *(torch.arange(n) if p is None else p for n, p in zip(recipe.stored, recipe.places, strict=True)), indexing="ij"
+    )
+    out[tuple(g.to(small.device) for g in grid)] = small
+    return out
+
+
+def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, Any]) -> nn.Module:
+    """The stock module of a config with the cut tensors loaded, every name accounted for."""
+    from transformers.initialization import no_init_weights
+
+    from penjing.layouts.stock import quiet, read_config
+
+    settings = read_config(config)
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    with quiet(), no_init_weights():
+        smaller = type(module)._from_config(
+            settings, dtype=dtype, attn_implementation=module.config._attn_implementation
+        )
+    smaller.tie_weights()
+    values = {n: _cut(module, r) for n, r in recipes.items()}
+    shared = tied(smaller)
+    try:
+        found = smaller.load_state_dict(values, strict=False, assign=True)
+    except RuntimeError as error:
+        last = str(error).splitlines()[-1].strip()
+        raise PlanError(f"the new config does not hold the cut tensors: {last}") from error
+    missing = [n for n in found.missing_keys if n not in shared or not shared[n] & values.keys()]
+    if missing or found.unexpected_keys:
+        wrong = (missing or found.unexpected_keys)[0]
+        raise PlanError(f"the new config and the cut tensors do not agree on {wrong}; report the model and the plan")
+    _tie(smaller, shared, values)
+    return smaller.train(module.training).to(next(module.parameters()).device)
+
+
+def tied(module: nn.Module) -> dict[str, set[str]]:
+    """Name -> the other names of the same tensor, for tensors that have several."""
+    groups: dict[int, set[str]] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        groups.setdefault(id(tensor), set()).add(name)
+    return {n: group - {n} for group in groups.values() if len(group) > 1 for n in group}
+
+
+def _tie(module: nn.Module, shared: Mapping[str, set[str]], values: Mapping[str, Tensor]) -> None:
+    """Give every other name of a tied tensor the one that was loaded."""
+    for name, others in shared.items():
+        if name in values and not any(o in values and o < name for o in others):
+            kept = module.get_parameter(name)
+            for other in others:
+                owner, _, last = other.rpartition(".")
+                setattr(module.get_submodule(owner), last, kept)
+
+
+def _set(module: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Put new tensors in the places of old ones, under every name that an old one has."""
+    state = module.state_dict(keep_vars=True)
+    by_identity: dict[int, Tensor] = {}
+    for name, value in values.items():
+        old = state[name]
+        new: Tensor = nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else value
+        by_identity[id(old)] = new
+    for name, old in state.items():
+        if id(old) in by_identity:
+            owner, _, last = name.rpartition(".")
+            setattr(module.get_submodule(owner), last, by_identity[id(old)])
+
+
+def _drop_blocks(module: nn.Module, layout: Layout, blocks: Mapping[str, tuple[int, ...]]) -> None:
+    for block in layout.blocks:
+        if block.axis in blocks:
+            owner, _, last = block.path.rpartition(".")
+            parts = list(module.get_submodule(block.path).children())
+            kept = [parts[k] for k in blocks[block.axis]]
+            kind = nn.Sequential(*kept) if isinstance(module.get_submodule(block.path), nn.Sequential) else None
+            setattr(module.get_submodule(owner), last, kind or nn.ModuleList(kept))
+
+
+def _settle(module: nn.Module, reference: nn.Module, example: Any, found: list[Candidate], strict: bool) -> None:
+    """Find the attributes that make the module compute what its mask does; leave them set.
+
+    Raises:
+        PlanError: no set of them does.
+    """
+    wanted = run(reference, example)
+    why = ""
+    for chosen in _sets(found):
+        for c in chosen:
+            setattr(module.get_submodule(c.path), c.attribute, c.new)
+        try:
+            given = run(module, example)
+            if not strict or (given.shape == wanted.shape and _close(given, wanted)):
+                return
+            why = why or f"its output is {list(given.shape)} and differs from its mask, {list(wanted.shape)}"
+        except (RuntimeError, ValueError, IndexError, AssertionError, TypeError) as error:
+            why = why or f"its forward pass fails: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        for c in chosen:
+            setattr(module.get_submodule(c.path), c.attribute, c.old)
+    tried = "; tried " + ", ".join(str(c) for c in found) if found else "; no attribute of it holds a size that moved"
+    raise PlanError(
+        f"the cut {type(module).__name__} does not equal its mask: {why}{tried}; leave these axes out, or make the "
+        "forward pass take its sizes from the weights"
+    )
+
+
+def _sets(found: list[Candidate]) -> list[tuple[Candidate, ...]]:
+    heads = tuple(c for c in found if counts_groups(c))
+    rest = [s for k in (1, 2, 3) for s in combinations(found, k)]
+    return list(dict.fromkeys([(), heads, tuple(found), *rest]))[:TRIALS]
+
+
+def run(module: nn.Module, example: Any) -> Tensor:
+    """The first tensor that a module gives for an example, in evaluation mode; leaves the mode as it was."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            if isinstance(example, Mapping):
+                out = module(**example)
+            else:
+                out = module(*example) if isinstance(example, tuple) else module(example)
+    finally:
+        module.train(training)
+    while not isinstance(out, Tensor):
+        first = getattr(out, "logits", None)
+        out = first if first is not None else out[next(iter(out))] if isinstance(out, Mapping) else out[0]
+    return out
+
+
+def _close(given: Tensor, wanted: Tensor) -> bool:
+    if not given.is_floating_point():
+        return bool(torch.equal(given, wanted))
+    scale = float(wanted.abs().max()) if wanted.numel() else 1.0
+    bound = 1e-4 if given.element_size() >= 4 else 3e-2
+    return bool((given - wanted).abs().max() <= bound * max(scale, 1e-12)) if wanted.numel() else True

@@ -1,0 +1,120 @@
+"""A plan carried out from files to files, tensor by tensor."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penjing.core import Keep, Layout, Mask, Plan
+from penjing.errors import PlanError
+from penjing.io import OpenCheckpoint, Span, TensorSpec, write_folder
+from penjing.surgery import cut
+from penjing.surgery.verify import Verified, verify
+
+RECIPE = "penjing.json"
+
+
+def stream(
+    checkpoint: OpenCheckpoint,
+    layout: Layout,
+    plan: Plan,
+    out: str | Path,
+    *,
+    verified: Verified | None = None,
+    progress: Callable[[int], None] | None = None,
+    allow_sensitive: bool = False,
+) -> Path:
+    """Write the result of a plan to the folder `out`: dtypes, sharding and side files are kept.
+
+    Tensors that no edit touches are copied by byte ranges; the others go through in pieces, so memory does not grow
+    with the model. `penjing.json` in the folder tells how it was made. `progress` is told the bytes of each finished
+    tensor. A stopped run that is started again goes on where it stopped.
+
+    Raises:
+        PlanError: as `verify`, before anything is written.
+        OutputError: `out` is taken or cannot be written.
+        CheckpointError: the source cannot be read.
+    """
+    if verified is None:
+        verified = verify(checkpoint, layout, plan, allow_sensitive=allow_sensitive)
+    recipes, dtypes = verified.recipes, verified.dtypes
+    specs = [TensorSpec(n, dtypes[n], r.shape) for n, r in recipes.items()]
+
+    def produce(name: str) -> Tensor | Span | Iterator[Tensor]:
+        recipe = recipes[name]
+        span = checkpoint.span(recipe.source)
+        if recipe.untouched and span is not None:
+            return span
+        if span is None or recipe.values is not None or not recipe.shape:
+            return cut.whole(recipe, lambda: checkpoint[recipe.source], dtypes[name])
+        return cut.pieces(recipe, lambda a, b: checkpoint.rows(recipe.source, a, b), dtypes[name])
+
+    fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {digest(plan)}".encode()).hexdigest()
+    side = {p.name: p for p in checkpoint.side_files if p.name != RECIPE}
+    write_folder(
+        Path(out),
+        specs,
+        produce,
+        config=verified.config,
+        side_files={**side, RECIPE: _how_made(checkpoint, layout, plan)},
+        shards=_shards(checkpoint, verified),
+        fingerprint=fingerprint,
+        progress=progress,
+    )
+    return Path(out)
+
+
+def digest(plan: Plan) -> str:
+    """Hexadecimal SHA-256 of what a plan does; where it came from takes no part.
+
+    Raises:
+        PlanError: the plan has an edit of a kind unknown here.
+    """
+    found = hashlib.sha256()
+    for edit in plan:
+        if isinstance(edit, Keep):
+            found.update(f"keep {edit.axis} {edit.units}".encode())
+            continue
+        tensor = edit.kept if isinstance(edit, Mask) else edit.values
+        kind = "mask" if isinstance(edit, Mask) else "update"
+        found.update(f"{kind} {edit.tensor} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _shards(checkpoint: OpenCheckpoint, verified: Verified) -> list[list[str]] | None:
+    """The names per file of the result: where they were, without files that have become empty."""
+    if not checkpoint.shards:
+        return None
+    new = {r.source: n for n, r in verified.recipes.items()}
+    if {n for shard in checkpoint.shards for n in shard} != set(checkpoint.shapes):
+        raise PlanError("the checkpoint's files and its tensors disagree; open it again")
+    shards = [[new[n] for n in shard if n in new] for shard in checkpoint.shards]
+    return [s for s in shards if s]
+
+
+def _how_made(checkpoint: OpenCheckpoint, layout: Layout, plan: Plan) -> bytes:
+    """What `penjing.json` tells: source, plan and versions."""
+    from importlib.metadata import version
+
+    from penjing import __version__
+
+    keeps = {axis: [len(units), _size(layout, axis)] for axis, units in plan.keeps().items()}
+    table: dict[str, Any] = {
+        "made": dict(plan.made),
+        "plan_sha256": digest(plan),
+        "kept": keeps,
+        "edits": len(plan.edits),
+        "source": {"fingerprint": checkpoint.fingerprint, "kind": checkpoint.kind},
+        "versions": {"penjing": __version__, "torch": str(torch.__version__), "safetensors": version("safetensors")},
+    }
+    return json.dumps(table, indent=2, sort_keys=True, default=str).encode() + b"\n"
+
+
+def _size(layout: Layout, axis: str) -> int:
+    block = next((b.size for b in layout.blocks if b.axis == axis), None)
+    return layout.axes[axis].size if block is None else block

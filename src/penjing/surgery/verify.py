@@ -1,0 +1,202 @@
+"""Whether a plan can be carried out and opened again, and what it costs exactly, before anything is written."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from penjing.core import Checkpoint, Keep, Layout, Plan
+from penjing.core.pattern import shape
+from penjing.errors import CheckpointError, LayoutError, PlanError
+from penjing.layouts import costs
+from penjing.surgery.held import ConfigOf, hold_result
+from penjing.surgery.recipe import Outcome, Recipe, work_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Exact figures of one model. `bytes` are of stored tensors.
+
+    `macs` are multiply-adds of one sample (512 tokens, where there are tokens), `macs_per_token` of generating one
+    token after 512, None for models without tokens; `kv_cache_bytes_per_token` is None where there is no such cache.
+    """
+
+    parameters: int
+    bytes: int
+    macs: float
+    macs_per_token: float | None = None
+    kv_cache_bytes_per_token: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """A plan that can be carried out: the new config, tensors and costs.
+
+    `recipes` tell how each tensor of the result is made, by its new name; `dropped` names tensors of dropped blocks,
+    `renamed` maps old names to new; `sizes` are the sizes of the result's axes, under the names in the layout given;
+    `notes` are remarks for people.
+    """
+
+    config: Mapping[str, Any]
+    recipes: Mapping[str, Recipe]
+    dtypes: Mapping[str, torch.dtype]
+    sizes: Mapping[str, int]
+    before: Costs
+    after: Costs
+    blocks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every tensor of the result."""
+        return {n: r.shape for n, r in self.recipes.items()}
+
+
+def verify(
+    checkpoint: Checkpoint,
+    layout: Layout,
+    plan: Plan,
+    *,
+    allow_sensitive: bool = False,
+    allow_nonfinite: bool = False,
+    config_of: ConfigOf | None = None,
+) -> Verified:
+    """Check every edit, find the config that holds the result, and count what it costs.
+
+    A checkpoint without a config (a module of one's own) gets no config check. `config_of` finds the new config;
+    it is `penjing.layouts.hold` unless another is given.
+
+    Raises:
+        PlanError: an edit does not fit, an axis may not be cut, values are not finite (unless allowed), or no stock
+            config holds the result.
+    """
+    if config_of is None:
+        from penjing.layouts import hold as config_of
+    _check_states(layout, plan, allow_sensitive)
+    outcome = work_out(layout, checkpoint.shapes, plan)
+    dtypes = {n: checkpoint.dtypes[r.source] for n, r in outcome.recipes.items()}
+    _check_values(outcome, dtypes, allow_nonfinite)
+    config, of, sizes = dict(checkpoint.config), layout, {a: outcome.sizes.get(a, 0) for a in layout.axes}
+    if config:
+        config, of, sizes = hold_result(config, layout, outcome, plan, config_of)
+        _check_shapes(config, outcome)
+    kv, note = _caches(checkpoint, config)
+    return Verified(
+        config=config,
+        recipes=outcome.recipes,
+        dtypes=dtypes,
+        sizes=outcome.sizes,
+        before=_costs(layout, layout.sizes, checkpoint.shapes, checkpoint.dtypes, kv[0]),
+        after=_costs(of, sizes, {n: r.shape for n, r in outcome.recipes.items()}, dtypes, kv[1]),
+        blocks=outcome.blocks,
+        dropped=outcome.dropped,
+        renamed=outcome.renamed,
+        notes=(*_notes(layout, outcome, plan), *note),
+    )
+
+
+def _check_states(layout: Layout, plan: Plan, allow_sensitive: bool) -> None:
+    for edit in plan:
+        if not isinstance(edit, Keep) or edit.axis not in layout.axes:
+            continue
+        axis = layout.axes[edit.axis]
+        if axis.state == "uncut" and axis.name not in {b.axis for b in layout.blocks}:
+            why = axis.reason or "the layout says so"
+            raise PlanError(f"{axis.name} is not to be cut: {why}; leave it out of the plan")
+        if axis.state == "sensitive" and not allow_sensitive:
+            raise PlanError(
+                f"cutting {axis.name} does not equal masking it: {axis.reason}; leave it out of the plan, "
+                "or allow sensitive axes if the method repairs what this changes"
+            )
+
+
+def _check_values(outcome: Outcome, dtypes: Mapping[str, torch.dtype], allow_nonfinite: bool) -> None:
+    for name, recipe in outcome.recipes.items():
+        if recipe.values is None:
+            continue
+        if not dtypes[name].is_floating_point and recipe.values.is_floating_point():
+            raise PlanError(f"{name} is stored as {dtypes[name]}, which cannot hold values of {recipe.values.dtype}")
+        stored = recipe.values.to(dtypes[name])
+        if not allow_nonfinite and stored.is_floating_point() and not bool(stored.float().isfinite().all()):
+            raise PlanError(f"the plan's values of {name} are NaN or infinite as {dtypes[name]}; repair the plan")
+
+
+def _check_shapes(config: Mapping[str, Any], outcome: Outcome) -> None:
+    """Compare with the tensors that stock code makes of the new config, wherever the names agree."""
+    from penjing.layouts import build
+
+    try:
+        wanted = {n: tuple(t.shape) for n, t in build(config).state_dict().items()}
+    except CheckpointError as error:
+        raise PlanError(f"the result would not open: {error}") from error
+    for name, recipe in outcome.recipes.items():
+        if name in wanted and wanted[name] != recipe.shape:
+            raise PlanError(
+                f"the result would not open: {name} would be {list(recipe.shape)}, and stock code makes it "
+                f"{list(wanted[name])} from the new config; cut axes that a config entry holds"
+            )
+
+
+def _caches(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[tuple[int | None, int | None], tuple[str, ...]]:
+    """((cache bytes per token before, after), remarks)."""
+    if not config:
+        return (None, None), ()
+    itemsize = _itemsize(checkpoint)
+    try:
+        before = costs.kv_cache_bytes_per_token(checkpoint.config, itemsize)
+        after = before if config == checkpoint.config else costs.kv_cache_bytes_per_token(config, itemsize)
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, LayoutError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return (None, None), (f"the key-value cache could not be counted: {line}",)
+    return (before or None, after or None), ()
+
+
+def _itemsize(checkpoint: Checkpoint) -> int:
+    """Bytes of the dtype that most matrices are stored in."""
+    found: dict[int, int] = {}
+    for name, dtype in checkpoint.dtypes.items():
+        found[dtype.itemsize] = found.get(dtype.itemsize, 0) + math.prod(checkpoint.shapes[name])
+    return max(found, key=lambda size: found[size], default=2)
+
+
+def _costs(
+    layout: Layout,
+    sizes: Mapping[str, int],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtypes: Mapping[str, torch.dtype],
+    cache: int | None,
+) -> Costs:
+    tokens = any(w.tokens for w in layout.work)
+    stored = {n: s for n, s in shapes.items() if not costs.is_buffer(n) and not _second_name(layout, n, shapes)}
+    return Costs(
+        parameters=sum(math.prod(s) for s in stored.values()),
+        bytes=sum(math.prod(s) * dtypes[n].itemsize for n, s in shapes.items()),
+        macs=costs.macs(layout, sizes),
+        macs_per_token=costs.macs_per_token(layout, sizes) if tokens else None,
+        kv_cache_bytes_per_token=cache,
+    )
+
+
+def _second_name(layout: Layout, name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a stored tensor is a second copy of a tied one that is stored as well."""
+    return name in layout.aliases and layout.aliases[name] in shapes
+
+
+def _notes(layout: Layout, outcome: Outcome, plan: Plan) -> list[str]:
+    edited = {e.tensor for e in plan if not isinstance(e, Keep)}
+    out = [
+        f"{name} takes no part in the forward pass; the plan edits it all the same"
+        for name in layout.unreached
+        if name in edited
+    ]
+    unknown = [n for n, r in outcome.recipes.items() if r.pattern is None]
+    if unknown:
+        out.append(f"{len(unknown)} stored tensors are not in the layout and stay as they are (such as {unknown[0]})")
+    for name, recipe in outcome.recipes.items():
+        if recipe.pattern is not None and shape(recipe.pattern, {}) != recipe.shape:
+            raise PlanError(f"{name} would be {list(recipe.shape)}, unlike its pattern; report the model and the plan")
+    return out
