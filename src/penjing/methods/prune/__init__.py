@@ -1,0 +1,1 @@
+"""Methods that choose which units of an axis stay."""

@@ -1,0 +1,41 @@
+"""The sum of L2 norms against a loop written from the paper."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.methods.tiny import llama
+
+from penjing.core import Budget, Stats
+from penjing.methods.prune.l2_rows import Method, score
+
+
+def naive(gate, up):
+    """|gate[i]|_2 + |up[i]|_2."""
+    scores = []
+    for g, u in zip(gate.tolist(), up.tolist(), strict=True):
+        scores.append(sum(x * x for x in g) ** 0.5 + sum(x * x for x in u) ** 0.5)
+    return torch.tensor(scores)
+
+
+
+@given(units=st.integers(1, 6), fan=st.integers(2, 9), seed=st.integers(0, 99))
+def test_equals_the_loop(units, fan, seed):
+    g = torch.Generator().manual_seed(seed)
+    gate, up = torch.randn(units, fan, generator=g), torch.randn(units, fan, generator=g)
+    torch.testing.assert_close(score([gate, up]), naive(gate, up))
+
+
+def test_the_down_projection_has_no_say():
+    model, layout = llama()
+    before = Method().plan(model, layout, Stats(), Budget(keep=0.5))
+    model.values["model.layers.0.mlp.down_proj.weight"].mul_(torch.arange(24.0))
+    assert Method().plan(model, layout, Stats(), Budget(keep=0.5)) == before
+
+
+def test_the_plan_keeps_the_highest_units_of_every_block():
+    model, layout = llama(neurons=25)
+    plan = Method().plan(model, layout, Stats(), Budget(keep=0.6))
+    for i in range(2):
+        mlp = f"model.layers.{i}.mlp."
+        scores = naive(model[mlp + "gate_proj.weight"], model[mlp + "up_proj.weight"])
+        assert plan.keeps()[f"neurons.{i}"] == tuple(sorted(scores.argsort(descending=True)[:15].tolist()))
