@@ -1,0 +1,34 @@
+"""A module from a folder, by the stock loader."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from penjing.errors import CheckpointError
+
+
+def stock_class(folder: Path) -> Any:
+    """The class of transformers that the config in a folder names; its code is imported, nothing is loaded.
+
+    Raises:
+        CheckpointError: the folder has no config, or transformers does not know its class.
+    """
+    import transformers
+
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no config.json; name a folder that holds a whole checkpoint")
+    named = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
+    loader: Any = getattr(transformers, named[0], None) if named else transformers.AutoModel
+    if loader is None:
+        raise CheckpointError(f"transformers {transformers.__version__} has no model class '{named[0]}'; update it")
+    return loader
+
+
+def load(folder: Path, device: str, dtype: str) -> Any:
+    """The module in a folder, by the stock class that its config names, in evaluation mode on the device.
+
+    Raises:
+        CheckpointError: the folder has no config, or transformers does not know its class.
+    """
+    return stock_class(folder).from_pretrained(folder, dtype=dtype, local_files_only=True).eval().to(device)
