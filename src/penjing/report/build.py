@@ -1,0 +1,261 @@
+"""From a report to what is said of it: the headline, the rows of the table, the ratios."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from penjing.core import Measurement, Report, Subject
+from penjing.report import words
+from penjing.report.figures import PREDICTORS, Better, kind, stem
+
+NO_REASON = "no reason was recorded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One figure of one subject, as text. `missing` is the reason when there is no value.
+
+    `tone` says whether the change is for the "better", the "worse", or "even".
+    """
+
+    text: str
+    missing: str = ""
+    n: int = 0
+    spread_kind: str = ""
+    change: str = ""
+    withheld: str = ""
+    ratio: str = ""
+    share: float | None = None
+    tone: str = "even"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One figure of all subjects, in their order."""
+
+    name: str
+    label: str
+    group: str
+    cells: tuple[Cell, ...]
+    protocols: tuple[str, ...] = ()
+    chance: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """One measured ratio of times, beside what predicts it and the A/A null. Numbers are ratios to the base."""
+
+    label: str
+    subject: str
+    value: float | None
+    spread: float | None
+    predicted: float | None
+    predicted_from: str
+    null: float | None
+    null_spread: float | None
+    before: str
+    after: str
+    missing: str = ""
+    n: int = 0
+    protocol: str = ""
+
+
+def known(figure: Measurement | None) -> float | None:
+    """The value of a figure, or None where there is none or it is not a number."""
+    if figure is None or figure.value is None or math.isnan(figure.value):
+        return None
+    return float(figure.value)
+
+
+def reason(figure: Measurement | None) -> str:
+    """Why a figure has no value."""
+    if figure is None:
+        return "not measured"
+    why = figure.note or ("the result was not a number" if figure.value is not None else NO_REASON)
+    verb = "" if why.lower().startswith(("withheld", "not measured")) else "not measured: "
+    return verb + why
+
+
+def figure_ratio(report: Report, subject: Subject, name: str) -> Measurement | None:
+    """The ratio of a subject's figure to the base's: the measured one if the report has it, else the plain quotient.
+
+    None when either figure is missing or the base is not above zero, and no ratio was recorded.
+    """
+    for ratio in report.ratios:
+        of = ratio.details.get("subject", report.subjects[1].name if len(report.subjects) > 1 else "")
+        if ratio_name(ratio) == name and of == subject.name:
+            return ratio
+    before, after = known(report.subjects[0].figure(name)), known(subject.figure(name))
+    if before is None or after is None or before <= 0 or not math.isfinite(before):
+        return None
+    return Measurement(name=name, value=after / before, unit="ratio", note="the quotient of the two figures")
+
+
+def ratio_name(ratio: Measurement) -> str:
+    """The figure a ratio speaks of: `prefill_seconds` of `prefill_seconds_ratio`."""
+    given = str(ratio.details.get("figure", ratio.name))
+    for mark in ("_ratio", ".ratio", " ratio"):
+        given = given.removesuffix(mark)
+    return given.removeprefix("ratio.").removeprefix("ratio_")
+
+
+def names(report: Report) -> list[str]:
+    """The names of all figures, sizes first, then quality, then time, each once."""
+    found: dict[str, str] = {}
+    for subject in report.subjects:
+        for figure in subject.figures:
+            found.setdefault(figure.name, figure.unit)
+    return sorted(found, key=lambda n: kind(n, found[n]).rank)
+
+
+def rows(report: Report) -> list[Row]:
+    """One row per figure."""
+    return [_row(report, name) for name in names(report)]
+
+
+def _row(report: Report, name: str) -> Row:
+    figures = [s.figure(name) for s in report.subjects]
+    there = [f for f in figures if f is not None]
+    said = kind(name, there[0].unit)
+    chances = [f for f in there if f.chance is not None]
+    notes = [f.note for f in there if known(f) is not None and f.note]
+    return Row(
+        name=name,
+        label=said.label,
+        group=said.group,
+        cells=tuple(_cell(report, s, name, said.better) for s in report.subjects),
+        protocols=tuple(dict.fromkeys(f.protocol for f in there if f.protocol)),
+        chance=words.quantity(float(chances[0].chance or 0), chances[0].unit) if chances else "",
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _cell(report: Report, subject: Subject, name: str, better: Better) -> Cell:
+    figure = subject.figure(name)
+    value = known(figure)
+    if figure is None or value is None:
+        why = reason(figure)
+        return Cell(text="not measured", missing=why.removeprefix("not measured").removeprefix(": "))
+    text = words.quantity(value, figure.unit, figure.spread)
+    if subject is report.subjects[0]:
+        return Cell(text=text, n=figure.n, spread_kind=figure.spread_kind, share=1.0)
+    ratio = figure_ratio(report, subject, name)
+    quotient = known(ratio)
+    if quotient is None:
+        why = f"withheld: {ratio.note or NO_REASON}" if ratio is not None else ""
+        return Cell(
+            text=text,
+            n=figure.n,
+            spread_kind=figure.spread_kind,
+            withheld=why.replace("withheld: withheld", "withheld"),
+        )
+    shown = changed(report, subject, name)
+    return Cell(
+        text=text,
+        n=figure.n,
+        spread_kind=figure.spread_kind,
+        change=shown,
+        ratio=words.ratio(quotient, ratio.spread if ratio else None),
+        share=quotient,
+        tone=tone(quotient, better),
+    )
+
+
+def tone(ratio: float, better: Better) -> str:
+    """`better`, `worse` or `even`, for a ratio to the base."""
+    if ratio == 1 or better == "unknown":
+        return "even"
+    return "better" if (ratio < 1) == (better == "lower") else "worse"
+
+
+def changed(report: Report, subject: Subject, name: str) -> str:
+    """The change against the base as words: per cent, a factor, or points for accuracies; empty if unknown."""
+    before, after = report.subjects[0].figure(name), subject.figure(name)
+    first, second = known(before), known(after)
+    if before is not None and first is not None and second is not None and before.unit in words.FRACTIONS:
+        return words.points(second - first)
+    quotient = known(figure_ratio(report, subject, name))
+    return "" if quotient is None else words.change(quotient)
+
+
+def speeds(report: Report) -> list[Speed]:
+    """Every time of every subject but the base, with prediction and null."""
+    return [
+        _speed(report, subject, name)
+        for name in names(report)
+        if _is_time(report, name)
+        for subject in report.subjects[1:]
+    ]
+
+
+def _is_time(report: Report, name: str) -> bool:
+    unit = next((f.unit for s in report.subjects for f in s.figures if f.name == name), "")
+    return kind(name, unit).group == "time" and stem(name) != "peak_memory_bytes"
+
+
+def _speed(report: Report, subject: Subject, name: str) -> Speed:
+    before, after = report.subjects[0].figure(name), subject.figure(name)
+    ratio = figure_ratio(report, subject, name)
+    details = ratio.details if ratio is not None else {}
+    predicted, source = prediction(report, subject, name)
+    given = _numbers(details.get("predicted"))
+    null = _numbers(details.get("null", details.get("a_a", details.get("null_ratio"))))
+    null_spread = _numbers(details.get("null_spread"))
+    value = known(ratio)
+    missing = ""
+    if value is None:
+        missing = reason(ratio if ratio is not None else (after if known(after) is None else before))
+    unit = (before or after or Measurement(name=name, value=None, unit="seconds")).unit
+    return Speed(
+        label=kind(name, unit).label,
+        subject=subject.name,
+        value=value,
+        spread=ratio.spread if ratio is not None else None,
+        predicted=given[0] if given else predicted,
+        predicted_from=str(details.get("predicted_from", source)),
+        null=null[0] if null else None,
+        null_spread=null_spread[0] if null_spread else (null[1] if len(null) > 1 else None),
+        before=_plain(before),
+        after=_plain(after),
+        missing=missing,
+        n=ratio.n if ratio is not None else 0,
+        protocol=(ratio.protocol if ratio is not None else "") or (after.protocol if after is not None else ""),
+    )
+
+
+def _plain(figure: Measurement | None) -> str:
+    value = known(figure)
+    return "not measured" if figure is None or value is None else words.quantity(value, figure.unit, figure.spread)
+
+
+def _numbers(found: object) -> list[float]:
+    """A number, the numbers of a mapping's `value` and `spread`, or (middle, half width) of a (low, high) pair."""
+    if isinstance(found, dict):
+        return [float(found[k]) for k in ("value", "spread") if isinstance(found.get(k), int | float)]
+    if isinstance(found, list | tuple) and len(found) == 2:
+        low, high = float(found[0]), float(found[1])
+        return [(low + high) / 2, abs(high - low) / 2]
+    return [float(found)] if isinstance(found, int | float) else []
+
+
+def prediction(report: Report, subject: Subject, name: str) -> tuple[float | None, str]:
+    """(ratio, from what) that the sizes predict for a time; (None, "") when they are not there."""
+    wanted, source = PREDICTORS.get(stem(name), ((), ""))
+    for other in wanted:
+        before, after = known(report.subjects[0].figure(other)), known(subject.figure(other))
+        if before and after is not None:
+            return after / before, source
+    return None, ""
+
+
+def gaps(report: Report) -> Iterator[str]:
+    """One sentence per figure that is missing or withheld, for the list of limits."""
+    for name in names(report):
+        for subject in report.subjects:
+            figure = subject.figure(name)
+            if known(figure) is None:
+                yield f"{kind(name, figure.unit if figure else '').label} of {subject.name}: {reason(figure)}"
+    for ratio in report.ratios:
+        if known(ratio) is None:
+            yield f"{kind(ratio_name(ratio)).label}, ratio: {reason(ratio).replace('not measured: ', 'withheld: ', 1)}"

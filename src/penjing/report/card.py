@@ -1,0 +1,109 @@
+"""The model card: a README.md with the front matter that model hubs read."""
+
+import html
+import json
+import re
+
+from penjing.core import Report, Subject
+from penjing.errors import DataError
+from penjing.report.build import rows, speeds
+from penjing.report.headline import headline
+from penjing.report.story import limits, loading, made
+from penjing.report.words import ratio
+
+
+def card(
+    report: Report,
+    *,
+    model_id: str | None = None,
+    base: str | None = None,
+    licence: str | None = None,
+    tags: tuple[str, ...] = (),
+) -> str:
+    """README.md of the last subject of a before-and-after report (the second, when there are more).
+
+    `model_id` is where it will be found (else its source), `base` the original's hub id, `licence` its SPDX name:
+    what is None is left out of the front matter, never guessed.
+
+    Raises:
+        DataError: the report has no models.
+    """
+    if not report.subjects:
+        raise DataError("the report has no models; a card needs one; measure a model first")
+    subject = report.subjects[:2][-1]
+    name = model_id.rsplit("/", 1)[-1] if model_id else subject.name
+    snippet = loading(report, model_id)
+    library = "transformers" if snippet is not None and "transformers" in snippet.code else None
+    parts = [
+        _front(base=base, licence=licence, library=library, tags=tags),
+        f"# {_text(name)}",
+        _text(headline(report)),
+        "## Figures",
+        _table(report),
+        *_speed(report, subject),
+    ]
+    if snippet is not None:
+        parts += ["## How to load", f"```python\n{snippet.code.replace('```', '')}```", snippet.remark]
+    steps = "\n".join(f"- {_text(label)}: {_text(told)}" for label, told in made(report.provenance))
+    parts += ["## How it was made", f"From {_text(base or report.subjects[0].name)}, with penjing.", steps]
+    said = limits(report)
+    if licence is None:
+        said.append("The licence was not stated. The licence of the original applies.")
+    parts += ["## Limits", "\n".join(f"- {_text(s)}" for s in said) or "- None were recorded."]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _front(*, base: str | None, licence: str | None, library: str | None, tags: tuple[str, ...]) -> str:
+    """YAML; every text is written as a JSON string, which YAML reads."""
+    lines = ["---"]
+    if licence is not None:
+        lines.append(f"license: {json.dumps(licence.lower())}")
+    if base is not None:
+        lines += [f"base_model: {json.dumps(base)}"]
+    if library is not None:
+        lines.append(f"library_name: {library}")
+    lines += ["tags:", *(f"- {json.dumps(t)}" for t in dict.fromkeys(("penjing", "pruned", *tags)))]
+    return "\n".join([*lines, "---"])
+
+
+def _table(report: Report) -> str:
+    pair = len(report.subjects) == 2
+    heads = ["", *(_cell(s.name) for s in report.subjects), *(["Change"] if pair else [])]
+    lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
+    protocols = []
+    for row in rows(report):
+        cells = []
+        for c in row.cells:
+            text = c.text + (f" (n = {c.n})" if c.n > 1 else "")
+            cells.append(text if pair or not c.change else f"{text} ({c.change})")
+        last = row.cells[-1]
+        ends = [last.change or ("withheld" if last.withheld else "")] if pair else []
+        lines.append(_line([_cell(x) for x in (row.label, *cells, *ends)]))
+        protocols += [f"{row.label}: {p}" for p in row.protocols]
+    told = "\n".join(f"- {_text(p)}" for p in protocols)
+    return "\n".join(lines) + (f"\n\n± is the spread. How it was measured:\n\n{told}" if told else "")
+
+
+def _speed(report: Report, subject: Subject) -> list[str]:
+    out = []
+    for s in speeds(report):
+        if s.subject == subject.name and s.value is not None:
+            text = f"{s.label}, ratio to the original: {ratio(s.value, s.spread)} measured"
+            text += f", {ratio(s.predicted)} predicted from {s.predicted_from}" if s.predicted is not None else ""
+            text += f", the original against itself {ratio(s.null, s.null_spread)}" if s.null is not None else ""
+            out.append(f"- {_text(text)}")
+    return ["\n".join(out)] if out else []
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    return _text(text)
+
+
+def _text(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no broken table row."""
+    flat = re.sub(r"\s+", " ", text)
+    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", html.escape(flat, quote=False))

@@ -1,0 +1,120 @@
+"""What each figure is called, which way is better, and what a figure predicts another."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from penjing.report import words
+
+Better = Literal["lower", "higher", "unknown"]
+Group = Literal["size", "quality", "time", "other"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """How a figure is spoken of. `less` and `more` are the words of a headline; `rank` is its place in a table."""
+
+    label: str
+    better: Better
+    group: Group
+    rank: int
+    less: str = ""
+    more: str = ""
+
+
+KINDS: dict[str, Kind] = {
+    "parameters": Kind(
+        label="Parameters", better="lower", group="size", rank=0, less="fewer parameters", more="more parameters"
+    ),
+    "bytes": Kind(
+        label="Size on disk", better="lower", group="size", rank=1, less="smaller on disk", more="larger on disk"
+    ),
+    "weight_bytes": Kind(label="Size of the weights", better="lower", group="size", rank=2),
+    "macs_per_token": Kind(label="Multiply-adds per token", better="lower", group="size", rank=3),
+    "macs_per_image": Kind(label="Multiply-adds per image", better="lower", group="size", rank=3),
+    "macs_per_sample": Kind(label="Multiply-adds per sample", better="lower", group="size", rank=3),
+    "macs": Kind(label="Multiply-adds", better="lower", group="size", rank=3),
+    "kv_cache_bytes_per_token": Kind(label="KV cache per token", better="lower", group="size", rank=4),
+    "perplexity": Kind(label="Perplexity", better="lower", group="quality", rank=10),
+    "bits_per_byte": Kind(label="Bits per byte", better="lower", group="quality", rank=11),
+    "loss": Kind(label="Loss", better="lower", group="quality", rank=12),
+    "accuracy": Kind(label="Accuracy", better="higher", group="quality", rank=13),
+    "divergence": Kind(label="Divergence from the original", better="lower", group="quality", rank=14),
+    "agreement": Kind(label="Same next token as the original", better="higher", group="quality", rank=15),
+    "decode_seconds_per_token": Kind(
+        label="Time per generated token",
+        better="lower",
+        group="time",
+        rank=20,
+        less="less time per generated token",
+        more="more time per generated token",
+    ),
+    "seconds_per_sample": Kind(
+        label="Time per sample",
+        better="lower",
+        group="time",
+        rank=21,
+        less="less time per sample",
+        more="more time per sample",
+    ),
+    "forward_seconds": Kind(
+        label="Time of one pass",
+        better="lower",
+        group="time",
+        rank=22,
+        less="less time per pass",
+        more="more time per pass",
+    ),
+    "prefill_seconds": Kind(
+        label="Time to read the prompt",
+        better="lower",
+        group="time",
+        rank=23,
+        less="less time to read the prompt",
+        more="more time to read the prompt",
+    ),
+    "peak_memory_bytes": Kind(label="Peak memory", better="lower", group="time", rank=30),
+}
+
+PREDICTORS: dict[str, tuple[tuple[str, ...], str]] = {
+    "decode_seconds_per_token": (("weight_bytes", "bytes"), "bytes of the weights"),
+    "prefill_seconds": (("macs_per_token", "macs"), "multiply-adds"),
+    "seconds_per_sample": (("macs_per_sample", "macs_per_image", "macs"), "multiply-adds"),
+    "forward_seconds": (("macs_per_sample", "macs_per_image", "macs_per_token", "macs"), "multiply-adds"),
+}
+"""Time -> the figures whose ratio predicts its ratio (the first that is there), and what to call them."""
+
+
+def stem(name: str) -> str:
+    """The known name a figure's name begins with (`perplexity` of `perplexity.rolling`), or the name itself."""
+    if name in KINDS:
+        return name
+    fitting = [k for k in KINDS if name.startswith(k) and not name[len(k)].isalnum()]
+    return max(fitting, key=len) if fitting else name
+
+
+def kind(name: str, unit: str = "") -> Kind:
+    """How to speak of the figure of this name; an unknown one is spoken of by its name and unit."""
+    known = KINDS.get(stem(name))
+    if known is not None:
+        rest = name[len(stem(name)) :].strip("._-: ()").replace("_", " ")
+        label = f"{known.label} ({rest})" if rest else known.label
+        return Kind(
+            label=label, better=known.better, group=known.group, rank=known.rank, less=known.less, more=known.more
+        )
+    label = name.replace("_", " ").replace(".", " · ")
+    label = label[:1].upper() + label[1:]
+    base = unit.split("/")[0].split(" per ")[0].strip().lower()
+    if base in words.SECONDS:
+        return Kind(
+            label=label,
+            better="lower",
+            group="time",
+            rank=25,
+            less=f"less {label.lower()}",
+            more=f"more {label.lower()}",
+        )
+    if base in words.BYTES or base in words.COUNTS:
+        return Kind(label=label, better="lower", group="size", rank=5)
+    if "accuracy" in name.lower() or base == "accuracy":
+        return Kind(label=label, better="higher", group="quality", rank=16)
+    return Kind(label=label, better="unknown", group="other", rank=40)

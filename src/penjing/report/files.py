@@ -1,0 +1,107 @@
+"""Writing reports: the page, the JSON, and the short JSON that commands print."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from penjing.core import Report, Subject
+from penjing.errors import OutputError
+from penjing.report.build import known
+from penjing.report.headline import headline
+from penjing.report.store import to_json
+
+
+def save(report: Report, folder: str | Path) -> tuple[Path, Path]:
+    """Write `report.json` and `report.html` into `folder`, each whole or not at all; their paths.
+
+    Raises:
+        DataError: the report holds something that is not plain data.
+        OutputError: the folder cannot be written to.
+    """
+    place = Path(folder)
+    text = json.dumps(to_json(report), ensure_ascii=False, allow_nan=False, indent=1)
+    return _write(place / "report.json", text + "\n"), save_page(report, place / "report.html")
+
+
+def save_page(report: Report, path: str | Path) -> Path:
+    """Write the page to `path`, whole or not at all; the path.
+
+    Raises:
+        DataError: the report holds something that is not plain data.
+        OutputError: the file cannot be written.
+    """
+    from penjing.report.page import page
+
+    return _write(check_page(path), page(report))
+
+
+def save_card(
+    report: Report,
+    folder: str | Path,
+    *,
+    model_id: str | None = None,
+    base: str | None = None,
+    licence: str | None = None,
+    tags: tuple[str, ...] = (),
+) -> Path:
+    """Write the model card as `README.md` into `folder`, whole or not at all; its path.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    from penjing.report.card import card
+
+    text = card(report, model_id=model_id, base=base, licence=licence, tags=tags)
+    return _write(Path(folder) / "README.md", text)
+
+
+def check_page(path: str | Path) -> Path:
+    """The path of a page, if one can be written there: asked before anything is measured.
+
+    Raises:
+        OutputError: it is a folder, lies under a file, or may not be written.
+    """
+    place = Path(path)
+    if place.is_dir():
+        raise OutputError(f"{place} is a folder; needed a file; name one, such as {place / 'report.html'}")
+    above = next(p for p in [*place.absolute().parents] if p.exists())
+    if not above.is_dir():
+        raise OutputError(f"{above} is a file; {place} needs a folder there; choose another place")
+    if not os.access(above, os.W_OK) or (place.exists() and not os.access(place, os.W_OK)):
+        raise OutputError(f"{place} may not be written; choose a place that can be written to")
+    return place
+
+
+def figures_json(report: Report) -> dict[str, Any]:
+    """The figures of the result (the second model, or the only one) by name, then `models` and the whole `report`.
+
+    A figure without a value is null; why is told in `report`.
+    """
+    result = report.subjects[:2][-1:]
+    return {
+        **(_values(result[0]) if result else {}),
+        "headline": headline(report),
+        "models": [{"name": s.name, "source": s.source, **_values(s)} for s in report.subjects],
+        "report": to_json(report),
+    }
+
+
+def _values(subject: Subject) -> dict[str, float | None]:
+    found = {f.name: known(f) for f in subject.figures}
+    return {name: value if value is None or abs(value) != float("inf") else None for name, value in found.items()}
+
+
+def _write(path: Path, text: str) -> Path:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        if part.exists():
+            part.unlink()
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose a place that can be written to"
+        ) from error
+    return path

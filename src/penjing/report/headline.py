@@ -1,0 +1,135 @@
+"""The answer in one sentence."""
+
+from penjing.core import Measurement, Report, Subject
+from penjing.report import words
+from penjing.report.build import changed, figure_ratio, known, names, reason
+from penjing.report.figures import kind, stem
+
+
+def headline(report: Report) -> str:
+    """What the figures say, in a sentence or two; what is missing is named as missing.
+
+    "18 % fewer parameters, 15 % less time per generated token, perplexity 21.7 → 34.8 (+60 %)."
+    """
+    if not report.subjects:
+        return "This report has no models."
+    if len(report.subjects) == 1:
+        return _one(report)
+    if len(report.subjects) == 2:
+        return _pair(report)
+    return _many(report)
+
+
+def _first(report: Report, groups: str) -> str | None:
+    """The name of the most telling figure of a group that a report has: with values if possible."""
+    found = [n for n in names(report) if kind(n, _unit(report, n)).group == groups and stem(n) != "peak_memory_bytes"]
+    return next(
+        (n for n in found if any(known(s.figure(n)) is not None for s in report.subjects)), next(iter(found), None)
+    )
+
+
+def _unit(report: Report, name: str) -> str:
+    return next((f.unit for s in report.subjects for f in s.figures if f.name == name), "")
+
+
+def _one(report: Report) -> str:
+    subject, parts = report.subjects[0], []
+    for group in ("size", "quality", "time"):
+        name = _first(report, group)
+        figure = subject.figure(name) if name else None
+        value = known(figure)
+        if name and figure is not None and value is not None:
+            label = kind(name, figure.unit).label.lower()
+            text = words.quantity(value, figure.unit)
+            parts.append(f"{text} {label}" if name == "parameters" else f"{label} {text}")
+    return f"{subject.name}: {', '.join(parts)}." if parts else f"{subject.name}: nothing was measured."
+
+
+def _pair(report: Report) -> str:
+    after = report.subjects[1]
+    said, unsaid = [], []
+    for group in ("size", "time", "quality"):
+        name = _first(report, group)
+        if name is None:
+            continue
+        part = _quality(report, after, name) if group == "quality" else _saving(report, after, name)
+        if part:
+            said.append(part)
+        else:
+            unsaid.append(_missing(report, after, name))
+    if _first(report, "quality") is None:
+        unsaid.append("Quality: not measured.")
+    text = f"{', '.join(said)}." if said else "Nothing could be compared."
+    return " ".join([text[:1].upper() + text[1:], *unsaid])
+
+
+def _saving(report: Report, subject: Subject, name: str) -> str:
+    """`18 % fewer parameters`; empty when there is no ratio."""
+    ratio = figure_ratio(report, subject, name)
+    value = known(ratio)
+    if value is None:
+        return ""
+    said = kind(name, _unit(report, name))
+    thing = said.label.lower()
+    if value == 1:
+        return f"{thing} unchanged"
+    amount = words.percent(value - 1) if value < 3 else f"{words.times(value)} as much:"
+    way = (said.less if value < 1 else said.more) or f"{'less' if value < 1 else 'more'} ({thing})"
+    return f"{amount} {way}{_within(ratio, value)}"
+
+
+def _within(ratio: Measurement | None, value: float) -> str:
+    """A remark when twice the spread of a ratio reaches over 1."""
+    if ratio is not None and ratio.spread and abs(value - 1) <= 2 * ratio.spread:
+        return " (within the spread)"
+    return ""
+
+
+def _quality(report: Report, subject: Subject, name: str) -> str:
+    """`perplexity 21.7 → 34.8 (+60 %)`; empty when either side is missing."""
+    before, after = report.subjects[0].figure(name), subject.figure(name)
+    first, second = known(before), known(after)
+    if before is None or after is None or first is None or second is None:
+        return ""
+    label = kind(name, before.unit).label.lower()
+    move = changed(report, subject, name)
+    both = (before.spread or 0) ** 2 + (after.spread or 0) ** 2
+    close = ", within the spread" if move != "unchanged" and both and abs(second - first) <= 2 * both**0.5 else ""
+    tail = f" ({move}{close})" if move else ""
+    return f"{label} {words.quantity(first, before.unit)} → {words.quantity(second, after.unit)}{tail}"
+
+
+def _missing(report: Report, subject: Subject, name: str) -> str:
+    """A sentence that names the figure and the reason, as `Perplexity: not measured: no text was given`."""
+    ratio = figure_ratio(report, subject, name)
+    after, before = subject.figure(name), report.subjects[0].figure(name)
+    source = ratio if ratio is not None else after if known(after) is None else before
+    why = reason(source)
+    if ratio is not None:
+        why = why.replace("not measured: ", "withheld: ", 1)
+    return f"{kind(name, _unit(report, name)).label}: {why}.".replace("..", ".")
+
+
+def _many(report: Report) -> str:
+    base, others = report.subjects[0], report.subjects[1:]
+    parts = [f"{len(others)} models against {base.name}"]
+    size = _first(report, "size")
+    ratios = [known(figure_ratio(report, s, size)) for s in others] if size else []
+    if size and (there := [r for r in ratios if r is not None]):
+        label = kind(size, _unit(report, size)).label.lower()
+        parts.append(f"{label} {_range([words.change(r) for r in (max(there), min(there))])}")
+    quality = _first(report, "quality")
+    found = [(s, v) for s in others if quality and (v := known(s.figure(quality))) is not None]
+    if quality and found:
+        unit, first = _unit(report, quality), known(base.figure(quality))
+        values = sorted(v for _, v in found)
+        shown = _range([words.quantity(v, unit) for v in (values[0], values[-1])])
+        instead = "" if first is None else f" (the original: {words.quantity(first, unit)})"
+        parts.append(f"{kind(quality, unit).label.lower()} {shown}{instead}")
+    text = f"{parts[0]}: {', '.join(parts[1:])}." if len(parts) > 1 else f"{parts[0]}: nothing could be compared."
+    lacking = [s.name for s in others if quality and known(s.figure(quality)) is None]
+    return text + (f" Not measured for {words.listing(lacking)}." if lacking and found else "")
+
+
+def _range(ends: list[str]) -> str:
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"

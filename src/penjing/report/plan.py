@@ -1,0 +1,91 @@
+"""What `penjing plan` and `penjing apply` print: exact costs before and after, and what was checked."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from penjing.core import Keep, Plan
+from penjing.pipeline.carry_out import Applied
+from penjing.surgery import Verified
+
+COSTS = (
+    ("parameters", "parameters"),
+    ("bytes", "bytes of weights"),
+    ("macs_per_token", "multiply-adds per token"),
+    ("macs", "multiply-adds per sample (512 tokens, where there are tokens)"),
+    ("kv_cache_bytes_per_token", "KV cache per token, bytes"),
+)
+
+
+def costs_table(verified: Verified) -> Table:
+    """Before, after and the change of each cost."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for key, label in COSTS:
+        before, after = getattr(verified.before, key, None), getattr(verified.after, key, None)
+        if before and after is not None:
+            table.add_row(label, f"{before:,.0f}", f"{after:,.0f}", f"{after / before - 1:+.1%}")
+    return table
+
+
+def edits_lines(plan: Plan) -> Iterator[str]:
+    """A line per kind of edit: what is kept of which axes, how many tensors are masked or updated."""
+    kept: dict[tuple[str, int], int] = {}
+    for edit in plan:
+        if isinstance(edit, Keep):
+            key = (edit.axis.split(".")[0], len(edit.units))
+            kept[key] = kept.get(key, 0) + 1
+    for (kind, units), count in kept.items():
+        yield f"keep {units} units in each of {count} axes of kind {kind}"
+    for name in ("Mask", "Update"):
+        number = sum(type(e).__name__ == name for e in plan)
+        if number:
+            yield f"{name.lower()} {number} tensors"
+
+
+def plan_page(plan: Plan, verified: Verified, out: Path) -> Group:
+    """The dry run of a plan."""
+    notes = [f"note: {escape(n)}" for n in verified.notes]
+    return Group(*edits_lines(plan), "", costs_table(verified), *notes, "", f"written: {out}")
+
+
+def plan_json(plan: Plan, verified: Verified) -> dict[str, Any]:
+    """Plain data with stable keys: `before`, `after`, `keeps`, `made`, `notes`."""
+    return {
+        "before": asdict(verified.before),
+        "after": asdict(verified.after),
+        "keeps": {a: len(u) for a, u in plan.keeps().items()},
+        "made": dict(plan.made),
+        "notes": list(verified.notes),
+    }
+
+
+def applied_page(done: Applied) -> Group:
+    """What was written, and what its re-opening gave."""
+    notes = [f"note: {escape(n)}" for n in done.verified.notes]
+    return Group(costs_table(done.verified), *notes, "", _opened(done), f"written: {done.folder}")
+
+
+def _opened(done: Applied) -> str:
+    if done.reopened is None:
+        return "not re-opened: asked not to, or the model is not of a library that opens it"
+    result = done.reopened
+    return f"opens in {result.loader}; largest difference from the same edits in memory: {result.max_abs_difference:.3g}"
+
+
+def applied_json(done: Applied) -> dict[str, Any]:
+    """Plain data with stable keys: `folder`, `before`, `after`, `reopened`, `notes`."""
+    return {
+        "folder": str(done.folder),
+        "before": asdict(done.verified.before),
+        "after": asdict(done.verified.after),
+        "reopened": None if done.reopened is None else asdict(done.reopened),
+        "notes": list(done.verified.notes),
+    }

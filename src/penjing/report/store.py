@@ -1,0 +1,178 @@
+"""Reports as JSON, and back: the same report, or an error that says where the file is wrong."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from penjing.core import Measurement, Report, Subject
+from penjing.errors import DataError, nearest
+
+SCHEMA = 1
+"""Rises when a key changes its meaning or is added."""
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """The report as plain data that `json.dumps(..., allow_nan=False)` takes.
+
+    Numbers that JSON lacks are written `{"float": "nan"}`. Tuples inside `details` and `provenance` come back as
+    lists, paths as text.
+
+    Raises:
+        DataError: `details` or `provenance` hold something that is not plain data.
+    """
+    return {
+        "schema": SCHEMA,
+        "title": report.title,
+        "subjects": [
+            {
+                "name": s.name,
+                "source": s.source,
+                "figures": [_measurement(f) for f in s.figures],
+                "widths": {str(k): int(v) for k, v in s.widths.items()},
+            }
+            for s in report.subjects
+        ],
+        "ratios": [_measurement(r) for r in report.ratios],
+        "notes": list(report.notes),
+        "provenance": _plain(report.provenance, "provenance"),
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Report:
+    """The report that `to_json` wrote. Keys with a default may be absent.
+
+    Raises:
+        DataError: the data is of another schema, or a key is missing, unknown or of the wrong type.
+    """
+    whole = _object(data, "report")
+    schema = whole.pop("schema", None)
+    if schema != SCHEMA:
+        raise DataError(
+            f"the report is of schema {schema!r}; this penjing reads schema {SCHEMA}; write it again with this version"
+        )
+    subjects = _take(whole, "report", "subjects", list)
+    ratios = _take(whole, "report", "ratios", list, [])
+    out = Report(
+        title=_take(whole, "report", "title", str),
+        subjects=tuple(_subject(s, f"subjects[{i}]") for i, s in enumerate(subjects)),
+        ratios=tuple(_figure(r, f"ratios[{i}]") for i, r in enumerate(ratios)),
+        notes=tuple(str(n) for n in _take(whole, "report", "notes", list, [])),
+        provenance=_restored(_take(whole, "report", "provenance", dict, {})),
+    )
+    _nothing_left(whole, "report", {"schema", *(f.name for f in fields(Report))})
+    return out
+
+
+def load(path: str | Path) -> Report:
+    """The report of a `report.json`, or of the folder it lies in.
+
+    Raises:
+        DataError: there is no such file, or it is not a report.
+    """
+    place = Path(path)
+    place = place / "report.json" if place.is_dir() else place
+    try:
+        return from_json(json.loads(place.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"{place} cannot be read ({error.strerror}); name a report.json or its folder") from error
+    except ValueError as error:
+        raise DataError(f"{place} is not JSON ({error}); name a report.json that penjing wrote") from error
+
+
+def _measurement(figure: Measurement) -> dict[str, Any]:
+    return {f.name: _plain(getattr(figure, f.name), f"{figure.name}.{f.name}") for f in fields(Measurement)}
+
+
+def _plain(value: Any, where: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"float": str(float(value))}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray):
+        return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
+    if callable(item := getattr(value, "item", None)):
+        return _plain(item(), where)
+    raise DataError(f"{where} holds a {type(value).__name__}; a report needs plain data; turn it into numbers or text")
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"float"} and value["float"] in {"nan", "inf", "-inf"}:
+            return float(value["float"])
+        return {k: _restored(v) for k, v in value.items()}
+    return [_restored(v) for v in value] if isinstance(value, list) else value
+
+
+def _object(data: Any, where: str) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise DataError(f"{where} is a {type(data).__name__}; needed an object with keys; check the file")
+    return dict(data)
+
+
+def _take(data: dict[str, Any], where: str, key: str, kind: type, default: Any = None) -> Any:
+    if key not in data:
+        if default is None:
+            raise DataError(f"{where} has no '{key}'; needed a {kind.__name__}; check the file")
+        return default
+    value = data.pop(key)
+    if not isinstance(value, kind):
+        raise DataError(f"{where}.{key} is a {type(value).__name__}; needed a {kind.__name__}; check the file")
+    return value
+
+
+def _nothing_left(data: Mapping[str, Any], where: str, allowed: set[str]) -> None:
+    for key in data:
+        raise DataError(
+            f"{where} has an unknown key '{key}'{nearest(key, allowed)}; remove it or read it with a newer penjing"
+        )
+
+
+def _subject(data: Any, where: str) -> Subject:
+    given = _object(data, where)
+    widths = _take(given, where, "widths", dict, {})
+    for axis, size in widths.items():
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise DataError(f"{where}.widths['{axis}'] is {size!r}; needed a whole number; check the file")
+    figures = _take(given, where, "figures", list)
+    out = Subject(
+        name=_take(given, where, "name", str),
+        source=_take(given, where, "source", str),
+        figures=tuple(_figure(f, f"{where}.figures[{i}]") for i, f in enumerate(figures)),
+        widths=widths,
+    )
+    _nothing_left(given, where, {f.name for f in fields(Subject)})
+    return out
+
+
+def _figure(data: Any, where: str) -> Measurement:
+    given = _object(data, where)
+    if "value" not in given:
+        raise DataError(f"{where} has no 'value'; needed a number, or null with a note; check the file")
+    numbers = {key: _number(given.pop(key, None), f"{where}.{key}") for key in ("value", "spread", "chance")}
+    texts = {key: _take(given, where, key, str, "") for key in ("spread_kind", "protocol", "note")}
+    out = Measurement(
+        name=_take(given, where, "name", str),
+        unit=_take(given, where, "unit", str),
+        n=_take(given, where, "n", int, 0),
+        details=_restored(_take(given, where, "details", dict, {})),
+        **numbers,
+        **texts,
+    )
+    _nothing_left(given, where, {f.name for f in fields(Measurement)})
+    return out
+
+
+def _number(value: Any, where: str) -> float | None:
+    found = _restored(value)
+    if found is None or (isinstance(found, int | float) and not isinstance(found, bool)):
+        return found
+    raise DataError(f"{where} is {value!r}; needed a number or null; check the file")

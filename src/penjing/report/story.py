@@ -1,0 +1,93 @@
+"""How to load the result and how it was made, as text for page and card."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penjing.core import Report
+from penjing.report.build import gaps
+
+ORDER = (
+    "method", "settings", "budget", "axes", "multiple", "seed", "calibration", "evaluation", "text", "data", "source",
+    "base", "command", "versions", "machine", "device", "date",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snippet:
+    """Code that loads a model. `remark` says what it needs."""
+
+    code: str
+    remark: str
+
+
+def loading(report: Report, place: str | None = None) -> Snippet | None:
+    """Code that loads the last subject from `place` (else its source), or None for a model without a loader.
+
+    `provenance["load"]`, if given, is the code itself; `provenance["architecture"]` names the class.
+    """
+    given = report.provenance.get("load")
+    if isinstance(given, str) and given:
+        return Snippet(code=given.rstrip() + "\n", remark="")
+    if not report.subjects:
+        return None
+    subject = report.subjects[:2][-1]
+    known = report.provenance.get("architecture") or report.provenance.get("architectures")
+    architecture = known[0] if isinstance(known, list | tuple) and known else known
+    if not isinstance(architecture, str) or not architecture.isidentifier():
+        words = any(f.name.startswith(("perplexity", "decode", "kv_cache", "macs_per_token")) for f in subject.figures)
+        architecture = "AutoModelForCausalLM" if words else ""
+    if not architecture:
+        return None
+    path = json.dumps(place or subject.source, ensure_ascii=False)
+    if not architecture.endswith("ForCausalLM"):
+        code = f"from transformers import {architecture}\n\nmodel = {architecture}.from_pretrained({path})\n"
+        return Snippet(code=code, remark="Plain transformers; penjing is not needed.")
+    code = (
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f"folder = {path}\n"
+        "model = AutoModelForCausalLM.from_pretrained(folder)\n"
+        "tokenizer = AutoTokenizer.from_pretrained(folder)\n\n"
+        'prompt = tokenizer("The old pine", return_tensors="pt")\n'
+        "print(tokenizer.decode(model.generate(**prompt, max_new_tokens=20)[0]))\n"
+    )
+    return Snippet(code=code, remark="Plain transformers; penjing is not needed.")
+
+
+def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(label, text) of everything that tells how it was made, the important first; `load` is left to `loading`."""
+    keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in ORDER and k != "load"]
+    return [(label(key), told(provenance[key])) for key in keys]
+
+
+def label(key: str) -> str:
+    """A key as words."""
+    words = key.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def told(value: Any) -> str:
+    """Plain data as one line of text: `torch 2.13.0, transformers 5.23.0`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {told(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return ", ".join(told(v) for v in value) or "none"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def limits(report: Report) -> list[str]:
+    """Notes as sentences, then what is missing."""
+    return [sentence(n) for n in dict.fromkeys([*report.notes, *gaps(report)])]
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop, unless it has an end already."""
+    clean = re.sub(r"\s+", " ", text).strip()
+    first = clean[:1].upper() + clean[1:]
+    return first if first.endswith((".", "!", "?", ":")) else first + "."

@@ -1,0 +1,44 @@
+"""The sentence that stands first."""
+
+import samples
+
+from penjing.core import Measurement, Report, Subject
+from penjing.report import headline
+
+
+def test_the_answer_is_built_from_the_figures():
+    assert headline(samples.FULL) == (
+        "15 % fewer parameters, 15 % less time per generated token, perplexity 21.7 → 34.8 (+60 %)."
+    )
+
+
+def test_a_withheld_figure_is_named_with_its_reason():
+    said = headline(samples.WITHHELD)
+    assert "Time per generated token: withheld: the A/A null" in said
+    assert "Perplexity: not measured: no text was given" in said
+
+
+def test_worse_is_said_as_worse():
+    def one(name, p, s):
+        figures = (
+            Measurement(name="parameters", value=p, unit="parameters"),
+            Measurement(name="decode_seconds_per_token", value=s, unit="seconds"),
+        )
+        return Subject(name=name, source=name, figures=figures)
+
+    said = headline(Report(title="t", subjects=(one("a", 100, 1.0), one("b", 110, 1.2))))
+    assert said.startswith("10 % more parameters, 20 % more time per generated token.")
+
+
+def test_several_models_are_a_range():
+    assert headline(samples.FOUR) == (
+        "4 models against SmolLM2-135M: parameters −5.9 % to −30 %, perplexity 25.6 to 1466 (the original: 21.7)."
+    )
+
+
+def test_accuracy_moves_in_points():
+    assert "accuracy 91.2 % → 89.9 % (−1.3 points)" in headline(samples.CNN)
+
+
+def test_a_report_of_nothing_says_so():
+    assert headline(Report(title="t", subjects=())) == "This report has no models."
