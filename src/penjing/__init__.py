@@ -1,3 +1,42 @@
-"""Make neural networks small, and show what that cost."""
+"""Make neural networks small, and show what that cost.
+
+`penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
+and `compare` are its steps; `load` opens a result. The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
+Nothing heavy is imported before it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penjing.api import apply, compare, layout, load, look, measure, open, plan, shrink
+    from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Mask, Plan, Report, Stats, Update
+    from penjing.errors import PenjingError
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "penjing.api": ("apply", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink"),
+    "penjing.core": (
+        "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
+    ),
+    "penjing.errors": ("PenjingError",),
+}  # fmt: skip
+_WHERE = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
+    "Update", "apply", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'penjing' has no attribute '{name}'")
+    value = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,235 @@
+"""What users call: each step of the path on its own, and the whole path in one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from penjing.core import Budget, Layout, Plan, Report
+from penjing.core.places import cache_folder
+from penjing.errors import OutputError
+from penjing.io import OpenCheckpoint, check_output, load_plan, open_checkpoint
+from penjing.pipeline.carry_out import Applied, carry_out
+from penjing.pipeline.evidence import Evidence, measured
+from penjing.pipeline.look import Look, look_at
+from penjing.pipeline.planning import LENGTH, ROWS, Order, make_plan
+from penjing.pipeline.source import as_folder, resolve
+from penjing.pipeline.stock import load
+from penjing.pipeline.tell import Tell, silent
+from penjing.report import save, save_card
+
+__all__ = ["Shrunk", "apply", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink"]
+
+Model = str | Path | nn.Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrunk:
+    """What `shrink` gives: the plan, and the folder with its report, or the smaller module."""
+
+    plan: Plan
+    folder: Path | None = None
+    module: nn.Module | None = None
+    report: Report | None = None
+    applied: Applied | None = None
+
+
+def open(model: Model, *, revision: str | None = None) -> OpenCheckpoint:
+    """The checkpoint of a folder, a hub id, a GGUF file, a state dict or a module, read lazily.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    return open_checkpoint(model, revision=revision)
+
+
+def layout(model: Model, *, example: Any = None, table: Path | None = None) -> Layout:
+    """The axes of a model; `example` is an input for modules that are not of transformers.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        LayoutError: its axes cannot be derived.
+    """
+    return resolve(model, example=example, table=table, weights=False).layout
+
+
+def look(model: Model, *, example: Any = None, table: Path | None = None, context: int = LENGTH) -> Look:
+    """What a model is made of: parameters, bytes, multiply-adds, cache, the share of each part, the axes.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        LayoutError: its axes cannot be derived.
+    """
+    return look_at(resolve(model, example=example, table=table, weights=False), context=context)
+
+
+def plan(
+    model: Model,
+    *,
+    method: str = "activation",
+    budget: Budget | None = None,
+    keep: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    texts: Sequence[str | Path] = (),
+    data: Sequence[Any] | None = None,
+    rows: int = ROWS,
+    length: int = LENGTH,
+    seed: int = 0,
+    example: Any = None,
+    table: Path | None = None,
+    tell: Tell = silent,
+) -> Plan:
+    """What a method would remove. Nothing is changed.
+
+    Give `keep` or a whole `budget`; with neither, 0.75 of the units stay. `texts` are files of calibration text,
+    `data` batches for a module of your own.
+
+    Raises:
+        PenjingError: the model, the method, the budget or the data does not serve; each error says why.
+    """
+    source = resolve(model, example=example, table=table)
+    order = Order(
+        method=method, budget=_budget(budget, keep), settings=settings or {}, texts=tuple(Path(t) for t in texts),
+        batches=data, rows=rows, length=length, seed=seed,
+    )  # fmt: skip
+    module = model if isinstance(model, nn.Module) else None
+    return make_plan(source, order, cache=cache_folder(), module=module, tell=tell)
+
+
+def apply(
+    model: Model,
+    plan: Plan | str | Path,
+    out: str | Path | None = None,
+    *,
+    example: Any = None,
+    table: Path | None = None,
+    allow_sensitive: bool = False,
+    allow_nonfinite: bool = False,
+    reopening: bool = True,
+    tell: Tell = silent,
+) -> Applied | nn.Module:
+    """Carry out a plan: into the folder `out`, or, for a module without `out`, as a smaller module.
+
+    `reopening` opens the result with the stock loader in a fresh process and compares outputs, which needs the model
+    in memory; without it nothing larger than one tensor is.
+
+    Raises:
+        PlanError: it cannot be carried out; nothing was written.
+        OutputError: `out` cannot be written.
+    """
+    edits = plan if isinstance(plan, Plan) else load_plan(Path(plan))
+    source = resolve(model, example=example, table=table)
+    if isinstance(model, nn.Module) and out is None:
+        from penjing import surgery
+
+        return surgery.apply(model, source.layout, edits, example=example, allow_sensitive=allow_sensitive)
+    if out is None:
+        raise OutputError("a checkpoint on disk is carried out into a folder; found no folder; pass out=...")
+    return carry_out(
+        source, edits, Path(out), cache=cache_folder(), allow_sensitive=allow_sensitive,
+        allow_nonfinite=allow_nonfinite, reopening=reopening, tell=tell,
+    )  # fmt: skip
+
+
+def shrink(
+    model: Model,
+    out: str | Path | None = None,
+    *,
+    method: str = "activation",
+    budget: Budget | None = None,
+    keep: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    texts: Sequence[str | Path] = (),
+    evaluation: Sequence[str | Path] = (),
+    data: Sequence[Any] | None = None,
+    rows: int = ROWS,
+    length: int = LENGTH,
+    seed: int = 0,
+    example: Any = None,
+    table: Path | None = None,
+    measure: bool = True,
+    speed: bool = True,
+    allow_sensitive: bool = False,
+    allow_nonfinite: bool = False,
+    licence: str | None = None,
+    notes: Sequence[str] = (),
+    command: str = "",
+    tell: Tell = silent,
+) -> Shrunk:
+    """Make a model smaller: plan, verify, write, re-open, measure, report.
+
+    A module gives a smaller module; anything else is written into `out`, with `report.html` and a model card.
+    `texts` calibrate and `evaluation` measures; text that occurs in both is refused. `licence` (its SPDX name) and
+    `notes` go into the card and the page.
+
+    Raises:
+        PenjingError: something does not serve; each error says what, and nothing is half written.
+    """
+    source = resolve(model, example=example, table=table)
+    order = Order(
+        method=method, budget=_budget(budget, keep), settings=settings or {}, texts=tuple(Path(t) for t in texts),
+        batches=data, rows=rows, length=length, seed=seed,
+    )  # fmt: skip
+    cache = cache_folder()
+    if isinstance(model, nn.Module) and out is None:
+        from penjing import surgery
+
+        made = make_plan(source, order, cache=cache, module=model, tell=tell)
+        smaller = surgery.apply(model, source.layout, made, example=example, allow_sensitive=allow_sensitive)
+        return Shrunk(plan=made, module=smaller)
+    if out is None:
+        raise OutputError("a checkpoint on disk is shrunk into a folder; found no folder; pass out=...")
+    out = Path(out)
+    folder = source.weights().folder
+    check_output(out, [folder] if folder else [])
+    made = make_plan(source, order, cache=cache, tell=tell)
+    done = carry_out(
+        source, made, out, cache=cache, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite, tell=tell
+    )
+    if not measure:
+        return Shrunk(plan=made, folder=out, applied=done)
+    wish = Evidence(texts=tuple(Path(t) for t in evaluation), calibration=order.texts, speed=speed, length=length)
+    report = measured(
+        [as_folder(source, cache, tell), out], wish, plan=made, applied=done, notes=notes, command=command, tell=tell,
+    )  # fmt: skip
+    save(report, out)
+    hub_id = source.name if not Path(source.name).exists() else None
+    save_card(report, out, base=hub_id, licence=licence)
+    return Shrunk(plan=made, folder=out, report=report, applied=done)
+
+
+def measure(
+    model: str | Path, *, texts: Sequence[str | Path] = (), speed: bool = True, length: int = LENGTH, command: str = "",
+    tell: Tell = silent,
+) -> Report:  # fmt: skip
+    """The figures of one model.
+
+    Raises:
+        PenjingError: the model or the text does not serve.
+    """
+    return compare(model, [], texts=texts, speed=speed, length=length, command=command, tell=tell)
+
+
+def compare(
+    base: str | Path, others: Sequence[str | Path], *, texts: Sequence[str | Path] = (), speed: bool = True,
+    length: int = LENGTH, command: str = "", tell: Tell = silent,
+) -> Report:  # fmt: skip
+    """The figures of several models, with ratios to the first.
+
+    Raises:
+        PenjingError: a model or the text does not serve.
+    """
+    cache = cache_folder()
+    folders = [as_folder(resolve(m), cache, tell) for m in [base, *others]]
+    wish = Evidence(texts=tuple(Path(t) for t in texts), speed=speed, length=length)
+    return measured(folders, wish, command=command, tell=tell)
+
+
+def _budget(budget: Budget | None, keep: float | None) -> Budget:
+    if budget is not None and keep is not None:
+        from penjing.errors import BudgetError
+
+        raise BudgetError(f"a budget has one limit; found {budget} and keep {keep:g}; choose one")
+    return budget or Budget(keep=0.75 if keep is None else keep)

@@ -1,0 +1,46 @@
+"""The command line: one file per command, and nothing heavy is imported before a command runs."""
+
+from importlib import import_module
+
+import typer
+
+from penjing.cli.guard import guarded
+
+COMMANDS = {
+    "look": "Show what a model is made of, and what can be cut.",
+    "layout": "Show the axes of a model: free, sensitive or uncut, and why.",
+    "plan": "Decide what goes: write a plan, change nothing.",
+    "apply": "Carry a plan out into a new folder.",
+    "shrink": "Plan, carry out, re-open, measure and report, in one go.",
+    "measure": "Show the figures of one model.",
+    "compare": "Show the figures of several models, and write them as one page.",
+    "methods": "List the methods, or show one.",
+    "demo": "Shrink a real language model, end to end.",
+}
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Make neural networks small, and show what that cost.", context_settings={"max_content_width": 110},
+)  # fmt: skip
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(guarded(import_module(f"penjing.cli.{_name}").run))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from penjing import __version__
+
+        typer.echo(f"penjing {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="penjing")

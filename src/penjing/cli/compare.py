@@ -1,0 +1,33 @@
+"""penjing compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penjing.cli import options as o
+from penjing.cli.measure import TEXT
+
+
+def run(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="The model that the others are compared with.")],
+    others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="One or more models.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("report.html"),
+    text: TEXT = None,
+    length: o.LENGTH = 512,
+    speed: o.SPEED = True,
+    as_json: o.JSON = False,
+) -> None:
+    """Measure all in turn, each next to the first, and write one self-contained page."""
+    from penjing import api
+    from penjing.cli.console import command_line, progress
+    from penjing.cli.outcome import show_report
+    from penjing.report import check_page, save_page
+
+    check_page(out)
+    with progress() as tell:
+        report = api.compare(
+            base, others, texts=text or (), length=length, speed=speed, command=command_line(), tell=tell
+        )
+    save_page(report, out)
+    show_report(report, as_json=as_json)

@@ -1,0 +1,66 @@
+"""Where commands print: results on stdout, progress on stderr."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from penjing.pipeline.tell import Tell
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A rich console."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def show(renderable: Any) -> None:
+    """Print something rich on stdout."""
+    console().print(renderable)
+
+
+def show_json(data: Any) -> None:
+    """Print JSON on stdout."""
+    typer.echo(json.dumps(data, indent=1, default=str))
+
+
+def command_line() -> str:
+    """What the user typed, for the report."""
+    import shlex
+    import sys
+
+    return shlex.join(["penjing", *sys.argv[1:]])
+
+
+@contextmanager
+def progress() -> Iterator["Tell"]:
+    """A bar on stderr for each kind of work; yields the callback that moves it."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    bar = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console(stderr=True), transient=False,
+    )  # fmt: skip
+    tasks: dict[str, Any] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            for other in tasks.values():
+                _finish(bar, other)
+            tasks[what] = bar.add_task(what, total=total or None)
+        bar.update(tasks[what], completed=done, total=total or None)
+
+    with bar:
+        yield tell
+        for task in tasks.values():
+            _finish(bar, task)
+
+
+def _finish(bar: Any, task: Any) -> None:
+    bar.update(task, total=1, completed=1)

@@ -1,0 +1,85 @@
+"""From a plan to a folder that is known to open, or to a smaller module."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penjing.core import Plan
+from penjing.errors import PlanError
+from penjing.layouts.inputs import example
+from penjing.pipeline.source import Source, as_folder
+from penjing.pipeline.stock import load
+from penjing.pipeline.tell import Tell, counter, silent
+from penjing.surgery import ReopenResult, Verified, apply, reopen, stream, verify
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """A finished folder, what was verified before it was written, and what its re-opening gave."""
+
+    folder: Path
+    verified: Verified
+    reopened: ReopenResult | None
+
+
+def carry_out(
+    source: Source,
+    plan: Plan,
+    out: Path,
+    *,
+    cache: Path,
+    allow_sensitive: bool = False,
+    allow_nonfinite: bool = False,
+    reopening: bool = True,
+    tell: Tell = silent,
+) -> Applied:
+    """Verify the plan, stream it into `out`, and open the result with the stock loader in a fresh process.
+
+    Raises:
+        PlanError: the plan cannot be carried out (nothing is written), or the result does not compute what the
+            same edits give in memory (the folder stays, for a look).
+        OutputError: `out` cannot be written.
+    """
+    checkpoint = source.weights()
+    tell("verifying the plan", 0, 0)
+    verified = verify(
+        checkpoint, source.layout, plan, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite
+    )
+    total = verified.after.bytes
+    stream(
+        checkpoint, source.layout, plan, out, verified=verified, progress=counter(tell, "writing", total)
+    )
+    reopened = _reopen(source, plan, verified, out, cache, tell) if reopening and source.config else None
+    return Applied(folder=out, verified=verified, reopened=reopened)
+
+
+def _reopen(source: Source, plan: Plan, verified: Verified, out: Path, cache: Path, tell: Tell) -> ReopenResult:
+    tell("carrying the plan out in memory, to compare", 0, 0)
+    before = load(as_folder(source, cache, tell))
+    inputs = {k: v for k, v in example(before, device="cpu").items() if isinstance(v, Tensor)}
+    smaller = apply(before, source.layout, plan, verified=verified)
+    del before
+    with torch.inference_mode():
+        expected = first_output(smaller(**inputs))
+    del smaller
+    tell("opening the result in a fresh process", 0, 0)
+    result = reopen(out, inputs, expected)
+    if not result.ok:
+        raise PlanError(
+            f"{out} was written, but opened by {result.loader} it does not compute what the same edits give in memory "
+            f"(largest difference {result.max_abs_difference}, missing {list(result.missing)[:3]}, unexpected "
+            f"{list(result.unexpected)[:3]}); do not use it, and report the model and the plan"
+        )
+    return result
+
+
+def first_output(output: Any) -> Tensor:
+    """The logits of a stock model's output, or else its last hidden state, or else its first entry."""
+    for name in ("logits", "last_hidden_state"):
+        found = getattr(output, name, None)
+        if found is not None:
+            return found
+    return output[0]

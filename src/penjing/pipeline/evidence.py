@@ -1,0 +1,118 @@
+"""Before and after, measured side by side, as a report that tells how everything was made."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from penjing.core import Plan, Report
+from penjing.data import read_texts, require_disjoint, shipped, tokenise
+from penjing.errors import DataError
+from penjing.evaluate import Blocks, measure_many
+from penjing.pipeline.carry_out import Applied
+from penjing.pipeline.stock import architecture, tokenizer
+from penjing.pipeline.tell import Tell, silent
+
+WINDOWS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What to measure: text files (none means the shipped ones), how much of each, and whether to time.
+
+    `calibration` are the files that the plan was made from (empty means the shipped ones): no passage of them may
+    occur in `texts`. None means that nothing was calibrated.
+    """
+
+    texts: tuple[Path, ...] = ()
+    calibration: tuple[Path, ...] | None = None
+    windows: int = WINDOWS
+    length: int = 512
+    speed: bool = True
+
+
+def measured(
+    folders: Sequence[Path],
+    wish: Evidence,
+    *,
+    plan: Plan | None = None,
+    applied: Applied | None = None,
+    notes: Sequence[str] = (),
+    command: str = "",
+    tell: Tell = silent,
+) -> Report:
+    """A report of the models in `folders`; the first is the original.
+
+    Raises:
+        DataError: a text is too short, or occurs in the calibration text.
+        MeasureError: a window is longer than a model's positions.
+        CheckpointError: a folder cannot be read.
+    """
+    ids, told = _evaluation(folders[0], wish)
+    found = measure_many(
+        folders[0], folders[1:], texts=ids, protocols=(Blocks(window=wish.length),), speed=wish.speed, tell=tell
+    )
+    what = "Shrunk by penjing" if plan is not None else "Measured by penjing"
+    return Report(
+        title=f"{what}: {folders[0].name}",
+        subjects=found.subjects,
+        ratios=found.ratios,
+        notes=(*notes, *(applied.verified.notes if applied else ())),
+        provenance=_provenance(folders[-1], plan, applied, told, command),
+    )
+
+
+def _evaluation(folder: Path, wish: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:
+    """({name: token ids}, what they are): nothing for models without a tokenizer, if no text was named."""
+    paths = list(wish.texts) or shipped("evaluation")
+    try:
+        reader = tokenizer(folder)
+    except DataError:
+        if wish.texts:
+            raise
+        return {}, {"evaluation": "the model has no tokenizer, so no text was read"}
+    texts = {p.stem: read_texts([p]) for p in paths}
+    if wish.calibration is not None:
+        seen = read_texts(list(wish.calibration) or shipped("calibration"))
+        require_disjoint(seen, [t for each in texts.values() for t in each])
+    limit = wish.windows * wish.length
+    ids = {name: tokenise(each, reader)[:limit] for name, each in texts.items()}
+    told = {
+        "files": [p.name for p in paths],
+        "shipped": not wish.texts,
+        "windows": f"at most {wish.windows} of {wish.length} tokens each",
+        "sha256": {p.name: sha256(p.read_bytes()).hexdigest()[:16] for p in paths},
+    }
+    return ids, {"evaluation": told}
+
+
+def _provenance(
+    folder: Path, plan: Plan | None, applied: Applied | None, told: Mapping[str, Any], command: str
+) -> dict[str, Any]:
+    out: dict[str, Any] = dict(plan.made) if plan is not None else {}
+    out |= told
+    if applied is not None and applied.reopened is not None:
+        result = applied.reopened
+        out["reopened"] = (
+            f"in a fresh process by {result.loader}; largest difference of outputs from the same edits in memory: "
+            f"{result.max_abs_difference:.3g}"
+        )
+    out["command"] = command or "called from Python"
+    out["versions"] = {name: _version(name) for name in ("penjing", "torch", "transformers", "safetensors")}
+    out["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    out["date"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if named := architecture(folder):
+        out["architecture"] = named
+    return out
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed as a package"

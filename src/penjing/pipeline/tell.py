@@ -1,0 +1,19 @@
+"""How long work says where it is."""
+
+from collections.abc import Callable
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is (0 when not known)."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Say nothing."""
+
+
+def counter(tell: Tell, what: str, total: int) -> Callable[[int], None]:
+    """A callback for code that only knows how much is done."""
+
+    def advance(done: int) -> None:
+        tell(what, done, total)
+
+    return advance
