@@ -1,0 +1,78 @@
+# `make demo` and `make test` work on a bare clone: python3 (3.11 or later), make, and a package index to install from.
+# Everything lives in .venv; `make VENV=/elsewhere ...` moves it, `make PYTHON=python3.12 ...` chooses the interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+OUT ?= out/smollm2-0.75
+# One torch thread for each test process: more only fight over the cores.
+TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup check fmt lint types layers test-fast test-browser coverage golden docs papers bench bench-rivals method clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: $(READY) ## shrink a real language model end to end; writes out/smollm2-0.75
+	@rm -rf out/smollm2-0.75
+	$(BIN)/penjing demo -o "$(OUT)"
+
+test: $(READY) ## every test, real model included
+	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -m "not gpu"
+
+setup: $(READY) ## make .venv and install penjing with its development tools
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found; install Python 3.11 or later, or name one: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python %d.%d was found, 3.11 or later is needed; name one: make PYTHON=python3.12 ..." % v[:2])'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "this Python cannot make environments (venv, ensurepip are missing); on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+check: lint types layers test-fast ## what a change must pass before it is shown to anyone
+
+fmt: $(READY) ## sort imports and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+
+types: $(READY) ## pyright over src
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+layers: $(READY) ## imports point down only
+	$(BIN)/lint-imports
+
+test-fast: $(READY) ## the tests that take seconds
+	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -q -m "not slow and not gpu and not network and not browser"
+
+test-browser: $(READY) ## the report page in a real browser
+	$(TEST_ENV) $(BIN)/pytest -m browser
+
+coverage: $(READY) ## every test, with branch coverage
+	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -m "not gpu" --cov --cov-report=term
+
+golden: $(READY) ## rewrite the golden plans; the commit says why they moved
+	$(TEST_ENV) PENJING_GOLDEN=write $(BIN)/pytest -q tests/methods
+
+docs: $(READY) ## write docs/look-up from --help, docstrings and cards
+	$(BIN)/python docs/generate.py
+
+papers: $(READY) ## reproduce the numbers of papers (slow)
+	@if [ -d papers ]; then $(TEST_ENV) $(BIN)/pytest papers; else echo "no paper is reproduced yet: papers/ is not there"; fi
+
+bench: $(READY) ## our own benchmarks; quiet machine, please
+	$(BIN)/python -m benchmarks
+
+bench-rivals: $(READY) ## the same jobs with other tools, each in an environment of its own
+	$(BIN)/python -m benchmarks.rivals
+
+method: $(READY) ## make method name=wanda family=sparsify paper=2306.11695
+	@$(BIN)/python templates/new_method.py "$(name)" --family "$(family)" --paper "$(paper)"
+
+clean: ## remove the environment and what tests leave behind
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

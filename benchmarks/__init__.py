@@ -1,0 +1,1 @@
+"""Benchmarks: what penjing costs, beside copying files and beside other tools."""

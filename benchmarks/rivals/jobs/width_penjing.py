@@ -1,0 +1,30 @@
+"""Width by MAW with penjing: open, derive the layout, plan, verify, stream."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: F401  (loaded before the clock starts, as for the rival)
+from figures import main, measured
+
+from penjing.core import Budget, Stats
+from penjing.io import open_checkpoint
+from penjing.layouts import from_config
+from penjing.pipeline import catalog
+from penjing.surgery import stream, verify
+
+
+def job(told: dict[str, Any]) -> dict[str, Any]:
+    """`model`, `out`, `keep` -> the figures; the folder is written and synced."""
+    with measured() as out, open_checkpoint(told["model"]) as checkpoint:
+        start = time.perf_counter()
+        layout = from_config(checkpoint.config, stored=checkpoint.shapes)
+        out["layout_seconds"] = time.perf_counter() - start
+        method = catalog.build("maw", {"multiple": 1})
+        plan = method.plan(checkpoint, layout, Stats(), Budget(keep=told["keep"]))
+        verified = verify(checkpoint, layout, plan)
+        stream(checkpoint, layout, plan, Path(told["out"]), verified=verified)
+    return {**out, "width": verified.config["intermediate_size"]}
+
+
+main(job)

@@ -1,0 +1,137 @@
+"""Write docs/look-up from the commands' help, the docstrings and the methods' cards.
+
+`python docs/generate.py` writes; a house test compares. What people write by hand there (json-keys.md,
+files-and-settings.md) is left alone.
+"""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent / "look-up"
+MADE = "<!-- made by `make docs`; edit the source instead -->\n\n"
+MODULE = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])")
+
+
+def commands() -> str:
+    """Each command's help, as the command prints it."""
+    from penjing.cli import COMMANDS
+
+    parts = ["# Commands\n\n", MADE, _block(_help())]
+    for name in COMMANDS:
+        parts += [f"\n## penjing {name}\n\n", _block(_help(name))]
+    return "".join(parts)
+
+
+def _help(*arguments: str) -> str:
+    plain = {**os.environ, "TYPER_USE_RICH": "0", "COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb"}
+    code = "from penjing.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments, "--help"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout
+
+
+def _block(text: str) -> str:
+    return "```text\n" + "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n```\n"
+
+
+def methods() -> str:
+    """Each method's card, settings and docstring."""
+    from penjing.pipeline import catalog
+
+    parts = ["# Methods\n\n", MADE]
+    for name in catalog.names():
+        module = catalog.load(name)
+        card = module.CARD
+        needs = ", ".join(sorted(card.needs)) or "no data"
+        parts.append(f"## {name}\n\n{inspect.cleandoc(module.__doc__ or '')}\n\n")
+        parts.append(f"- **title** {card.title}; **paper** {card.paper}\n- **removes** {card.removes}\n")
+        parts.append(f"- **promise** {card.promise}; **walk** {card.walk}\n")
+        parts.append(f"- **needs** {needs}; **opens with** {card.opens}\n\n")
+        parts.append("| setting | type | default |\n|---|---|---|\n")
+        rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in catalog.settings(name)]
+        parts += [f"| `{n}` | `{kind}` | `{default!r}` |\n" for n, kind, default in rows]
+        parts.append("\n" + inspect.cleandoc(module.Method.__doc__ or "") + "\n\n")
+    return "".join(parts).rstrip() + "\n"
+
+
+def python() -> str:
+    """Every public name with its signature and docstring."""
+    import penjing
+
+    parts = ["# Python\n\n", MADE, "Everything here is imported from `penjing`.\n"]
+    for name in sorted(penjing.__all__, key=lambda n: (n[0].isupper(), n)):
+        thing = getattr(penjing, name)
+        parts.append(f"\n## {name}\n\n{_block(_signature(name, thing))}\n{_prose(thing)}\n")
+        if inspect.isclass(thing):
+            parts += [f"\n**{m}** {_prose(f)}\n" for m, f in _own_methods(thing)]
+    return "".join(parts)
+
+
+def _signature(name: str, thing: Any) -> str:
+    if inspect.isclass(thing) and (issubclass(thing, Exception) or getattr(thing, "_is_protocol", False)):
+        return f"class {name}"
+    found = inspect.signature(thing)
+    lines, star = [], False
+    for p in found.parameters.values():
+        if p.kind is p.KEYWORD_ONLY and not star:
+            star = True
+            lines.append("    *,")
+        lines.append(f"    {_parameter(p)},")
+    gives = "" if inspect.isclass(thing) else f" -> {_type(found.return_annotation)}"
+    return f"{name}(\n" + "\n".join(lines) + f"\n){gives}"
+
+
+def _parameter(p: inspect.Parameter) -> str:
+    text = f"{p.name}: {_type(p.annotation)}"
+    if p.default is p.empty:
+        return text
+    # The repr of a dataclass' default factory holds an address.
+    default = p.default.__name__ if callable(p.default) else repr(p.default)
+    return text + (" = ..." if "factory" in default else f" = {default}")
+
+
+def _type(annotation: Any) -> str:
+    return MODULE.sub("", inspect.formatannotation(annotation)).strip("'")
+
+
+def _prose(thing: Any) -> str:
+    text = inspect.cleandoc(thing.__doc__ or "")
+    head, raises, after = text.partition("\nRaises:\n")
+    return head + (f"\n\nRaises:\n\n{_block(after)}" if raises else "")
+
+
+def _own_methods(thing: type) -> list[tuple[str, Any]]:
+    found = [(n, f.fget if isinstance(f, property) else f) for n, f in vars(thing).items() if not n.startswith("_")]
+    return [(n, f) for n, f in found if inspect.isfunction(f) and f.__doc__]
+
+
+def errors() -> str:
+    """The tree of errors."""
+    from penjing import errors as ours
+
+    return f"# Errors\n\n{MADE}{inspect.cleandoc(ours.__doc__ or '')}\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "methods.md": methods,
+    "python.md": python,
+    "errors.md": errors,
+}
+
+
+def main() -> None:
+    """Write every page that is made."""
+    HERE.mkdir(parents=True, exist_ok=True)
+    for name, make in PAGES.items():
+        (HERE / name).write_text(make(), encoding="utf-8")
+        print(f"wrote look-up/{name}")
+
+
+if __name__ == "__main__":
+    main()

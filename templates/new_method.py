@@ -1,0 +1,61 @@
+"""Write the file of a new method and its test; `make method name=wanda family=sparsify paper=2306.11695`."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from string import Template
+
+HERE = Path(__file__).resolve().parent
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+PAPER = re.compile(r"\d{4}\.\d{4,5}")
+
+
+def main() -> None:
+    """Read the arguments, write the files, say what to do next."""
+    reader = argparse.ArgumentParser(description=__doc__)
+    reader.add_argument("name", help="the paper's short name: the file's name, and the method's")
+    reader.add_argument("--family", required=True, help="a folder of methods/: prune, sparsify, rotate, ...")
+    reader.add_argument("--paper", required=True, help="arXiv number")
+    reader.add_argument("--root", type=Path, default=HERE.parent, help="the repository")
+    told = reader.parse_args()
+    if wrong := problem(told.name, told.family, told.paper, told.root):
+        sys.exit(f"make method: {wrong}")
+    for path in write(told.name, told.family, told.paper, told.root):
+        print(f"wrote {path.relative_to(told.root)}")
+    print("next: the naive loop in the test, `score`, `plan`, the card, `make check`; see CONTRIBUTING.md")
+
+
+def problem(name: str, family: str, paper: str, root: Path) -> str:
+    """What is wrong with the wish, or an empty string."""
+    for what, value in (("name", name), ("family", family)):
+        if not NAME.fullmatch(value):
+            return f"{what} '{value}' is not a Python name in lower case; try {what}=wanda"
+    if not PAPER.fullmatch(paper):
+        return f"paper '{paper}' is not an arXiv number; try paper=2306.11695"
+    taken = list((root / "src/penjing/methods").glob(f"*/{name}.py"))
+    return f"there is a method named '{name}' already: {taken[0].relative_to(root)}" if taken else ""
+
+
+def write(name: str, family: str, paper: str, root: Path) -> list[Path]:
+    """The files written: the family's `__init__.py` if it is new, the method, its test."""
+    method = root / "src/penjing/methods" / family / f"{name}.py"
+    test = root / "tests/methods" / family / f"test_{name}.py"
+    facts = {"name": name, "title": name.replace("_", " ").capitalize(), "family": family, "paper": paper}
+    texts = {method: filled("method.py.tmpl", facts), test: filled("test_method.py.tmpl", facts)}
+    room = method.with_name("__init__.py")
+    if not room.exists():
+        texts = {room: f'"""Methods that {family.replace("_", " ")}."""\n', **texts}
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(texts)
+
+
+def filled(template: str, facts: dict[str, str]) -> str:
+    """The text of a template with the facts put in."""
+    return Template((HERE / template).read_text(encoding="utf-8")).substitute(facts)
+
+
+if __name__ == "__main__":
+    main()

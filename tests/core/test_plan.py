@@ -1,0 +1,42 @@
+"""Plans add up, budgets hold one limit, layouts find axes."""
+
+import pytest
+
+from penjing.core import Axis, Budget, Keep, Layout, Plan
+from penjing.errors import BudgetError, LayoutError
+
+
+def test_a_second_keep_counts_in_what_the_first_left():
+    plan = Plan((Keep("a", (1, 3, 5)),)) + Plan((Keep("a", (0, 2)), Keep("b", (4,))))
+    assert plan.keeps() == {"a": (1, 5), "b": (4,)}
+
+
+@pytest.mark.parametrize("given", [{}, {"keep": 0.5, "macs": 3}, {"keep": 0.0}, {"keep": 1.5}, {"bytes": 0}])
+def test_a_budget_is_one_limit_in_range(given):
+    with pytest.raises(BudgetError):
+        Budget(**given)
+
+
+LAYOUT = Layout(
+    patterns={},
+    axes={
+        a.name: a
+        for a in (
+            Axis(name="neurons.0", size=4, state="free"),
+            Axis(name="neurons.1", size=4, state="free"),
+            Axis(name="residual", size=8, state="sensitive", reason="mean in norm"),
+        )
+    },
+)
+
+
+@pytest.mark.parametrize(("glob", "found"), [("neurons", 2), ("neurons.*", 2), ("neurons.1", 1), ("neurons.0,neurons.1", 2)])
+def test_globs_find_axes(glob, found):
+    assert len(LAYOUT.match(glob)) == found
+
+
+def test_what_may_not_be_cut_is_named_with_its_reason():
+    with pytest.raises(LayoutError, match="mean in norm"):
+        LAYOUT.match("residual")
+    with pytest.raises(LayoutError, match="did you mean 'neurons.1'|kinds neurons, residual"):
+        LAYOUT.match("neuron.1")

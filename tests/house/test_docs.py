@@ -1,0 +1,94 @@
+"""The documentation runs, links to what exists, names options that exist, and its generated pages are current."""
+
+import importlib.util
+import re
+import shlex
+
+import pytest
+import torch
+from tests.house import tree
+from tests.house.tiny import tiny_model
+
+DOCS = tree.ROOT / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), tree.ROOT / "README.md", tree.ROOT / "CONTRIBUTING.md"])
+NAMES = [p.relative_to(tree.ROOT).as_posix() for p in PAGES]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)")
+
+
+def blocks(page, language):
+    return [body for tag, body in FENCE.findall(page.read_text(encoding="utf-8")) if tag == language]
+
+
+WITH_CODE = [p for p in PAGES if blocks(p, "python")]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model") / "model")
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=[p.stem for p in WITH_CODE])
+def test_the_python_blocks_run(page, model, tmp_path, monkeypatch):
+    """One page is one session, in a folder where `model` is a tiny model."""
+    (tmp_path / "model").symlink_to(model, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENJING_CACHE", str(tmp_path / "cache"))
+    names = {"__name__": "__page__"}
+    with torch.random.fork_rng():
+        for body in blocks(page, "python"):
+            exec(compile(body, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page):
+    links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.mark.parametrize("name", ["commands.md", "methods.md", "python.md", "errors.md"])
+def test_look_up_pages_are_current(name):
+    stored = (DOCS / "look-up" / name).read_text(encoding="utf-8")
+    assert stored == generator().PAGES[name](), "run `make docs`"
+
+
+def command_lines():
+    for page in PAGES:
+        for body in blocks(page, "sh"):
+            for line in body.splitlines():
+                if line.startswith("penjing "):
+                    yield page, line
+
+
+def test_command_lines_name_commands_and_options_that_exist():
+    reference = (DOCS / "look-up" / "commands.md").read_text(encoding="utf-8")
+    helps = {part.split("\n", 1)[0]: part for part in reference.split("\n## penjing ")[1:]}
+    lines = list(command_lines())
+    assert lines
+    for page, line in lines:
+        command, *words = shlex.split(line, comments=True)[1:]
+        assert command in helps, f"{page.name}: {line}"
+        options = [w.split("=")[0] for w in words if w.startswith("-")]
+        unknown = [o for o in options if not re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", helps[command])]
+        assert not unknown, f"{page.name}: {line}"
+
+
+def test_every_make_target_that_pages_name_exists():
+    makefile = (tree.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = {t for p in PAGES for t in re.findall(r"`make ([a-z-]+)", p.read_text(encoding="utf-8"))}
+    assert named <= targets
+
+
+def test_decisions_are_numbered_without_gaps_and_listed():
+    pages = sorted((DOCS / "adr").glob("0*.md"))
+    assert [int(p.name[:4]) for p in pages] == list(range(1, len(pages) + 1))
+    index = (DOCS / "adr" / "README.md").read_text(encoding="utf-8")
+    assert [p.name for p in pages if f"]({p.name})" not in index] == []
