@@ -11,12 +11,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.layouts.zoo import ZOO
+
 from penjing.errors import PenjingError
 from penjing.layouts import proof
 from penjing.layouts.derive import traced
 from penjing.layouts.inputs import example
 from penjing.layouts.stock import build
-from tests.layouts.zoo import ZOO
 
 
 def row(name: str) -> str:
@@ -39,9 +40,9 @@ def row(name: str) -> str:
 
 def main(names: list[str]) -> None:
     """Print the header and one line per family, as each is done."""
-    print("| model | free | sensitive | wrong | idle | left | seconds |\n|---|---|---|---|---|---|---|", flush=True)  # noqa: T201
+    print("| model | free | sensitive | wrong | idle | left | seconds |\n|---|---|---|---|---|---|---|", flush=True)
     for name in names or list(ZOO):
-        print(row(name), flush=True)  # noqa: T201
+        print(row(name), flush=True)
 
 
 if __name__ == "__main__":

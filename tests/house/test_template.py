@@ -65,6 +65,7 @@ def test_the_test_that_was_written_passes_in_the_house(made, tmp_path):
     """The generated test imports the method from the package: so a copy of the package has to hold it."""
     shutil.copytree(tree.ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copy(tree.ROOT / "tests" / "conftest.py", tmp_path / "tests" / "conftest.py")
     test = tmp_path / "tests/methods/sparsify/test_wanda.py"
     copy = f"import sys; sys.path.insert(0, {str(tmp_path / 'src')!r})"
     code = f"{copy}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"

@@ -1,5 +1,7 @@
 """Small modules of our own, honest ones and traps, each with an example of its input."""
 
+# ruff: noqa: D101, D102
+
 from __future__ import annotations
 
 import math
@@ -31,7 +33,11 @@ class Recurrent(nn.Module):
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
-        self.inp, self.mha, self.out = nn.Linear(5, 24), nn.MultiheadAttention(24, 4, batch_first=True), nn.Linear(24, 3)
+        self.inp, self.mha, self.out = (
+            nn.Linear(5, 24),
+            nn.MultiheadAttention(24, 4, batch_first=True),
+            nn.Linear(24, 3),
+        )
 
     def forward(self, x):
         h = self.inp(x)

@@ -3,9 +3,9 @@
 import time
 
 import pytest
+from tests.layouts.test_table import small
 
 from penjing.layouts import cache, derive
-from tests.layouts.test_table import small
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,12 @@ def test_a_folder_that_cannot_be_made_is_let_be(own_folder):
 
 
 def test_the_key_depends_on_config_and_stored_shapes():
-    keys = {cache.key({"a": 1}, None), cache.key({"a": 2}, None), cache.key({"a": 1}, {"w": (2,)}), cache.key({"a": 1}, {"w": (3,)})}
+    keys = {
+        cache.key({"a": 1}, None),
+        cache.key({"a": 2}, None),
+        cache.key({"a": 1}, {"w": (2,)}),
+        cache.key({"a": 1}, {"w": (3,)}),
+    }
     assert len(keys) == 4
     assert cache.key({"a": 1, "b": 2}, None) == cache.key({"b": 2, "a": 1}, None)
 

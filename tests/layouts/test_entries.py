@@ -1,6 +1,7 @@
 """Config entries and what moves with them, and the config that holds a smaller model."""
 
 import pytest
+from tests.layouts.zoo import ZOO
 
 from penjing.core.pattern import cut, parse
 from penjing.errors import PlanError
@@ -9,7 +10,6 @@ from penjing.layouts.counts import few_blocks
 from penjing.layouts.entries import solve
 from penjing.layouts.paths import get, numbers, put
 from penjing.layouts.stock import build, full_config
-from tests.layouts.zoo import ZOO
 
 LLAMA = ZOO["llama"].config
 
@@ -45,7 +45,12 @@ def test_nested_entries_are_read_and_changed_by_path():
 
 def test_sizes_follow_from_shapes_where_these_tell():
     known = patterns(q="(heads queries dims) residual", k="(heads dims) residual", d="dims", h="heads")
-    assert solve(known, {"q": (96, 5), "k": (16, 5), "d": (8,), "h": (2,)}) == {"dims": 8, "heads": 2, "residual": 5, "queries": 6}
+    assert solve(known, {"q": (96, 5), "k": (16, 5), "d": (8,), "h": (2,)}) == {
+        "dims": 8,
+        "heads": 2,
+        "residual": 5,
+        "queries": 6,
+    }
 
 
 def test_sizes_do_not_follow_where_two_factors_may_have_moved():
@@ -90,7 +95,7 @@ def test_the_entries_of_llama(llama):
     assert found["num_attention_heads"] == {"queries.0": 1.0, "queries.1": 1.0}
     assert found["num_key_value_heads"] == both("heads", 1.0) | both("queries", -1.0)
     assert found["head_dim"]["value_dims.0"] == 1.0
-    assert llama.axes["residual"].entries == ("hidden_size",)
+    assert [a.entries for a in llama.axes.values() if a.kind == "residual"] == [("hidden_size",)]
 
 
 def test_a_constant_that_moves_with_an_entry_is_named(llama):
@@ -114,7 +119,10 @@ def test_heads_and_queries_are_held_together(llama):
 
 
 def test_unequal_widths_name_the_entry_and_both_sizes(llama):
-    with pytest.raises(PlanError, match="'intermediate_size' holds one size, but the plan leaves 2 in 'neurons.0' and 40 in 'neurons.1'"):
+    with pytest.raises(
+        PlanError,
+        match=r"'intermediate_size' holds one size, but the plan leaves 2 in 'neurons.0' and 40 in 'neurons.1'",
+    ):
         hold(LLAMA, llama, {"neurons.0": 2, "neurons.1": 40})
 
 
@@ -124,8 +132,8 @@ def test_head_sizes_alone_are_not_held(llama):
 
 
 def test_head_counts_that_stock_code_refuses_name_the_nearest():
-    config = {**LLAMA, "num_attention_heads": 8, "num_key_value_heads": 8, "hidden_size": 64}
-    with pytest.raises(PlanError, match="not a multiple of the number of attention heads.*nearest"):
+    config = {**LLAMA, "num_attention_heads": 8, "num_key_value_heads": 4, "hidden_size": 64}
+    with pytest.raises(PlanError, match=r"not a multiple of the number of attention heads.*nearest"):
         hold(config, from_config(config), both("heads", 3))
 
 
@@ -140,12 +148,14 @@ def test_too_few_experts_are_refused():
 def test_dropped_blocks_shorten_the_lists():
     config = ZOO["gemma2"].config
     full = full_config(config)
-    new = hold({**config, "layer_types": full["layer_types"]}, from_config(config), {"blocks": 1}, kept_blocks={"blocks": (1,)})
+    new = hold(
+        {**config, "layer_types": full["layer_types"]}, from_config(config), {"blocks": 1}, kept_blocks={"blocks": (1,)}
+    )
     assert new["num_hidden_layers"] == 1
     assert new["layer_types"] == full["layer_types"][1:]
 
 
 def test_heads_of_gpt2_are_held_by_no_config():
     config = ZOO["gpt2"].config
-    with pytest.raises(PlanError, match="no stock config|'n_"):
+    with pytest.raises(PlanError, match=r"no stock config|'n_"):
         hold(config, from_config(config), both("heads", 2))

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from tests.layouts.zoo import ZOO
 
 from penjing.core.pattern import kept_positions
 from penjing.layouts import from_config, hold, proof
 from penjing.layouts.derive import traced
 from penjing.layouts.inputs import example
 from penjing.layouts.stock import build, full_config
-from tests.layouts.zoo import ZOO
 
 FAMILIES = [pytest.param(n, marks=() if f.main else pytest.mark.slow) for n, f in ZOO.items()]
 
@@ -83,7 +83,9 @@ def test_the_stock_model_of_the_held_config_computes_what_masking_computes(name,
     inputs = {k: v.to(torch.float64) if torch.is_tensor(v) and v.is_floating_point() else v for k, v in inputs.items()}
     with torch.no_grad():
         found, expected = small.to(torch.float64)(**inputs).logits, whole.to(torch.float64)(**inputs).logits
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))  # rotary code is float32
+    torch.testing.assert_close(
+        found, expected, rtol=0, atol=1e-6 * float(expected.abs().max())
+    )  # rotary code is float32
 
 
 def test_the_layout_of_a_70b_shape_has_every_block():

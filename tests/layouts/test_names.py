@@ -29,14 +29,21 @@ def test_what_spans_blocks_has_no_number():
 
 
 def test_without_blocks_the_writing_module_gives_the_name():
-    facts = [fact("neurons", "fc1.weight", "fc2.weight"), fact("neurons", "fc2.weight", "fc3.weight", writer="fc2.weight")]
+    facts = [
+        fact("neurons", "fc1.weight", "fc2.weight"),
+        fact("neurons", "fc2.weight", "fc3.weight", writer="fc2.weight"),
+    ]
     assert assign(facts) == ["neurons.fc1", "neurons.fc2"]
 
 
 def test_two_attentions_in_a_block_are_told_apart_by_words():
     facts = [
-        fact("heads", "model.encoder.layers.0.self_attn.q_proj.weight", "model.encoder.layers.0.self_attn.k_proj.weight"),
-        fact("heads", "model.decoder.layers.0.self_attn.q_proj.weight", "model.decoder.layers.0.self_attn.k_proj.weight"),
+        fact(
+            "heads", "model.encoder.layers.0.self_attn.q_proj.weight", "model.encoder.layers.0.self_attn.k_proj.weight"
+        ),
+        fact(
+            "heads", "model.decoder.layers.0.self_attn.q_proj.weight", "model.decoder.layers.0.self_attn.k_proj.weight"
+        ),
         fact("heads", "model.decoder.layers.0.cross.q_proj.weight", "model.decoder.layers.0.cross.k_proj.weight"),
     ]
     assert assign(facts) == ["heads.0.encoder.self_attn", "heads.0.decoder.self_attn", "heads.0.decoder.cross"]
@@ -61,7 +68,9 @@ def test_names_do_not_depend_on_the_order():
 
 def test_names_of_fewer_blocks_are_among_those_of_more():
     def blocks(count):
-        return [fact(k, f"m.layers.{i}.{p}.weight") for i in range(count) for k, p in (("heads", "q"), ("neurons", "up"))]
+        return [
+            fact(k, f"m.layers.{i}.{p}.weight") for i in range(count) for k, p in (("heads", "q"), ("neurons", "up"))
+        ]
 
     assert set(assign(blocks(2))) < set(assign(blocks(5)))
 
@@ -78,7 +87,11 @@ class Block(nn.Module):
 class Stack(nn.Module):
     def __init__(self, depth):
         super().__init__()
-        self.embed, self.blocks, self.head = nn.Embedding(11, 8), nn.ModuleList(Block() for _ in range(depth)), nn.Linear(8, 3)
+        self.embed, self.blocks, self.head = (
+            nn.Embedding(11, 8),
+            nn.ModuleList(Block() for _ in range(depth)),
+            nn.Linear(8, 3),
+        )
 
     def forward(self, ids):
         h = self.embed(ids)

@@ -1,7 +1,7 @@
 """Modules that nobody wrote a rule for: what is found free, and that cutting it equals masking it."""
 
-from tests.layouts import modules
 import pytest
+from tests.layouts import modules
 
 from penjing.layouts.infer import infer
 from penjing.layouts.proof import prove

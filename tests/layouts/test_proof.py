@@ -1,8 +1,8 @@
 """The graph proof itself: it sees a wrong claim, and says when it proves nothing."""
 
-from tests.layouts import modules
 import pytest
 import torch
+from tests.layouts import modules
 from torch import nn
 
 from penjing.errors import LayoutError

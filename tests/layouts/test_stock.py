@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from tests.layouts.zoo import ZOO
 
 from penjing.errors import CheckpointError, LayoutError
 from penjing.layouts.inputs import example
 from penjing.layouts.stock import build, full_config
-from tests.layouts.zoo import ZOO
 
 
 def test_the_class_that_the_config_names_is_built_without_weights():
@@ -64,7 +64,7 @@ def test_a_model_without_a_known_input_says_which_are_known():
     module = build(ZOO["llama"].config)
     type(module).main_input_name, before = "input_smells", type(module).main_input_name
     try:
-        with pytest.raises(LayoutError, match="starts from 'input_smells'.*input_ids"):
+        with pytest.raises(LayoutError, match=r"starts from 'input_smells'.*input_ids"):
             example(module)
     finally:
         type(module).main_input_name = before

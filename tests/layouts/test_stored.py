@@ -1,6 +1,7 @@
 """Patterns under the names that files use: prefixes, older names, experts one by one."""
 
 import pytest
+from tests.layouts.zoo import ZOO
 
 from penjing.core import Axis, Layout
 from penjing.core.pattern import cut, parse, show
@@ -8,7 +9,6 @@ from penjing.errors import CheckpointError
 from penjing.layouts.entries import shapes_of
 from penjing.layouts.stock import build
 from penjing.layouts.stored import under_stored
-from tests.layouts.zoo import ZOO
 
 
 def plain(module, special=None):
@@ -81,5 +81,7 @@ def test_missing_tensors_are_named():
 def test_a_shape_that_disagrees_is_told_with_both():
     module = build(ZOO["llama"].config)
     stored = {**shapes_of(module), "model.norm.weight": (31,)}
-    with pytest.raises(CheckpointError, match=r"model.norm.weight is \[31\] in the file, but the config makes it \[32\]"):
+    with pytest.raises(
+        CheckpointError, match=r"model.norm.weight is \[31\] in the file, but the config makes it \[32\]"
+    ):
         under_stored(plain(module), module, stored)

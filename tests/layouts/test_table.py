@@ -26,7 +26,11 @@ def small() -> Layout:
         aliases={"head.weight": "q.weight"},
         blocks=(Blocks(axis="blocks", path="layers", size=3, entry="depth", lists=("kinds",)),),
         entries=(Entry(path="width", value=6, moves={"neurons.0": 1.0}, scales=("a.b",)),),
-        norms=(Norm(module="norm", kind="rms", axis="residual", weight="norm.weight", readers=("q.weight",), foldable=True),),
+        norms=(
+            Norm(
+                module="norm", kind="rms", axis="residual", weight="norm.weight", readers=("q.weight",), foldable=True
+            ),
+        ),
         writers=(Writer(tensor="up.0.weight", axis="residual"),),
         work=(Work(1, ("neurons.0", "residual"), 1, "up.0.weight"),),
         unreached=("bias",),
@@ -51,7 +55,9 @@ def test_a_corrected_pattern_is_taken(tmp_path):
 def test_an_unknown_axis_is_named_with_its_line_and_the_nearest():
     text = to_text(small()).replace('"(neurons.1 + neurons.1) residual"', '"(neuron.1 + neurons.1) residual"')
     line = next(i for i, row in enumerate(text.splitlines(), 1) if "neuron.1 " in row)
-    with pytest.raises(LayoutError, match=rf"table line {line}: up.1.weight names the axis 'neuron.1'.*mean 'neurons.1'"):
+    with pytest.raises(
+        LayoutError, match=rf"table line {line}: up.1.weight names the axis 'neuron.1'.*mean 'neurons.1'"
+    ):
         from_text(text, "table")
 
 

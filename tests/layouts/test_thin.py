@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from tests.layouts.zoo import ZOO
 from torch import nn
 
 from penjing.layouts.infer import infer
 from penjing.layouts.inputs import example
 from penjing.layouts.stock import build
 from penjing.layouts.thin import infer_thin, renumber, thinned
-from tests.layouts.zoo import ZOO
 
 
 class Cell(nn.Module):

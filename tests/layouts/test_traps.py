@@ -1,8 +1,8 @@
 """Modules built to mislead: each is caught, and the catch is one that could have been missed."""
 
-from tests.layouts import modules
 import pytest
 import torch
+from tests.layouts import modules
 from torch import nn
 
 from penjing.errors import LayoutError

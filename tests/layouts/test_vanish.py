@@ -3,13 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.layouts import modules
 from torch import nn
 
 from penjing.layouts import atoms
 from penjing.layouts.infer import infer, infer_traced
 from penjing.layouts.proof import prove, randomised
 from penjing.layouts.trace import trace
-from tests.layouts import modules
 
 
 class Pooled(nn.Module):

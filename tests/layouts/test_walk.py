@@ -146,8 +146,10 @@ class Router(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.gate, self.up, self.down = nn.Linear(5, 6), nn.Parameter(torch.randn(6, 8, 5)), nn.Parameter(
-            torch.randn(6, 5, 8)
+        self.gate, self.up, self.down = (
+            nn.Linear(5, 6),
+            nn.Parameter(torch.randn(6, 8, 5)),
+            nn.Parameter(torch.randn(6, 5, 8)),
         )
 
     def forward(self, x):
@@ -158,7 +160,9 @@ class Router(nn.Module):
 
 def test_experts_are_an_axis_with_a_least_size():
     layout = infer(Router(), (torch.randn(4, 5),))
-    assert show(layout.patterns["up"]) == "experts neurons.a inputs" or show(layout.patterns["up"]).startswith("experts ")
+    assert show(layout.patterns["up"]) == "experts neurons.a inputs" or show(layout.patterns["up"]).startswith(
+        "experts "
+    )
     assert layout.axes["experts"].state == "sensitive"
     assert layout.axes["experts"].least == 2
     assert layout.tensors("experts") == ["up", "down", "gate.weight", "gate.bias"]

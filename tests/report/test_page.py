@@ -33,7 +33,14 @@ def test_missing_is_missing_and_never_zero():
 
 def test_prediction_and_null_stand_beside_the_measured_ratio():
     text = page(samples.FULL)
-    for shown in ("0.853\u00a0± 0.008", "0.852", "bytes of the weights", "1.001"):
+    for shown in (
+        "0.853\u00a0± 0.008",
+        "0.861",
+        "bytes read per token",
+        "1.001\u00a0± 0.006",
+        "0.852",
+        "multiply-adds",
+    ):
         assert shown.replace("\u00a0", " ") in text.replace("\u00a0", " ")
 
 

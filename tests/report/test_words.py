@@ -15,6 +15,7 @@ from penjing.report import words
         (23040, "bytes", None, "23.0 kB"),
         (0.0123, "seconds", None, "12.3 ms"),
         (0.0412, "seconds", 0.0008, "41.2 ± 0.8 ms"),
+        (23040, "bytes per token", None, "23.0 kB per token"),
         (21.7, "perplexity per token", 0.46, "21.7 ± 0.5"),
         (1536, "units", None, "1536"),
         (0.912, "fraction", 0.003, "91.2 ± 0.3 %"),

@@ -16,6 +16,10 @@ LLAMA: dict[str, Any] = {
 }  # fmt: skip
 
 
+_KNOWN: dict[str, Layout] = {}
+"""Layouts already derived in this run, by config and shapes."""
+
+
 def make(
     name: str, folder: Path, *, dtype: torch.dtype = torch.float32, shard: str = "5GB", **settings: Any
 ) -> nn.Module:
@@ -39,7 +43,10 @@ def llama(folder: Path, **settings: Any) -> nn.Module:
 
 def opened(folder: Path) -> tuple[Any, Layout]:
     checkpoint = open_checkpoint(folder)
-    return checkpoint, from_config(checkpoint.config, stored=checkpoint.shapes, cache=False)
+    key = repr((sorted(checkpoint.config.items(), key=str), checkpoint.shapes))
+    if key not in _KNOWN:
+        _KNOWN[key] = from_config(checkpoint.config, stored=checkpoint.shapes, cache=False)
+    return checkpoint, _KNOWN[key]
 
 
 def every(layout: Layout, kind: str, units: list[int]) -> Plan:

@@ -65,13 +65,9 @@ def halves(layout):
     return [(a.name, tuple(range(0, a.size, 2))) for a in layout.axes.values() if a.state == "free" and a.size > 1]
 
 
-@pytest.mark.parametrize(
-    ("kind", "example"),
-    [(Net, torch.randn(2, 3, 8, 8)), (Recurrent, torch.randn(2, 5, 6))],
-)
-def test_each_axis_cut_equals_its_mask(kind, example):
+def test_each_axis_cut_equals_its_mask():
     torch.manual_seed(0)
-    module = kind().eval()
+    module, example = Net().eval(), torch.randn(2, 3, 8, 8)
     layout = from_module(module, example)
     assert halves(layout)
     for axis, units in halves(layout):
@@ -81,6 +77,19 @@ def test_each_axis_cut_equals_its_mask(kind, example):
             run(smaller, example), run(masked(module, layout, plan), example), rtol=1e-4, atol=1e-5
         )
         assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in module.parameters())
+
+
+def test_a_recurrent_layer_is_cut_in_all_its_layers_alike():
+    torch.manual_seed(0)
+    module, example = Recurrent().eval(), torch.randn(2, 5, 6)
+    layout = from_module(module, example)
+    hidden = [a.name for a in layout.match("*") if a.size == 11]
+    plan = Plan(tuple(Keep(a, (0, 3, 4, 9)) for a in hidden))
+    smaller = apply(module, layout, plan, example=example)
+    assert smaller.lstm.hidden_size == 4
+    torch.testing.assert_close(run(smaller, example), run(masked(module, layout, plan), example))
+    with pytest.raises(PlanError, match="does not equal its mask"):
+        apply(module, layout, Plan(plan.edits[:1]), example=example)
 
 
 def test_a_count_of_heads_is_found_by_trying():

@@ -1,4 +1,4 @@
-"""A quarter of every free axis, by norm, with penjing."""
+"""A quarter of every free axis (of a transformer: of every MLP's neurons, which any config holds), by norm."""
 
 import time
 from typing import Any
@@ -22,7 +22,8 @@ def job(told: dict[str, Any]) -> dict[str, Any]:
         layout = from_module(made.module, made.example)
         out["graph_seconds"] = time.perf_counter() - start
         start = time.perf_counter()
-        free = [a.name for a in layout.axes.values() if a.state == "free" and a.size * told["keep"] >= a.least]
+        kinds = {a.kind for a in layout.axes.values()} if told["case"] == "cnn" else {"neurons"}
+        free = [a.name for a in layout.axes.values() if a.state == "free" and a.kind in kinds]
         method = catalog.build("magnitude", {"axes": ",".join(free), "multiple": 1})
         plan = method.plan(open_checkpoint(made.module), layout, Stats(), Budget(keep=told["keep"]))
         smaller = apply(made.module, layout, plan, example=made.example)

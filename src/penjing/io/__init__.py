@@ -11,7 +11,7 @@ from penjing.io.workspace import check_output
 from penjing.io.writer import write_folder
 
 __all__ = [
-    "ASSETS", "Asset", "OpenCheckpoint", "Span", "TensorSpec", "cached_asset", "carry_over", "check_finite", "check_output",
-    "fetch_asset", "load_plan", "not_finite",
-    "open_checkpoint", "pack", "save_plan", "tokenizer_files", "write_folder",
+    "ASSETS", "Asset", "OpenCheckpoint", "Span", "TensorSpec", "cached_asset", "carry_over", "check_finite",
+    "check_output", "fetch_asset", "load_plan", "not_finite", "open_checkpoint", "pack", "save_plan",
+    "tokenizer_files", "write_folder",
 ]  # fmt: skip

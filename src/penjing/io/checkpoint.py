@@ -52,7 +52,7 @@ class OpenCheckpoint:
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 that changes when the checkpoint does: of headers, config, sizes and times, or content."""
+        """Hexadecimal SHA-256 that changes when the checkpoint does: of headers, config and times, or content."""
         return self.identify()
 
     def __getitem__(self, name: str) -> Tensor:

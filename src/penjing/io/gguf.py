@@ -89,7 +89,8 @@ def _parts(header: GgufHeader, config: Mapping[str, Any]) -> dict[str, _Part]:
         length = prod(tensor.shape) // block * size
         if tensor.offset < end or tensor.offset + length > header.size:
             place = f"bytes {tensor.offset} to {tensor.offset + length}"
-            what = "overlaps what is before it" if tensor.offset < end else f"the file has {header.size}: it is truncated"
+            cut = f"the file has {header.size}: it is truncated"
+            what = "overlaps what is before it" if tensor.offset < end else cut
             raise CheckpointError(f"{header.path} has '{tensor.name[:80]}' in {place}; {what}; {REMEDY}")
         end = tensor.offset + length
         if tensor.name in IGNORED:
@@ -133,7 +134,7 @@ def _read(part: _Part) -> Tensor:
 
 
 def _unpaired(weight: Tensor, heads: int) -> Tensor:
-    """Rows (2i, 2i + 1) of each head, which rotate together in GGUF, become rows (i, i + half) as transformers has it."""
+    """Rows (2i, 2i + 1) of each head, which rotate together in GGUF, become rows (i, i + half) as in transformers."""
     half = weight.shape[0] // heads // 2
     return weight.reshape(heads, half, 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 

@@ -1,7 +1,6 @@
 """What GGUF calls the parts of a model, and what transformers calls them; tables, and the config that follows."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ TOKENS = {"bos": "bos_token_id", "eos": "eos_token_id", "padding": "pad_token_id
 
 @dataclass(frozen=True)
 class Family:
-    """How models of one GGUF architecture are opened. `paired` says that rows of q and k are stored for paired rotation."""
+    """How models of one GGUF architecture are opened; `paired`: rows of q and k are stored for paired rotation."""
 
     model_type: str
     architecture: str
@@ -67,7 +66,8 @@ def family_of(header: GgufHeader) -> Family:
     name = header.metadata.get("general.architecture")
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise CheckpointError(f"{header.path} is of architecture {name!r}; {known} can be opened; give its folder instead")
+        found = f"{header.path} is of architecture {name!r}"
+        raise CheckpointError(f"{found}; {known} can be opened; give its folder instead")
     return FAMILIES[name]
 
 
@@ -130,8 +130,9 @@ def _refuse_unknown(header: GgufHeader, prefix: str) -> None:
     advice = "give config= with the original config.json, or open the original folder"
     if meta.get(prefix + "expert_count"):
         raise CheckpointError(f"{header.path} has {meta[prefix + 'expert_count']} experts per block; {advice}")
-    if meta.get(prefix + "rope.scaling.type", "none") != "none" or any(t.name == "rope_freqs.weight" for t in header.tensors):
-        raise CheckpointError(f"{header.path} scales its rotary positions in a way that GGUF tells only in part; {advice}")
+    table = any(t.name == "rope_freqs.weight" for t in header.tensors)
+    if table or meta.get(prefix + "rope.scaling.type", "none") != "none":
+        raise CheckpointError(f"{header.path} scales its rotary positions, which GGUF tells only in part; {advice}")
 
 
 def _positive(value: object, key: str, path: Path) -> Any:
@@ -139,6 +140,5 @@ def _positive(value: object, key: str, path: Path) -> Any:
         return value
     if type(value) is float and 0 < value < float("inf"):
         # Stored as float32: the shortest text that reads back the same is what the author wrote.
-        short = float(str(np.float32(value)))
-        return short
+        return float(str(np.float32(value)))
     raise CheckpointError(f"{path} has '{key}' of {str(value)[:80]!r}; a number above 0 was needed; get the file again")

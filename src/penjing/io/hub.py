@@ -45,5 +45,6 @@ def _snapshot(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
     except (OSError, ValueError, RuntimeError) as error:
         offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else " ".join(str(error).split())[:160]
         tried = f"no folder or file of the name '{name}', nothing usable under it in {constants.HF_HUB_CACHE}"
-        raise CheckpointError(f"{tried}, and the hub cannot be reached ({offline}); give a folder, or connect") from error
+        text = f"{tried}, and the hub cannot be reached ({offline}); give a folder, or connect"
+        raise CheckpointError(text) from error
     return Path(got)

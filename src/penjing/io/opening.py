@@ -45,7 +45,8 @@ def open_checkpoint(
         raise CheckpointError(f"{path} cannot be opened: {error.strerror or error}") from error
     if isinstance(source, str) and looks_like_id(source):
         return open_folder(fetch_model(source, revision), source=source, config=config)
-    raise CheckpointError(f"there is no file or folder {str(path)!r}, and it is no hub id; name a folder, a file or an id")
+    found = f"there is no file or folder {str(path)!r}, and it is no hub id"
+    raise CheckpointError(f"{found}; name a folder, a file or an id")
 
 
 def _open_folder(folder: Path, source: str, config: Mapping[str, Any] | None) -> OpenCheckpoint:

@@ -26,7 +26,7 @@ from penjing.io.workspace import sync_folder, write_whole
 
 FORMAT = "penjing plan"
 VERSION = 1
-RUN = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
+RUN = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 MOST_UNITS = 100_000_000
 
 
@@ -174,7 +174,8 @@ def _texts(told: dict[str, Any], keys: Iterable[str], where: str) -> list[str]:
 
 def _stored(name: str, header: Header | None, where: str) -> tuple[TensorSpec, Span]:
     if header is None or name not in header.tensors:
-        raise PlanError(f"{where} needs '{name}', which plan.safetensors does not hold; keep both files of a plan together")
+        found = f"{where} needs '{name}', which plan.safetensors does not hold"
+        raise PlanError(f"{found}; keep both files of a plan together")
     return header.tensors[name], header.spans[name]
 
 

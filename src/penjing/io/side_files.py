@@ -62,7 +62,7 @@ def find_side_files(folder: Path) -> tuple[Path, ...]:
 
 
 def name_in_output(folder: Path, path: Path) -> str:
-    """Under which name a side file of `folder` is carried over: its own, save that the card of the source steps back."""
+    """The name of a side file of `folder` in an output: its own, save that the card of the source steps back."""
     name = path.relative_to(folder).as_posix()
     return "SOURCE_README.md" if name == "README.md" else name
 

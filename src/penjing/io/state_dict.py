@@ -62,8 +62,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             warnings.simplefilter("ignore")
             held = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except UnpicklingError as error:
-        text = f"{path} is a pickle that needs code to be read, or is damaged; penjing reads only plain weights; {advice}"
-        raise CheckpointError(text) from error
+        found = f"{path} is a pickle that needs code to be read, or is damaged"
+        raise CheckpointError(f"{found}; penjing reads only plain weights; {advice}") from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         why = " ".join(str(error).split())[:160]
         raise CheckpointError(f"{path} cannot be read as weights that torch saved ({why}); {advice}") from error

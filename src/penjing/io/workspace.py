@@ -2,7 +2,7 @@
 
 `.NAME.partial/` holds `lock`, `manifest.json` (whose output this is), `journal` (finished tensors, one JSON text per
 line) and `folder/`, which becomes NAME when it is whole. Only a line that ends in a newline counts, and it is written
-after the bytes it tells of are on the disk; so whatever moment a run is killed at, the next one goes on from the journal.
+after the bytes it tells of are on the disk; so whatever moment a run is killed at, the next one goes on from there.
 """
 
 import fcntl
@@ -207,7 +207,7 @@ class Workspace:
     def _refuse_strange(self) -> None:
         strange = sorted(p.name for p in self.place.iterdir() if p.name not in MEMBERS)
         if strange:
-            raise OutputError(f"{self.place} holds '{strange[0]}', which is not of penjing; remove or rename that folder")
+            raise OutputError(f"{self.place} holds '{strange[0]}', which is not of penjing; remove or rename it")
 
     def _take_over(self) -> None:
         manifest = self.place / "manifest.json"

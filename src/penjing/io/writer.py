@@ -123,7 +123,8 @@ def _small_files(
     for name, data in side_files.items():
         pure = PurePosixPath(name)
         if not name or pure.is_absolute() or ".." in pure.parts or name in taken:
-            raise OutputError(f"a side file cannot be named '{name}'; it must lie in the output beside {sorted(taken)[0]}")
+            beside = min(taken)
+            raise OutputError(f"a side file cannot be named '{name}'; it must lie in the output beside {beside}")
         small[name] = data
     return small
 

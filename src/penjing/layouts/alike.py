@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from penjing.core import Concat, Leaf, Pattern, Product
 
 
-class Unlike(Exception):
+class UnlikeError(Exception):
     """The two are not built alike; the text says where."""
 
 
@@ -15,27 +15,27 @@ def pair(one: Mapping[str, Pattern], two: Mapping[str, Pattern]) -> dict[str, st
     An axis that shrank to size 1 on the other side is paired with an empty name.
 
     Raises:
-        Unlike: a tensor is built otherwise, or two axes of one side are a single one on the other.
+        UnlikeError: a tensor is built otherwise, or two axes of one side are a single one on the other.
     """
     there: dict[str, str] = {}
     back: dict[str, str] = {}
     later: list[tuple[str, Product, Product]] = []
     for tensor, pattern in one.items():
         if tensor not in two or len(pattern) != len(two[tensor]):
-            raise Unlike(tensor)
+            raise UnlikeError(tensor)
         for dim, other in zip(pattern, two[tensor], strict=True):
             try:
                 pairs = _leaves(dim, other, tensor)
-            except Unlike:
+            except UnlikeError:
                 later.append((tensor, dim, other))
                 continue
             for a, b in pairs:
                 if there.setdefault(a, b) != b or back.setdefault(b, a) != a:
-                    raise Unlike(f"{tensor}: '{a}' is not one axis with '{b}'")
+                    raise UnlikeError(f"{tensor}: '{a}' is not one axis with '{b}'")
     for tensor, dim, other in later:
         for name in _vanished(dim, other, there, tensor):
             if there.setdefault(name, ""):
-                raise Unlike(tensor)
+                raise UnlikeError(tensor)
     return there
 
 
@@ -47,7 +47,7 @@ def _vanished(one: Product, two: Product, there: Mapping[str, str], tensor: str)
         other = left[0] if left else None
         if isinstance(part, Concat):
             if not isinstance(other, Concat) or len(part.parts) != len(other.parts):
-                raise Unlike(tensor)
+                raise UnlikeError(tensor)
             for p, q in zip(part.parts, other.parts, strict=True):
                 gone += _vanished(p, q, there, tensor)
         elif isinstance(other, Leaf) and (there.get(part.name) == other.name if part.name else part == other):
@@ -56,10 +56,10 @@ def _vanished(one: Product, two: Product, there: Mapping[str, str], tensor: str)
             gone.append(part.name)
             continue
         else:
-            raise Unlike(tensor)
+            raise UnlikeError(tensor)
         left.pop(0)
     if left:
-        raise Unlike(tensor)
+        raise UnlikeError(tensor)
     return gone
 
 
@@ -73,7 +73,7 @@ def same(one: Mapping[str, Pattern], two: Mapping[str, Pattern]) -> str:
         for dim, other in zip(pattern, two[tensor], strict=True):
             try:
                 pairs = _sized(dim, other)
-            except Unlike:
+            except UnlikeError:
                 return tensor
             for a, b in pairs:
                 if there.setdefault(a, b) != b or back.setdefault(b, a) != a:
@@ -91,7 +91,7 @@ def _leaves(one: Product, two: Product, tensor: str) -> list[tuple[str, str]]:
         elif isinstance(x, Leaf) and isinstance(y, Leaf) and bool(x.name) == bool(y.name):
             out += [(x.name, y.name)] if x.name else []
         else:
-            raise Unlike(tensor)
+            raise UnlikeError(tensor)
     return out
 
 
@@ -101,7 +101,7 @@ def _matched(
     if len(one) != len(two):
         one, two = _no_ones(one), _no_ones(two)
     if len(one) != len(two):
-        raise Unlike
+        raise UnlikeError
     return one, two
 
 
@@ -109,18 +109,18 @@ def _sized(one: Product, two: Product) -> list[tuple[str, str]]:
     """Pairs of axes of two dimensions that agree in every size; a bare size agrees with an axis of that size."""
     a, b = _no_ones(one.parts), _no_ones(two.parts)
     if len(a) != len(b):
-        raise Unlike
+        raise UnlikeError
     out: list[tuple[str, str]] = []
     for x, y in zip(a, b, strict=True):
         if isinstance(x, Leaf) and isinstance(y, Leaf):
             if x.size != y.size:
-                raise Unlike
+                raise UnlikeError
             out += [(x.name, y.name)] if x.name and y.name else []
         elif isinstance(x, Concat) and isinstance(y, Concat) and len(x.parts) == len(y.parts):
             for p, q in zip(x.parts, y.parts, strict=True):
                 out += _sized(p, q)
         else:
-            raise Unlike
+            raise UnlikeError
     return out
 
 

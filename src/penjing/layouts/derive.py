@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from penjing.core import Layout
 from penjing.errors import LayoutError
 from penjing.layouts import cache as kept
-from penjing.layouts import hold as holding
 from penjing.layouts.entries import with_entries
+from penjing.layouts.hold import held
 from penjing.layouts.infer import infer
 from penjing.layouts.inputs import example as example_of
 from penjing.layouts.stock import build, full_config
@@ -82,7 +82,7 @@ def hold(
         LayoutError: an axis is not known.
     """
     own = layout if _has_entries(config, layout) else from_config(config, cache=cache)
-    return holding.held(config, own, sizes, _cached_trace if cache else _plain_trace, kept_blocks)
+    return held(config, own, sizes, _cached_trace if cache else _plain_trace, kept_blocks)
 
 
 def split_example(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

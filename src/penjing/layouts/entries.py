@@ -124,7 +124,7 @@ def solve(patterns: Mapping[str, Pattern], shapes: Mapping[str, tuple[int, ...]]
 
 
 def _known(dims: list[tuple[Product, int]]) -> tuple[dict[str, int] | None, list[tuple[Product, int]]]:
-    """The axes whose sizes the lengths tell, one at a time, and the dimensions that tell no more; None if they clash."""
+    """The axes whose sizes the lengths tell, one at a time, and the dimensions that tell no more; None on a clash."""
     known: dict[str, int] = {}
     waiting = [(d, n) for d, n in dims if any(leaf.name for leaf in leaves(d))]
     while True:
@@ -160,7 +160,7 @@ def _by_trace(patterns: Mapping[str, Pattern], module: nn.Module, derive: Derive
     try:
         other = derive(module)
         pairs = alike.pair(patterns, other.patterns)
-    except (LayoutError, alike.Unlike):
+    except (LayoutError, alike.UnlikeError):
         return None
     return {a: other.axes[b].size if b else 1 for a, b in pairs.items() if not b or b in other.axes}
 
@@ -213,7 +213,11 @@ def _with_blocks(layout: Layout, found: list[counts.Count]) -> Layout:
         name = _block_axis(path, [p for _, p in lists])
         blocks.append(Blocks(axis=name, path=path, size=count.size, entry=count.entry, lists=count.per_block))
         axes[name] = Axis(
-            name=name, size=count.size, state="sensitive", reason="dropping a block is not a mask", entries=(count.entry,)
+            name=name,
+            size=count.size,
+            state="sensitive",
+            reason="dropping a block is not a mask",
+            entries=(count.entry,),
         )
     return replace(layout, blocks=tuple(blocks), axes=axes)
 

@@ -65,11 +65,15 @@ def _kept_blocks(layout: Layout, wanted: Mapping[str, int], given: Kept) -> dict
         count = wanted.get(blocks.axis, blocks.size)
         units = tuple(given.get(blocks.axis, range(count)))
         if len(units) != count and blocks.axis in wanted:
-            raise PlanError(f"the plan leaves {count} in '{blocks.axis}' but names {len(units)} blocks; name as many as stay")
+            raise PlanError(
+                f"the plan leaves {count} in '{blocks.axis}' but names {len(units)} blocks; name as many as stay"
+            )
         if len(units) == blocks.size:
             continue
         if not blocks.entry:
-            raise PlanError(f"no config entry counts the blocks of '{blocks.axis}', so no stock config holds {len(units)} of them")
+            raise PlanError(
+                f"no config entry counts the blocks of '{blocks.axis}', so no stock config holds {len(units)} of them"
+            )
         out[blocks.axis] = units
     return out
 
@@ -148,7 +152,8 @@ def _unequal(path: str, one: tuple[Axis, int], two: tuple[Axis, int]) -> str:
             f"keep the same number in both, such as {max(n, m)}"
         )
     return (
-        f"config entry '{path}' sets '{a.name}' ({a.size}) and '{b.name}' ({b.size}) together, but the plan leaves {n} and {m}; "
+        f"config entry '{path}' sets '{a.name}' ({a.size}) and '{b.name}' ({b.size}) together, but the "
+        f"plan leaves {n} and {m}; "
         f"cut both by the same fraction, or neither"
     )
 
@@ -195,7 +200,11 @@ def _without_blocks(config: dict[str, Any], layout: Layout, kept: Kept) -> dict[
 
 
 def _build(
-    new: Mapping[str, Any], full: Mapping[str, Any], layout: Layout, changes: Mapping[str, Any], moved: Mapping[str, int]
+    new: Mapping[str, Any],
+    full: Mapping[str, Any],
+    layout: Layout,
+    changes: Mapping[str, Any],
+    moved: Mapping[str, int],
 ) -> nn.Module:
     try:
         return build(new)
@@ -225,19 +234,26 @@ def _nearest(full: Mapping[str, Any], layout: Layout, changes: Mapping[str, Any]
 
 
 def _compare_shapes(
-    expected: Mapping[str, Pattern], actual: Mapping[str, tuple[int, ...]], changes: Mapping[str, Any], moved: Mapping[str, int]
+    expected: Mapping[str, Pattern],
+    actual: Mapping[str, tuple[int, ...]],
+    changes: Mapping[str, Any],
+    moved: Mapping[str, int],
 ) -> None:
     for tensor, pattern in expected.items():
         made = shape(pattern, {})
         if actual.get(tensor) != made:
             found = list(actual[tensor]) if tensor in actual else "no such tensor"
             raise PlanError(
-                f"no stock config holds this plan: it leaves {tensor} with {list(made)}, while {_values(changes)} makes it {found}; "
+                f"no stock config holds this plan: it leaves {tensor} with {list(made)}, while "
+                f"{_values(changes)} makes it {found}; "
                 f"{_advice(moved)}"
             )
     extra = [t for t in actual if t not in expected]
     if extra and not all(_tied(t, expected, actual) for t in extra):
-        raise PlanError(f"with {_values(changes)} the stock model needs {extra[0]}, which the plan does not leave; keep the block it is in")
+        raise PlanError(
+            f"with {_values(changes)} the stock model needs {extra[0]}, which the plan does not leave; keep "
+            f"the block it is in"
+        )
 
 
 def _tied(tensor: str, expected: Mapping[str, Pattern], actual: Mapping[str, tuple[int, ...]]) -> bool:
@@ -255,11 +271,14 @@ def _compare_patterns(
     try:
         found = derive(new, module)
     except LayoutError as error:
-        raise PlanError(f"the model with {_values(changes)} cannot be traced, so the plan is unproved: {error}") from error
+        raise PlanError(
+            f"the model with {_values(changes)} cannot be traced, so the plan is unproved: {error}"
+        ) from error
     differs = alike.same(expected, found.patterns)
     if differs:
         raise PlanError(
-            f"no stock config holds this plan: with {_values(changes)} the shapes fit, but the stock code groups {differs} otherwise; "
+            f"no stock config holds this plan: with {_values(changes)} the shapes fit, but the stock code "
+            f"groups {differs} otherwise; "
             f"{_advice(moved)}"
         )
 

@@ -15,7 +15,7 @@ from torch.fx import Node
 
 from penjing.core import Axis, Concat, Layout, Leaf, Pattern, Product
 from penjing.core.layout import State
-from penjing.layouts import atoms, rules_index, rules_norms, rules_products, rules_shape
+from penjing.layouts import atoms, rules_index, rules_norms, rules_products, rules_shape, rules_write
 from penjing.layouts.atoms import Atom, Dim
 from penjing.layouts.kinds import Kinds
 from penjing.layouts.names import Fact, assign
@@ -25,7 +25,7 @@ from penjing.layouts.vanish import Vanishing
 from penjing.layouts.walk import Dims, Walk, is_assertion
 from penjing.layouts.work import reads_of, work_of
 
-RULES = {**rules_shape.RULES, **rules_products.RULES, **rules_norms.RULES, **rules_index.RULES}
+RULES = {**rules_shape.RULES, **rules_products.RULES, **rules_norms.RULES, **rules_index.RULES, **rules_write.RULES}
 UNUSED = "never used by the forward pass of the example"
 
 
@@ -54,7 +54,9 @@ class Inference:
         out: dict[Atom, Fact] = {}
         for leaf, owners in kinds.owners.items():
             writer = next((t for t in owners if t in reads and self._is_written(leaf, t, reads[t])), "")
-            writer = writer or next((t for t in owners if self._is_written(leaf, t, reads.get(t, ()))), next(iter(owners)))
+            writer = writer or next(
+                (t for t in owners if self._is_written(leaf, t, reads.get(t, ()))), next(iter(owners))
+            )
             out[leaf] = Fact(kinds.of(leaf), tuple(owners), writer, self._place(leaf, writer))
         return out
 
@@ -217,5 +219,3 @@ def _least(walk: Walk) -> dict[Atom, int]:
         for leaf in atoms.leaves(dim):
             out[leaf] = max(out.get(leaf, 1), -(-count * leaf.size // size))
     return out
-
-

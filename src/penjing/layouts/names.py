@@ -98,7 +98,7 @@ def _by_writer(facts: Sequence[Fact], names: Sequence[str]) -> list[str]:
         numbered.setdefault(name, set()).add(numbers(".".join(module_path(fact.writer))))
     out = []
     for fact, name in zip(facts, names, strict=True):
-        if fact.kind == "residual" and len(numbered[name]) == count[name]:
+        if fact.kind == "residual" and count[name] > 1 and len(numbered[name]) == count[name]:
             out.append(".".join([name, *numbers(".".join(module_path(fact.writer)))]))
             continue
         parts = fact.writer.split(".")

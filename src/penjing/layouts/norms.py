@@ -142,7 +142,11 @@ def _stretch(inference: Inference, node: Node) -> list[Node]:
     nodes = inference.nodes
     place = nodes.index(node)
     end = place
-    while end + 1 < len(nodes) and nodes[end + 1].op == "call_function" and inference.walk.module(nodes[end + 1]) == module:
+    while (
+        end + 1 < len(nodes)
+        and nodes[end + 1].op == "call_function"
+        and inference.walk.module(nodes[end + 1]) == module
+    ):
         end += 1
     inside = [n for n in nodes[place : end + 1] if not is_assertion(n)]
     return inside or [node]

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Node
+from torch.fx.node import map_arg
+from torch.utils._pytree import tree_leaves
 
 from penjing.errors import LayoutError
 from penjing.layouts import atoms
@@ -185,7 +187,7 @@ def _flat(value: Any) -> list[Node]:
 
 def _start(inference: Inference, kept: Kept) -> dict[Node, Any]:
     program = inference.traced.program
-    examples = iter(torch.utils._pytree.tree_leaves((inference.traced.args, dict(inference.traced.kwargs))))
+    examples = iter(tree_leaves((inference.traced.args, dict(inference.traced.kwargs))))
     stored = {**program.state_dict, **program.constants}
     env: dict[Node, Any] = {}
     specs = {s.arg.name: s for s in program.graph_signature.input_specs}
@@ -212,11 +214,11 @@ def _call(inference: Inference, node: Node, env: Mapping[Node, Any], kept: Kept)
 
     if isinstance(node.target, torch._ops.OpOverload):
         changed = _new_sizes(inference, node, kept)
-        given = {k: torch.fx.node.map_arg(changed.get(k, v), value) for k, v in arguments(node).items()}
+        given = {k: map_arg(changed.get(k, v), value) for k, v in arguments(node).items()}
         if op_name(node) in {"view", "reshape", "_unsafe_view", "as_strided", "_reshape_copy", "view_copy"}:
             return given["self"].reshape(_sizes(walk.dims[node], kept))
         return node.target(**given)
-    return node.target(*torch.fx.node.map_arg(node.args, value))  # type: ignore[operator]
+    return node.target(*map_arg(node.args, value))  # type: ignore[operator]
 
 
 def _narrowed(tensor: Any, stored: Any, used: Sequence[Dim], kept: Kept) -> Any:

@@ -15,7 +15,11 @@ from penjing.layouts.stock import build, full_config
 
 
 def prove(
-    source: nn.Module | Mapping[str, Any], example: Any = None, *, layout: Layout | None = None, seeds: Sequence[int] = (0, 1)
+    source: nn.Module | Mapping[str, Any],
+    example: Any = None,
+    *,
+    layout: Layout | None = None,
+    seeds: Sequence[int] = (0, 1),
 ) -> Layout:
     """The layout with "graph" among the proofs of each free axis that was cut at random and equalled its mask.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch.fx import Node
 
-from penjing.layouts import rules_shape
+from penjing.layouts import rules_shape, rules_write
 from penjing.layouts.walk import Walk, arguments, is_assertion, op_name, shape_of
 
 Origin = list[frozenset[int]]
@@ -30,7 +30,7 @@ class Provenance:
 
     def _step(self, walk: Walk, node: Node) -> None:
         name, sources = op_name(node), node.all_input_nodes
-        if name in rules_shape.RULES and all(s in self.raw for s in sources):
+        if (name in rules_shape.RULES or name in rules_write.RULES) and all(s in self.raw for s in sources):
             self.raw.add(node)
         first = sources[0]
         if first not in self.tensor or first is not node.args[0]:
@@ -48,7 +48,7 @@ class Provenance:
 
 
 def _moved(node: Node, name: str, origin: Origin, old: Sequence[int]) -> Origin | None:
-    if name in {"cat", "stack", "copy", "slice_scatter", "select_scatter", "as_strided"} or name not in rules_shape.RULES:
+    if name in {"cat", "stack", "as_strided"} or name not in rules_shape.RULES:
         return None
     value = node.meta["val"]
     if isinstance(value, list | tuple):

@@ -122,11 +122,24 @@ def alike(walk: Walk, node: Node) -> Dims:
     return list(walk.use(node, first))
 
 
-CONSTANTS = ("full", "zeros", "ones", "empty", "new_zeros", "new_ones", "new_full", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted")
+CONSTANTS = (
+    "full",
+    "zeros",
+    "ones",
+    "empty",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty",
+    "empty_strided",
+    "new_empty_strided",
+    "empty_permuted",
+)
+NUMBERED = ("arange", "eye", "linspace", "logspace", "scalar_tensor", "hann_window", "randn", "rand")
 RULES: dict[str, Rule] = {
     "embedding": embedding, "index": index, "_unsafe_index": index, "index_select": index_select, "gather": gather,
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), scatter),
-    **dict.fromkeys(("arange", "eye", "linspace", "logspace", "scalar_tensor", "hann_window", "randn", "rand"), numbered),
+    **dict.fromkeys(NUMBERED, numbered),
     **dict.fromkeys(CONSTANTS, constant),
     **dict.fromkeys(("full_like", "zeros_like", "ones_like", "empty_like"), alike),
 }  # fmt: skip

@@ -184,10 +184,12 @@ def replaced(walk: Walk, node: Node) -> Result:
 def _spatial(node: Node, rank: int) -> list[int]:
     name = op_name(node)
     if "pad" in name and "pool" not in name:
-        pad = arguments(node).get("pad", arguments(node).get("padding"))
+        pad = list(arguments(node).get("pad") or arguments(node).get("padding") or [])
         pairs = [pad[i : i + 2] for i in range(0, len(pad), 2)]
         return sorted(rank - 1 - i for i, p in enumerate(pairs) if any(p))
-    count = next((n for n in (1, 2, 3) if f"{n}d" in name), {"linear": 1, "bilinear": 2, "trilinear": 3}.get(name, rank))
+    count = next(
+        (n for n in (1, 2, 3) if f"{n}d" in name), {"linear": 1, "bilinear": 2, "trilinear": 3}.get(name, rank)
+    )
     return list(range(rank - count, rank))
 
 
@@ -222,7 +224,7 @@ REDUCTIONS = (
     "median", "nanmedian",
 )  # fmt: skip
 ORDERED = (
-    "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "flip", "roll", "sort", "argsort", "tril", "triu", "_fft_c2c",
+    "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "flip", "roll", "sort", "argsort", "tril", "triu",
 )  # fmt: skip
 REPLACED = (
     "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d",
@@ -234,7 +236,8 @@ REPLACED = (
 )  # fmt: skip
 POINTWISE = (
     "pointwise", "where", "pow", "gelu", "clamp", "hardtanh", "masked_fill", "hardswish", "hardsigmoid", "leaky_relu",
-    "elu", "softplus", "silu", "mish", "logit", "fmod", "remainder", "threshold", "nan_to_num", "isin", "celu", "_prelu_kernel",
+    "elu", "softplus", "silu", "mish", "logit", "fmod", "remainder", "threshold", "nan_to_num", "isin", "celu",
+    "_prelu_kernel",
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     "native_layer_norm": layer_norm, "_fused_rms_norm": rms_norm, "rms_norm": rms_norm, "native_group_norm": group_norm,
@@ -244,6 +247,6 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(REDUCTIONS, sensitive_reduction), "max": extremum, "min": extremum,
     "sum": sum_, "linalg_vector_norm": vector_norm, "_softmax": along, "_log_softmax": along, "softmax": along,
-    "log_softmax": along, "topk": topk, **dict.fromkeys(ORDERED[:-1], ordered),
+    "log_softmax": along, "topk": topk, **dict.fromkeys(ORDERED, ordered),
     **dict.fromkeys(REPLACED, replaced), "unfold": unfold, **dict.fromkeys(POINTWISE, pointwise),
 }  # fmt: skip

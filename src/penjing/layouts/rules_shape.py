@@ -168,7 +168,10 @@ def slice_(walk: Walk, node: Node) -> Dims:
         atoms.freeze(dims[place], walk.reason(node))
         dims[place] = atoms.new_dim(got, frozen=walk.reason(node))
         return dims
-    outer, inner = atoms.new_dim(size // step), atoms.new_dim(step, frozen=f"every {step}th is taken in {walk.where(node)}")
+    outer, inner = (
+        atoms.new_dim(size // step),
+        atoms.new_dim(step, frozen=f"every {step}th is taken in {walk.where(node)}"),
+    )
     walk.unify(node, dims[place], [*outer, *inner])
     dims[place] = outer
     return dims
@@ -251,44 +254,6 @@ def stack(walk: Walk, node: Node) -> Dims:
     return out
 
 
-def copy(walk: Walk, node: Node) -> Dims:
-    """The second written over the first."""
-    arg = arguments(node)
-    into, src = walk.use(node, arg["self"]), walk.use(node, arg["src"])
-    for a, b in zip(reversed(into), reversed(src), strict=False):
-        if a and b:
-            walk.unify(node, a, b)
-    return list(into)
-
-
-def slice_scatter(walk: Walk, node: Node) -> Dims:
-    """A stretch of the first written over with the second."""
-    arg = arguments(node)
-    into, src = list(walk.use(node, arg["self"])), walk.use(node, arg["src"])
-    place = arg["dim"] % len(into)
-    if arg["step"] != 1:
-        raise Conflict
-    start, end, _ = slice(arg["start"], arg["end"], 1).indices(shape_of(arg["self"])[place])
-    parts = middle(walk, node, into[place], start, end)
-    walk.unify(node, parts[1], src[place])
-    for d, (a, b) in enumerate(zip(into, src, strict=True)):
-        if d != place:
-            walk.unify(node, a, b)
-    into[place] = atoms.concat([p for p in parts if p is not None])
-    return into
-
-
-def select_scatter(walk: Walk, node: Node) -> Dims:
-    """One numbered unit of the first written over with the second."""
-    arg = arguments(node)
-    into, src = list(walk.use(node, arg["self"])), list(walk.use(node, arg["src"]))
-    place = arg["dim"] % len(into)
-    atoms.freeze(into[place], f"picked by number ({walk.reason(node)})")
-    for a, b in zip([d for i, d in enumerate(into) if i != place], src, strict=True):
-        walk.unify(node, a, b)
-    return into
-
-
 def getitem(walk: Walk, node: Node) -> Result:
     """One output of several."""
     first, index = source(node), node.args[1]
@@ -306,6 +271,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "_reshape_copy", "view_copy"), view),
     "permute": permute, "transpose": transpose, "t": transpose, "unsqueeze": unsqueeze, "squeeze": squeeze,
     "squeeze_copy": squeeze, "as_strided": as_strided, "expand": expand, "repeat": repeat, "slice": slice_,
-    "split_with_sizes": split_with_sizes, "select": select, "unbind": unbind, "cat": cat, "stack": stack, "copy": copy,
-    "slice_scatter": slice_scatter, "select_scatter": select_scatter, operator.getitem.__name__: getitem,
+    "split_with_sizes": split_with_sizes, "select": select, "unbind": unbind, "cat": cat, "stack": stack,
+    operator.getitem.__name__: getitem,
 }  # fmt: skip

@@ -12,7 +12,11 @@ def attributes(module: nn.Module) -> dict[str, float]:
     out: dict[str, float] = {}
     for path, part in module.named_modules():
         for name, value in vars(part).items():
-            if isinstance(value, float) and not name.startswith("_") and "drop" not in f"{type(part).__name__}{name}".lower():
+            if (
+                isinstance(value, float)
+                and not name.startswith("_")
+                and "drop" not in f"{type(part).__name__}{name}".lower()
+            ):
                 out[f"{path}.{name}".lstrip(".")] = value
         for name, buffer in part.named_buffers(recurse=False):
             if buffer.numel() == 1 and buffer.is_floating_point() and buffer.device.type != "meta":

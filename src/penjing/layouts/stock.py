@@ -31,7 +31,8 @@ def build(config: Mapping[str, Any], *, device: str = "meta") -> nn.Module:
         except Exception as error:
             name = getattr(kind, "__name__", str(kind))
             raise CheckpointError(
-                f"transformers {transformers.__version__} cannot build {name} from this config: {_line(error)}; correct the config"
+                f"transformers {transformers.__version__} cannot build {name} from this config: {_line(error)}; "
+                f"correct the config"
             ) from error
 
 
@@ -56,7 +57,9 @@ def read_config(config: Mapping[str, Any]) -> Any:
         with quiet():
             return CONFIG_MAPPING[kind].from_dict(plain)
     except Exception as error:
-        raise CheckpointError(f"transformers refuses this '{kind}' config: {_line(error)}; correct the config") from error
+        raise CheckpointError(
+            f"transformers refuses this '{kind}' config: {_line(error)}; correct the config"
+        ) from error
 
 
 def full_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,10 +77,12 @@ def full_config(config: Mapping[str, Any]) -> dict[str, Any]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' own messages below errors while the block runs."""
+    import logging as levels
+
     from transformers.utils import logging
 
     before = logging.get_verbosity()
-    logging.set_verbosity(logging.CRITICAL)
+    logging.set_verbosity(levels.CRITICAL)
     try:
         yield
     finally:
@@ -91,7 +96,7 @@ def _class(config: Mapping[str, Any], settings: Any) -> Any:
     if names:
         found = getattr(transformers, names[0], None)
         if found is None:
-            known = [n for n in dir(transformers) if n[0].isupper() and "For" in n or n.endswith("Model")]
+            known = [n for n in dir(transformers) if (n[0].isupper() and "For" in n) or n.endswith("Model")]
             raise CheckpointError(
                 f"the installed transformers has no class '{names[0]}'{nearest(names[0], known)}; "
                 "correct 'architectures' in the config, or install a version that has it"
@@ -101,7 +106,8 @@ def _class(config: Mapping[str, Any], settings: Any) -> Any:
         return transformers.MODEL_MAPPING[type(settings)]
     except KeyError as error:
         raise CheckpointError(
-            f"transformers has no bare model for '{settings.model_type}'; name the class in the config's 'architectures'"
+            f"transformers has no bare model for '{settings.model_type}'; name the class in the config's "
+            f"'architectures'"
         ) from error
 
 

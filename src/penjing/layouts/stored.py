@@ -86,7 +86,11 @@ def _match(module: nn.Module, stored: Shapes) -> _Match:
 
 
 def _converted(
-    operations: Sequence[Any], targets: dict[str, Marked], sources: dict[str, list[str]], stored: Shapes, uncut: dict[str, str]
+    operations: Sequence[Any],
+    targets: dict[str, Marked],
+    sources: dict[str, list[str]],
+    stored: Shapes,
+    uncut: dict[str, str],
 ) -> dict[str, Marked]:
     """The patterns of the stored tensors that operations turn into the `targets`: the operations, backwards."""
     one = {key: group[0] for key, group in sources.items()}
@@ -160,7 +164,8 @@ def _check(patterns: Mapping[str, Pattern], stored: Shapes) -> None:
         made = shape(pattern, {})
         if made != tuple(stored[name]):
             raise CheckpointError(
-                f"{name} is {list(stored[name])} in the file, but the config makes it {list(made)}; use the config that the weights belong to"
+                f"{name} is {list(stored[name])} in the file, but the config makes it {list(made)}; use the "
+                f"config that the weights belong to"
             )
 
 
@@ -204,7 +209,9 @@ def _rename(
         reads=reads,
         aliases=aliases,
         norms=tuple(
-            replace(n, weight=one(n.weight) if n.weight else "", bias=one(n.bias) if n.bias else "", readers=many(n.readers))
+            replace(
+                n, weight=one(n.weight) if n.weight else "", bias=one(n.bias) if n.bias else "", readers=many(n.readers)
+            )
             for n in layout.norms
         ),
         writers=tuple(replace(w, tensor=s) for w in layout.writers for s in many((w.tensor,))),

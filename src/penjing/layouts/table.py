@@ -30,7 +30,10 @@ class Row:
 def to_text(layout: Layout) -> str:
     """The layout as JSON text, one axis and one pattern per line."""
     parts: dict[str, Any] = {
-        "axes": {a.name: {k: v for k, v in asdict(a).items() if k != "name" and v not in ("", ())} for a in layout.axes.values()},
+        "axes": {
+            a.name: {k: v for k, v in asdict(a).items() if k != "name" and v not in ("", ())}
+            for a in layout.axes.values()
+        },
         "patterns": {t: show(p) for t, p in layout.patterns.items()},
         "reads": {t: list(d) for t, d in layout.reads.items()},
         "aliases": dict(layout.aliases),
@@ -55,7 +58,9 @@ def from_text(text: str, origin: str = "layout") -> Layout:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise LayoutError(f"{origin} line {error.lineno} is not JSON: {error.msg.lower()}; correct that line") from error
+        raise LayoutError(
+            f"{origin} line {error.lineno} is not JSON: {error.msg.lower()}; correct that line"
+        ) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         raise LayoutError(f"{origin} holds '{found}' where '{FORMAT}' was needed; write the table with save_layout")
@@ -64,7 +69,9 @@ def from_text(text: str, origin: str = "layout") -> Layout:
         sizes = {a.name: a.size for a in axes.values()}
         return Layout(
             axes=axes,
-            patterns={t: _pattern(t, p, sizes, f"{origin} line {_line_of(text, t, p)}") for t, p in data["patterns"].items()},
+            patterns={
+                t: _pattern(t, p, sizes, f"{origin} line {_line_of(text, t, p)}") for t, p in data["patterns"].items()
+            },
             reads={t: tuple(d) for t, d in data["reads"].items()},
             aliases=data["aliases"],
             blocks=tuple(Blocks(**_tuples(b)) for b in data["blocks"]),
@@ -95,7 +102,9 @@ def load_layout(path: str | Path) -> Layout:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise LayoutError(f"{path} cannot be read as a layout table: {error}; name a file that save_layout wrote") from error
+        raise LayoutError(
+            f"{path} cannot be read as a layout table: {error}; name a file that save_layout wrote"
+        ) from error
     return from_text(text, str(path))
 
 
@@ -115,7 +124,9 @@ def _row(members: list[Axis]) -> Row:
     sizes = sorted({a.size for a in members})
     size = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}..{sizes[-1]}"
     entries = tuple(dict.fromkeys(e for a in members for e in a.entries))
-    return Row(_collapsed([a.name for a in members]), size, len(members), first.state, first.proofs, first.reason, entries)
+    return Row(
+        _collapsed([a.name for a in members]), size, len(members), first.state, first.proofs, first.reason, entries
+    )
 
 
 def _collapsed(names: list[str]) -> str:
@@ -146,7 +157,10 @@ def _pattern(tensor: str, text: str, sizes: Mapping[str, int], where: str) -> Pa
     pattern = parse(text)
     for leaf in leaves(pattern):
         if leaf.name and leaf.name not in sizes:
-            raise LayoutError(f"{where}: {tensor} names the axis '{leaf.name}', which is not among the axes{nearest(leaf.name, sizes)}")
+            raise LayoutError(
+                f"{where}: {tensor} names the axis '{leaf.name}', which is not among the "
+                f"axes{nearest(leaf.name, sizes)}"
+            )
         if not leaf.name and not leaf.size:
             raise LayoutError(f"{where}: {tensor} has a '_' of unknown size in '{text}'; write the size as a number")
     return cut(pattern, sizes)
@@ -162,7 +176,8 @@ def check_shapes(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> None:
         made = shape(pattern, {})
         if tensor in shapes and tuple(shapes[tensor]) != made:
             raise LayoutError(
-                f"{tensor} has shape {list(shapes[tensor])}, but its pattern '{show(pattern)}' makes {list(made)}; correct the pattern"
+                f"{tensor} has shape {list(shapes[tensor])}, but its pattern '{show(pattern)}' makes "
+                f"{list(made)}; correct the pattern"
             )
 
 

@@ -18,7 +18,7 @@ KEPT = 3
 _NUMBERS = re.compile(r"(idx|index|_id|_number)$")
 
 
-class _Unlike(Exception):
+class _UnlikeError(Exception):
     """The blocks that were kept do not tell what the others are like."""
 
 
@@ -54,7 +54,7 @@ def infer_thin(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any],
             for group in reversed(groups):
                 layout = replicate(layout, group)
             return _ordered(layout, module)
-        except _Unlike:
+        except _UnlikeError:
             pass
     return infer(module, args, kwargs)
 
@@ -62,7 +62,7 @@ def infer_thin(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any],
 @contextmanager
 def thinned(module: nn.Module) -> Iterator[list[Group]]:
     """Leave out blocks that are like others while the context lasts; outer lists come before inner ones."""
-    removed: list[tuple[nn.ModuleList, dict[str, nn.Module | None]]] = []
+    removed: list[tuple[nn.ModuleList, dict[str, nn.Module]]] = []
     groups: list[Group] = []
     try:
         _thin(module, "", removed, groups)
@@ -73,7 +73,7 @@ def thinned(module: nn.Module) -> Iterator[list[Group]]:
 
 
 def signature(block: nn.Module) -> tuple[Any, ...]:
-    """What two blocks must share to have the same layout: names, classes, shapes and settings, not floats or numbers."""
+    """What two blocks must share to be laid out alike: names, classes, shapes and settings, not floats or numbers."""
     out: list[Any] = []
     for name, part in block.named_modules():
         tensors = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
@@ -93,11 +93,18 @@ def replicate(layout: Layout, group: Group) -> Layout:
     for i in group.rest:
         move = _Move(group, i, private)
         patterns |= {move.tensor(t): move.pattern(p) for t, p in layout.patterns.items() if move.owns(t)}
-        axes |= {move.axis(a): replace(layout.axes[a], name=move.axis(a), reason=move.text(layout.axes[a].reason)) for a in private}
+        axes |= {
+            move.axis(a): replace(layout.axes[a], name=move.axis(a), reason=move.text(layout.axes[a].reason))
+            for a in private
+        }
         reads |= {move.tensor(t): d for t, d in layout.reads.items() if move.owns(t)}
         aliases |= {move.tensor(a): move.tensor(t) for a, t in layout.aliases.items() if move.owns(a)}
         norms += [move.norm(n) for n in layout.norms if move.owns(n.module + ".") or move.owns(n.weight)]
-        writers += [replace(w, tensor=move.tensor(w.tensor), axis=move.axis(w.axis)) for w in layout.writers if move.owns(w.tensor)]
+        writers += [
+            replace(w, tensor=move.tensor(w.tensor), axis=move.axis(w.axis))
+            for w in layout.writers
+            if move.owns(w.tensor)
+        ]
         unreached += [move.tensor(t) for t in layout.unreached if move.owns(t)]
         work[i] = [move.work(w) for w in work.get(group.template, ())]
     return replace(
@@ -115,8 +122,7 @@ class _Move:
         self.place = sum(part.isdigit() for part in group.path.split("."))
         self.to, self.private = str(to), private
         self.neighbours = {
-            f"{group.path}.{k}.": f"{group.path}.{to + step}."
-            for k, step in zip(group.kept, (-1, 0, 1), strict=True)
+            f"{group.path}.{k}.": f"{group.path}.{to + step}." for k, step in zip(group.kept, (-1, 0, 1), strict=True)
         }
 
     def owns(self, tensor: str) -> bool:
@@ -149,7 +155,8 @@ class _Move:
 
     def norm(self, norm: Norm) -> Norm:
         return replace(
-            norm, module=self.tensor(norm.module + ".")[:-1], axis=self.axis(norm.axis), weight=self.tensor(norm.weight),
+            norm, module=self.tensor(norm.module + ".")[:-1],
+            axis=self.axis(norm.axis), weight=self.tensor(norm.weight),
             bias=self.tensor(norm.bias), readers=tuple(self.near(r) for r in norm.readers),
         )  # fmt: skip
 
@@ -161,18 +168,18 @@ def renumber(name: str, place: int, number: str) -> str:
     """An axis name with the `place`-th of its numbers replaced: `neurons.1` -> `neurons.7`.
 
     Raises:
-        _Unlike: the name has no such number.
+        _UnlikeError: the name has no such number.
     """
     parts = name.split(".")
     found = [k for k, part in enumerate(parts) if part.isdigit()]
     if place >= len(found):
-        raise _Unlike(name)
+        raise _UnlikeError(name)
     parts[found[place]] = number
     return ".".join(parts)
 
 
 def _thin(
-    module: nn.Module, path: str, removed: list[tuple[nn.ModuleList, dict[str, nn.Module | None]]], groups: list[Group]
+    module: nn.Module, path: str, removed: list[tuple[nn.ModuleList, dict[str, nn.Module]]], groups: list[Group]
 ) -> None:
     for name, child in list(module.named_children()):
         full = f"{path}.{name}" if path else name
@@ -182,7 +189,7 @@ def _thin(
 
 
 def _thin_list(
-    blocks: nn.ModuleList, path: str, removed: list[tuple[nn.ModuleList, dict[str, nn.Module | None]]], groups: list[Group]
+    blocks: nn.ModuleList, path: str, removed: list[tuple[nn.ModuleList, dict[str, nn.Module]]], groups: list[Group]
 ) -> None:
     kinds: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for i, block in enumerate(blocks):
@@ -221,7 +228,7 @@ def _private(layout: Layout, group: Group) -> dict[str, None]:
     mine = {a: None for a in places[group.template] if owners[a] == {str(group.template)}}
     first, template, last = (places[k] for k in group.kept)
     if any(first[a] != spots or last[a] != spots for a, spots in template.items() if a not in mine):
-        raise _Unlike(group.path)
+        raise _UnlikeError(group.path)
     return mine
 
 

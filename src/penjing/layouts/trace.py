@@ -18,7 +18,14 @@ from torch.export import ExportedProgram
 from penjing.errors import LayoutError
 
 PREFIX = "inner"
-OUTPUTS = ("logits", "last_hidden_state", "logits_per_image", "prediction_logits", "prediction_outputs", "reconstruction")
+OUTPUTS = (
+    "logits",
+    "last_hidden_state",
+    "logits_per_image",
+    "prediction_logits",
+    "prediction_outputs",
+    "reconstruction",
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,8 @@ def why(error: Exception) -> str:
     """One line: what export refused, and the source line that it refused."""
     text = str(error)
     data = "data-dependent" in text or "DataDependent" in type(error).__name__ or "guard on" in text
-    said = "forward branches on data" if data else f"export failed ({type(error).__name__}: {text.strip().splitlines()[0][:120] if text.strip() else 'no message'})"
+    first = text.strip().splitlines()[0][:120] if text.strip() else "no message"
+    said = "forward branches on data" if data else f"export failed ({type(error).__name__}: {first})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _of_torch(f.filename)]
     place = next((f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames)), "")
     if not place:

@@ -27,10 +27,10 @@ KEEP_ZERO = frozenset((
 ))  # fmt: skip
 SHAPES = frozenset((
     *COPIES, "view", "reshape", "_unsafe_view", "_reshape_copy", "view_copy", "permute", "transpose", "t", "unsqueeze",
-    "squeeze", "squeeze_copy", "as_strided", "expand", "repeat", "slice", "split_with_sizes", "select", "unbind", "getitem",
-    "flip", "roll", "unfold", "tril", "triu", "cumsum", "sum", "mean", "amax", "linalg_vector_norm", "topk",
+    "squeeze", "squeeze_copy", "as_strided", "expand", "repeat", "slice", "split_with_sizes", "select", "unbind",
+    "getitem", "flip", "roll", "unfold", "tril", "triu", "cumsum", "sum", "mean", "linalg_vector_norm",
     "index_select", "gather", "index", "_unsafe_index", "embedding", "var", "std",
-)) - {"amax", "topk"}  # fmt: skip
+))  # fmt: skip
 PADDED = frozenset(r for r in REPLACED if "reflection" in r or "replication" in r or "pool" in r or "upsample" in r)
 
 
@@ -138,14 +138,7 @@ def _quotient(v: Vanishing, node: Node) -> Zeros:
 
 
 def _addition(v: Vanishing, node: Node) -> Zeros:
-    arg = arguments(node)
-    sources = [arg.get("self"), arg.get("other")]
-    if any(not isinstance(s, Node) and s != 0 for s in sources):
-        return NONE
-    return v.meet(node, [s for s in sources if isinstance(s, Node)])
-
-
-def _where(v: Vanishing, node: Node) -> Zeros:
+    """Sums, and choices between two: both must vanish."""
     arg = arguments(node)
     sources = [arg.get("self"), arg.get("other")]
     if any(not isinstance(s, Node) and s != 0 for s in sources):
@@ -201,9 +194,7 @@ def _matrix(v: Vanishing, node: Node) -> Zeros:
 def _owned(v: Vanishing, leaf: Atom, owners: Sequence[tuple[Dim, list[Node]]], node: Node) -> bool:
     dims = v.walk.all_dims(node)
     for dim, (_, nodes) in zip(dims, owners, strict=True):
-        if leaf in set(atoms.leaves(dim)) and not any(
-            v._is_zero(n, leaf) and leaf in v.leaves(n) for n in nodes
-        ):
+        if leaf in set(atoms.leaves(dim)) and not any(v._is_zero(n, leaf) and leaf in v.leaves(n) for n in nodes):
             return False
     return True
 
@@ -227,7 +218,7 @@ def _convolution(v: Vanishing, node: Node) -> Zeros:
     out: Dims = v.walk.all_dims(node)
     group = set(atoms.leaves(v.walk.groups.get(node, [])))
     batch = set(atoms.leaves(out[0]))
-    channels = [a for a in atoms.leaves(out[1])]
+    channels = list(atoms.leaves(out[1]))
     if isinstance(bias, Node):
         channels = [a for a in channels if v._is_zero(bias, a) and a in v.leaves(bias)]
     found = {a for a in channels if v._is_zero(w, a) and a in v.leaves(w)}
@@ -267,7 +258,8 @@ def _constant(v: Vanishing, node: Node) -> Zeros:
     name = op_name(node)
     if "zeros" in name or "empty" in name:
         return None
-    return None if arguments(node).get("fill_value") == 0 else NONE
+    arg = arguments(node)
+    return None if arg.get("fill_value", arg.get("s")) == 0 else NONE
 
 
 def _written(v: Vanishing, node: Node) -> Zeros:
@@ -294,14 +286,14 @@ def _largest(v: Vanishing, node: Node) -> Zeros:
 
 RULES: dict[str, Callable[[Vanishing, Node], Zeros]] = {
     "mul": _product, "logical_and": _product, "bitwise_and": _product, "div": _quotient, "atan2": _quotient,
-    "add": _addition, "sub": _addition, "maximum": _addition, "minimum": _addition, "where": _where,
+    "add": _addition, "sub": _addition, "maximum": _addition, "minimum": _addition, "where": _addition,
     "masked_fill": _masked_fill, "clamp": _clamp, "hardtanh": _clamp, "clamp_min": _clamp, "clamp_max": _clamp,
     "pow": _power, "mm": _matrix, "bmm": _matrix, "addmm": _matrix, "baddbmm": _matrix, "convolution": _convolution,
     "cat": _cat, "stack": _cat, "native_layer_norm": _affine, "native_group_norm": _affine,
     **dict.fromkeys(
         ("_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "native_batch_norm"), _affine
     ),
-    **dict.fromkeys((*CONSTANTS, "full_like", "zeros_like", "ones_like", "empty_like"), _constant),
+    **dict.fromkeys((*CONSTANTS, "full_like", "zeros_like", "ones_like", "empty_like", "scalar_tensor"), _constant),
     "copy": _written, "slice_scatter": _written, "select_scatter": _written, "constant_pad_nd": _pad,
     "max": _largest, "min": _largest, "amax": _largest, "amin": _largest,
 }  # fmt: skip

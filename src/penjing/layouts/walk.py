@@ -162,7 +162,7 @@ def is_pointwise(node: Node) -> bool:
 
 def is_assertion(node: Node) -> bool:
     """Whether a node only checks something and gives no value."""
-    return "val" not in node.meta and not node.users or op_name(node).startswith(("_assert", "sym_constrain"))
+    return ("val" not in node.meta and not node.users) or op_name(node).startswith(("_assert", "sym_constrain"))
 
 
 def arguments(node: Node) -> dict[str, Any]:

@@ -63,5 +63,3 @@ def reads_of(walk: Walk, provenance: Provenance) -> dict[str, tuple[int, ...]]:
         if site.groups and site.second in provenance.tensor:
             found.setdefault(provenance.tensor[site.second], set())
     return {t: tuple(sorted(d)) for t, d in found.items()}
-
-

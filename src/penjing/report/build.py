@@ -1,13 +1,14 @@
 """From a report to what is said of it: the headline, the rows of the table, the ratios."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from penjing.core import Measurement, Report, Subject
 from penjing.report import words
 from penjing.report.figures import PREDICTORS, Better, kind, stem
 
+JOBS = {"decode": "decode_seconds_per_token", "prefill": "prefill_seconds"}
+"""The figures that ratios of jobs speak of."""
 NO_REASON = "no reason was recorded"
 
 
@@ -77,13 +78,45 @@ def reason(figure: Measurement | None) -> str:
     return verb + why
 
 
+def margin(figure: Measurement) -> tuple[float | None, str]:
+    """(what stands after ±, what it is): half of a spread that is a width, such as an inter-quartile range."""
+    if figure.spread is None:
+        return None, ""
+    if figure.spread_kind.startswith(("width", "inter-quartile", "interquartile")):
+        return figure.spread / 2, f"half the {figure.spread_kind}"
+    return figure.spread, f"the {figure.spread_kind}" if figure.spread_kind else ""
+
+
+def unit(figure: Measurement) -> str:
+    """The unit, without a `per token` that the figure's label says already."""
+    head, found, _ = figure.unit.partition(" per ")
+    return head if found and " per " in kind(figure.name).label else figure.unit
+
+
+def quantity(figure: Measurement) -> str:
+    """The value with unit and ±; only for a figure that has one."""
+    return words.quantity(float(figure.value or 0), unit(figure), margin(figure)[0])
+
+
+def unclear(ratio: Measurement | None) -> bool:
+    """Whether a ratio's 95 % interval, or twice its ±, reaches over 1."""
+    value = known(ratio)
+    if ratio is None or value is None or value == 1:
+        return False
+    interval = ratio.details.get("interval")
+    if isinstance(interval, list | tuple) and len(interval) == 2:
+        return interval[0] <= 1 <= interval[1]
+    half = margin(ratio)[0]
+    return bool(half) and abs(value - 1) <= 2 * half
+
+
 def figure_ratio(report: Report, subject: Subject, name: str) -> Measurement | None:
     """The ratio of a subject's figure to the base's: the measured one if the report has it, else the plain quotient.
 
     None when either figure is missing or the base is not above zero, and no ratio was recorded.
     """
     for ratio in report.ratios:
-        of = ratio.details.get("subject", report.subjects[1].name if len(report.subjects) > 1 else "")
+        of = ratio.details.get("subject", report.subjects[:2][-1].name)
         if ratio_name(ratio) == name and of == subject.name:
             return ratio
     before, after = known(report.subjects[0].figure(name)), known(subject.figure(name))
@@ -97,7 +130,8 @@ def ratio_name(ratio: Measurement) -> str:
     given = str(ratio.details.get("figure", ratio.name))
     for mark in ("_ratio", ".ratio", " ratio"):
         given = given.removesuffix(mark)
-    return given.removeprefix("ratio.").removeprefix("ratio_")
+    given = given.removeprefix("ratio.").removeprefix("ratio_")
+    return JOBS.get(given, given)
 
 
 def names(report: Report) -> list[str]:
@@ -126,7 +160,7 @@ def _row(report: Report, name: str) -> Row:
         group=said.group,
         cells=tuple(_cell(report, s, name, said.better) for s in report.subjects),
         protocols=tuple(dict.fromkeys(f.protocol for f in there if f.protocol)),
-        chance=words.quantity(float(chances[0].chance or 0), chances[0].unit) if chances else "",
+        chance=words.quantity(float(chances[0].chance or 0), unit(chances[0])) if chances else "",
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -137,9 +171,9 @@ def _cell(report: Report, subject: Subject, name: str, better: Better) -> Cell:
     if figure is None or value is None:
         why = reason(figure)
         return Cell(text="not measured", missing=why.removeprefix("not measured").removeprefix(": "))
-    text = words.quantity(value, figure.unit, figure.spread)
+    text, kind_of_spread = quantity(figure), margin(figure)[1]
     if subject is report.subjects[0]:
-        return Cell(text=text, n=figure.n, spread_kind=figure.spread_kind, share=1.0)
+        return Cell(text=text, n=figure.n, spread_kind=kind_of_spread, share=1.0)
     ratio = figure_ratio(report, subject, name)
     quotient = known(ratio)
     if quotient is None:
@@ -147,16 +181,16 @@ def _cell(report: Report, subject: Subject, name: str, better: Better) -> Cell:
         return Cell(
             text=text,
             n=figure.n,
-            spread_kind=figure.spread_kind,
+            spread_kind=kind_of_spread,
             withheld=why.replace("withheld: withheld", "withheld"),
         )
     shown = changed(report, subject, name)
     return Cell(
         text=text,
         n=figure.n,
-        spread_kind=figure.spread_kind,
+        spread_kind=kind_of_spread,
         change=shown,
-        ratio=words.ratio(quotient, ratio.spread if ratio else None),
+        ratio=words.ratio(quotient, margin(ratio)[0] if ratio else None),
         share=quotient,
         tone=tone(quotient, better),
     )
@@ -173,7 +207,12 @@ def changed(report: Report, subject: Subject, name: str) -> str:
     """The change against the base as words: per cent, a factor, or points for accuracies; empty if unknown."""
     before, after = report.subjects[0].figure(name), subject.figure(name)
     first, second = known(before), known(after)
-    if before is not None and first is not None and second is not None and before.unit in words.FRACTIONS:
+    if (
+        before is not None
+        and first is not None
+        and second is not None
+        and before.unit.split(" of ")[0] in words.FRACTIONS
+    ):
         return words.points(second - first)
     quotient = known(figure_ratio(report, subject, name))
     return "" if quotient is None else words.change(quotient)
@@ -190,8 +229,8 @@ def speeds(report: Report) -> list[Speed]:
 
 
 def _is_time(report: Report, name: str) -> bool:
-    unit = next((f.unit for s in report.subjects for f in s.figures if f.name == name), "")
-    return kind(name, unit).group == "time" and stem(name) != "peak_memory_bytes"
+    given = next((f.unit for s in report.subjects for f in s.figures if f.name == name), "")
+    return kind(name, given).group == "time" and stem(name) != "peak_memory_bytes"
 
 
 def _speed(report: Report, subject: Subject, name: str) -> Speed:
@@ -202,16 +241,17 @@ def _speed(report: Report, subject: Subject, name: str) -> Speed:
     given = _numbers(details.get("predicted"))
     null = _numbers(details.get("null", details.get("a_a", details.get("null_ratio"))))
     null_spread = _numbers(details.get("null_spread"))
+    if not null_spread:
+        null_spread = _numbers(details.get("null_interval"))[1:]
     value = known(ratio)
     missing = ""
     if value is None:
         missing = reason(ratio if ratio is not None else (after if known(after) is None else before))
-    unit = (before or after or Measurement(name=name, value=None, unit="seconds")).unit
     return Speed(
-        label=kind(name, unit).label,
+        label=kind(name, (before or after or Measurement(name=name, value=None, unit="s")).unit).label,
         subject=subject.name,
         value=value,
-        spread=ratio.spread if ratio is not None else None,
+        spread=margin(ratio)[0] if ratio is not None else None,
         predicted=given[0] if given else predicted,
         predicted_from=str(details.get("predicted_from", source)),
         null=null[0] if null else None,
@@ -226,7 +266,7 @@ def _speed(report: Report, subject: Subject, name: str) -> Speed:
 
 def _plain(figure: Measurement | None) -> str:
     value = known(figure)
-    return "not measured" if figure is None or value is None else words.quantity(value, figure.unit, figure.spread)
+    return "not measured" if figure is None or value is None else quantity(figure)
 
 
 def _numbers(found: object) -> list[float]:
@@ -247,15 +287,3 @@ def prediction(report: Report, subject: Subject, name: str) -> tuple[float | Non
         if before and after is not None:
             return after / before, source
     return None, ""
-
-
-def gaps(report: Report) -> Iterator[str]:
-    """One sentence per figure that is missing or withheld, for the list of limits."""
-    for name in names(report):
-        for subject in report.subjects:
-            figure = subject.figure(name)
-            if known(figure) is None:
-                yield f"{kind(name, figure.unit if figure else '').label} of {subject.name}: {reason(figure)}"
-    for ratio in report.ratios:
-        if known(ratio) is None:
-            yield f"{kind(ratio_name(ratio)).label}, ratio: {reason(ratio).replace('not measured: ', 'withheld: ', 1)}"

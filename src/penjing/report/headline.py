@@ -1,8 +1,8 @@
 """The answer in one sentence."""
 
-from penjing.core import Measurement, Report, Subject
+from penjing.core import Report, Subject
 from penjing.report import words
-from penjing.report.build import changed, figure_ratio, known, names, reason
+from penjing.report.build import changed, figure_ratio, known, names, reason, unclear, unit
 from penjing.report.figures import kind, stem
 
 
@@ -11,13 +11,16 @@ def headline(report: Report) -> str:
 
     "18 % fewer parameters, 15 % less time per generated token, perplexity 21.7 → 34.8 (+60 %)."
     """
+    return " ".join(part for part in answer(report) if part)
+
+
+def answer(report: Report) -> tuple[str, str]:
+    """(the headline, the sentences about what is missing)."""
     if not report.subjects:
-        return "This report has no models."
+        return "This report has no models.", ""
     if len(report.subjects) == 1:
-        return _one(report)
-    if len(report.subjects) == 2:
-        return _pair(report)
-    return _many(report)
+        return _one(report), ""
+    return _pair(report) if len(report.subjects) == 2 else _many(report)
 
 
 def _first(report: Report, groups: str) -> str | None:
@@ -40,12 +43,12 @@ def _one(report: Report) -> str:
         value = known(figure)
         if name and figure is not None and value is not None:
             label = kind(name, figure.unit).label.lower()
-            text = words.quantity(value, figure.unit)
+            text = words.quantity(value, unit(figure))
             parts.append(f"{text} {label}" if name == "parameters" else f"{label} {text}")
     return f"{subject.name}: {', '.join(parts)}." if parts else f"{subject.name}: nothing was measured."
 
 
-def _pair(report: Report) -> str:
+def _pair(report: Report) -> tuple[str, str]:
     after = report.subjects[1]
     said, unsaid = [], []
     for group in ("size", "time", "quality"):
@@ -60,7 +63,7 @@ def _pair(report: Report) -> str:
     if _first(report, "quality") is None:
         unsaid.append("Quality: not measured.")
     text = f"{', '.join(said)}." if said else "Nothing could be compared."
-    return " ".join([text[:1].upper() + text[1:], *unsaid])
+    return text[:1].upper() + text[1:], " ".join(unsaid)
 
 
 def _saving(report: Report, subject: Subject, name: str) -> str:
@@ -75,14 +78,7 @@ def _saving(report: Report, subject: Subject, name: str) -> str:
         return f"{thing} unchanged"
     amount = words.percent(value - 1) if value < 3 else f"{words.times(value)} as much:"
     way = (said.less if value < 1 else said.more) or f"{'less' if value < 1 else 'more'} ({thing})"
-    return f"{amount} {way}{_within(ratio, value)}"
-
-
-def _within(ratio: Measurement | None, value: float) -> str:
-    """A remark when twice the spread of a ratio reaches over 1."""
-    if ratio is not None and ratio.spread and abs(value - 1) <= 2 * ratio.spread:
-        return " (within the spread)"
-    return ""
+    return f"{amount} {way}{' (within the spread)' if unclear(ratio) else ''}"
 
 
 def _quality(report: Report, subject: Subject, name: str) -> str:
@@ -93,10 +89,13 @@ def _quality(report: Report, subject: Subject, name: str) -> str:
         return ""
     label = kind(name, before.unit).label.lower()
     move = changed(report, subject, name)
+    ratio = figure_ratio(report, subject, name)
     both = (before.spread or 0) ** 2 + (after.spread or 0) ** 2
-    close = ", within the spread" if move != "unchanged" and both and abs(second - first) <= 2 * both**0.5 else ""
+    paired = ratio is not None and ratio.spread is not None
+    blurred = unclear(ratio) if paired else bool(both) and abs(second - first) <= 2 * both**0.5
+    close = ", within the spread" if blurred and move != "unchanged" else ""
     tail = f" ({move}{close})" if move else ""
-    return f"{label} {words.quantity(first, before.unit)} → {words.quantity(second, after.unit)}{tail}"
+    return f"{label} {words.quantity(first, unit(before))} → {words.quantity(second, unit(after))}{tail}"
 
 
 def _missing(report: Report, subject: Subject, name: str) -> str:
@@ -110,7 +109,7 @@ def _missing(report: Report, subject: Subject, name: str) -> str:
     return f"{kind(name, _unit(report, name)).label}: {why}.".replace("..", ".")
 
 
-def _many(report: Report) -> str:
+def _many(report: Report) -> tuple[str, str]:
     base, others = report.subjects[0], report.subjects[1:]
     parts = [f"{len(others)} models against {base.name}"]
     size = _first(report, "size")
@@ -121,14 +120,14 @@ def _many(report: Report) -> str:
     quality = _first(report, "quality")
     found = [(s, v) for s in others if quality and (v := known(s.figure(quality))) is not None]
     if quality and found:
-        unit, first = _unit(report, quality), known(base.figure(quality))
+        shape, first = _unit(report, quality), known(base.figure(quality))
         values = sorted(v for _, v in found)
-        shown = _range([words.quantity(v, unit) for v in (values[0], values[-1])])
-        instead = "" if first is None else f" (the original: {words.quantity(first, unit)})"
-        parts.append(f"{kind(quality, unit).label.lower()} {shown}{instead}")
+        shown = _range([words.quantity(v, shape) for v in (values[0], values[-1])])
+        instead = "" if first is None else f" (the original: {words.quantity(first, shape)})"
+        parts.append(f"{kind(quality, shape).label.lower()} {shown}{instead}")
     text = f"{parts[0]}: {', '.join(parts[1:])}." if len(parts) > 1 else f"{parts[0]}: nothing could be compared."
     lacking = [s.name for s in others if quality and known(s.figure(quality)) is None]
-    return text + (f" Not measured for {words.listing(lacking)}." if lacking and found else "")
+    return text, f"Not measured for {words.listing(lacking)}." if lacking and found else ""
 
 
 def _range(ends: list[str]) -> str:

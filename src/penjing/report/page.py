@@ -7,7 +7,7 @@ from typing import Any
 from penjing.core import Report
 from penjing.report import words
 from penjing.report.build import Row, rows, speeds
-from penjing.report.headline import headline
+from penjing.report.headline import answer
 from penjing.report.picture import picture
 from penjing.report.plot import gauge, scatter
 from penjing.report.store import to_json
@@ -41,10 +41,12 @@ def page(report: Report) -> str:
 def view(report: Report) -> dict[str, Any]:
     """Everything the template shows, ready to be shown."""
     lines = rows(report)
+    said, unsaid = answer(report)
     return {
         "report": report,
         "pair": len(report.subjects) == 2,
-        "headline": headline(report),
+        "headline": said,
+        "unsaid": unsaid,
         "tiles": _tiles(lines) if len(report.subjects) == 2 else [],
         "picture": picture(report),
         "rows": lines,

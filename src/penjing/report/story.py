@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from penjing.core import Report
-from penjing.report.build import gaps
+from penjing.report.build import known, names, ratio_name, reason
+from penjing.report.figures import kind
 
 ORDER = (
     "method", "settings", "budget", "axes", "multiple", "seed", "calibration", "evaluation", "text", "data", "source",
@@ -84,6 +85,18 @@ def told(value: Any) -> str:
 def limits(report: Report) -> list[str]:
     """Notes as sentences, then what is missing."""
     return [sentence(n) for n in dict.fromkeys([*report.notes, *gaps(report)])]
+
+
+def gaps(report: Report) -> Iterator[str]:
+    """One sentence per figure that is missing or withheld, for the list of limits."""
+    for name in names(report):
+        for subject in report.subjects:
+            figure = subject.figure(name)
+            if known(figure) is None:
+                yield f"{kind(name, figure.unit if figure else '').label} of {subject.name}: {reason(figure)}"
+    for ratio in report.ratios:
+        if known(ratio) is None:
+            yield f"{kind(ratio_name(ratio)).label}, ratio: {reason(ratio).replace('not measured: ', 'withheld: ', 1)}"
 
 
 def sentence(text: str) -> str:

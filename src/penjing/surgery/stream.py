@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from penjing.core import Keep, Layout, Mask, Plan
 from penjing.errors import PlanError
-from penjing.io import OpenCheckpoint, Span, TensorSpec, write_folder
+from penjing.io import OpenCheckpoint, Span, TensorSpec, carry_over, write_folder
 from penjing.surgery import cut
 from penjing.surgery.verify import Verified, verify
 
@@ -54,17 +55,17 @@ def stream(
         return cut.pieces(recipe, lambda a, b: checkpoint.rows(recipe.source, a, b), dtypes[name])
 
     fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {digest(plan)}".encode()).hexdigest()
-    side = {p.name: p for p in checkpoint.side_files if p.name != RECIPE}
-    write_folder(
-        Path(out),
-        specs,
-        produce,
-        config=verified.config,
-        side_files={**side, RECIPE: _how_made(checkpoint, layout, plan)},
-        shards=_shards(checkpoint, verified),
-        fingerprint=fingerprint,
-        progress=progress,
-    )
+    with TemporaryDirectory() as made:
+        write_folder(
+            Path(out),
+            specs,
+            produce,
+            config=verified.config,
+            side_files={**carry_over(checkpoint, Path(made)), RECIPE: _how_made(checkpoint, layout, plan)},
+            shards=_shards(checkpoint, verified),
+            fingerprint=fingerprint,
+            progress=progress,
+        )
     return Path(out)
 
 

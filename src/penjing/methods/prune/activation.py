@@ -115,7 +115,7 @@ def _refit(
         matrix = model[tensor].movedim(dim, -1)
         flat = matrix.reshape(-1, shape[dim])
         if stats.samples < shape[dim]:
-            notes.append(f"{tensor}: {stats.samples} samples for {shape[dim]} inputs, so the refit moves its weights less")
+            notes.append(f"{tensor}: {stats.samples} samples for {shape[dim]} inputs; the refit moves it less")
         new = repair(flat, stats[tensor, MOMENT], stays, ridge=_ridge(ridge, shape[dim], stats.samples))
         new = new.reshape(*matrix.shape[:-1], len(stays)).movedim(-1, dim)
         for d, places_kept in enumerate(positions):
