@@ -1,6 +1,5 @@
 """Small modules of our own, honest ones and traps, each with an example of its input."""
 
-# ruff: noqa: D101, D102
 
 from __future__ import annotations
 

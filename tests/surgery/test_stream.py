@@ -15,7 +15,7 @@ CASES = {
     "llama tied, bfloat16": (
         "LlamaForCausalLM", {**tables.LLAMA, "tie_word_embeddings": True, "dtype": torch.bfloat16}, "neurons", range(1, 37, 3),
     ),
-    "llama heads": ("LlamaForCausalLM", {**tables.LLAMA, "num_key_value_heads": 6}, "heads", [0, 2, 5]),
+    "llama heads": ("LlamaForCausalLM", {**tables.LLAMA}, "heads", [0, 2]),
     "gpt2": ("GPT2LMHeadModel", {"vocab_size": 61, "n_embd": 24, "n_head": 3, "n_layer": 2, "n_inner": 37, "n_positions": 32,
                                  "bos_token_id": 1, "eos_token_id": 2}, "neurons", range(0, 37, 2)),
     "phi3": ("Phi3ForCausalLM", {**{k: v for k, v in tables.LLAMA.items() if k != "head_dim"}, "pad_token_id": 0},

@@ -58,7 +58,7 @@ def costs(source: str | Path, *, context: int = 512, layout: Layout | None = Non
     figures = (
         Measurement(name="parameters", value=float(total), unit="parameters", n=1, protocol=how),
         Measurement(name="bytes", value=float(size), unit="bytes", n=1, protocol=on_disk),
-        *_work(layout, why, context),
+        _work(layout, why, context),
         _cache(config, dtypes),
     )
     return Costs(figures=figures, layout=layout, config=config, dtypes=dtypes)
@@ -72,30 +72,22 @@ def _bytes(path: Path, checkpoint: Checkpoint) -> tuple[int, str]:
     return total, "bytes of the weights, not on disk"
 
 
-def _work(layout: Layout | None, why: str, context: int) -> tuple[Measurement, Measurement]:
+def _work(layout: Layout | None, why: str, context: int) -> Measurement:
     from penjing.layouts import costs as counting
 
-    names = ("macs_per_token", "macs_per_image")
     if layout is None or not layout.work:
-        note = why or "the layout lists no products"
-        token, image = (Measurement(name=n, value=None, unit="multiply-adds", note=note) for n in names)
-        return token, image
+        return Measurement(
+            name="macs_per_token", value=None, unit="multiply-adds", note=why or "the layout lists no products"
+        )
     by_token = any(w.tokens for w in layout.work)
     value = counting.macs_per_token(layout, context=context) if by_token else counting.macs(layout)
-    measured = Measurement(
-        name=names[0 if by_token else 1],
+    return Measurement(
+        name="macs_per_token" if by_token else "macs_per_image",
         value=float(value),
         unit="multiply-adds",
         n=1,
         protocol=f"macs/1 products only, context={context}" if by_token else "macs/1 products only",
     )
-    other = Measurement(
-        name=names[1 if by_token else 0],
-        value=None,
-        unit="multiply-adds",
-        note="the model reads tokens" if by_token else "the model reads images of one size",
-    )
-    return (measured, other) if by_token else (other, measured)
 
 
 def _cache(config: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]) -> Measurement:

@@ -1,6 +1,8 @@
 """A module from a folder, by the stock loader."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,26 @@ def stock_class(folder: Path) -> Any:
     return loader
 
 
-def load(folder: Path, device: str, dtype: str) -> Any:
+def load(folder: Path, device: str, dtype: Any) -> Any:
     """The module in a folder, by the stock class that its config names, in evaluation mode on the device.
 
     Raises:
         CheckpointError: the folder has no config, or transformers does not know its class.
     """
-    return stock_class(folder).from_pretrained(folder, dtype=dtype, local_files_only=True).eval().to(device)
+    loader = stock_class(folder)
+    with without_bars():
+        return loader.from_pretrained(folder, dtype=dtype, local_files_only=True).eval().to(device)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers' own progress bars away while the block runs; penjing shows its own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

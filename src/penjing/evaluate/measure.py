@@ -164,7 +164,7 @@ def _later(module: Any, name: str, job: _Job) -> list[Measurement]:
 def _perplexity(module: Any, model: str, on: tuple[str, Protocol], job: _Job, place: int = 1) -> list[Measurement]:
     """The perplexity of one model on one text, and its bits per byte if the protocol gives them."""
     text, protocol = on
-    key = "perplexity" if place == 1 else f"perplexity:{place}:{text}:{type(protocol).__name__.lower()}"
+    key = "perplexity" if place == 1 else f"perplexity:{text}:{type(protocol).__name__.lower()}:{place}"
     what = f"perplexity of {model} on {text}"
     try:
         found = perplexity(

@@ -1,6 +1,7 @@
 """From what a user names to a checkpoint, its layout, and a folder that stock loaders open."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from penjing.core import Layout
 from penjing.errors import CheckpointError
 from penjing.io import OpenCheckpoint, open_checkpoint
 from penjing.layouts import from_config, from_module, load_layout
-from penjing.pipeline.tell import Tell, silent
+from penjing.pipeline.tell import Tell, counter, silent
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def as_folder(source: Source, cache: Path, tell: Tell = silent) -> Path:
     folder = cache / "converted" / checkpoint.fingerprint[:16] / (Path(source.name).stem or "model")
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        tell("converting to a standard checkpoint", 0, 0)
-        stream(checkpoint, source.layout, Plan(), folder)
+        what = "converting to a standard checkpoint"
+        tell(what, 0, 0)
+        total = sum(math.prod(s) * checkpoint.dtypes[n].itemsize for n, s in checkpoint.shapes.items())
+        stream(checkpoint, source.layout, Plan(), folder, progress=counter(tell, what, total))
     return folder

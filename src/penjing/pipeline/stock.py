@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from penjing.errors import CheckpointError, DataError
+from penjing.evaluate import loading
 
 
 def load(folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> nn.Module:
@@ -18,14 +19,7 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch
     Raises:
         CheckpointError: the folder has no config, or transformers does not know the model.
     """
-    import transformers
-
-    named = architecture(folder)
-    loader: Any = getattr(transformers, named, None) if named else transformers.AutoModel
-    if loader is None:
-        raise CheckpointError(f"transformers {transformers.__version__} has no model class '{named}'; update it")
-    module = loader.from_pretrained(folder, dtype=dtype or "auto")
-    return module.eval().to(device)
+    return loading.load(Path(folder), str(device), dtype or "auto")
 
 
 def architecture(folder: str | Path) -> str:

@@ -11,9 +11,12 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 def counter(tell: Tell, what: str, total: int) -> Callable[[int], None]:
-    """A callback for code that only knows how much is done."""
+    """A callback for code that only knows how much has just been done."""
+    done = 0
 
-    def advance(done: int) -> None:
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
         tell(what, done, total)
 
     return advance

@@ -156,13 +156,19 @@ def _row(report: Report, name: str) -> Row:
     notes = [f.note for f in there if known(f) is not None and f.note]
     return Row(
         name=name,
-        label=said.label,
+        label=_with_text(said.label, there),
         group=said.group,
         cells=tuple(_cell(report, s, name, said.better) for s in report.subjects),
         protocols=tuple(dict.fromkeys(f.protocol for f in there if f.protocol)),
         chance=words.quantity(float(chances[0].chance or 0), unit(chances[0])) if chances else "",
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _with_text(label: str, figures: Sequence[Measurement]) -> str:
+    """The label with the text that a figure was taken on, where the label does not name it yet."""
+    texts = {str(f.details["text"]) for f in figures if f.details.get("text")}
+    return f"{label} ({texts.pop().replace('_', ' ')})" if len(texts) == 1 and "(" not in label else label
 
 
 def _cell(report: Report, subject: Subject, name: str, better: Better) -> Cell:

@@ -96,7 +96,7 @@ def kind(name: str, unit: str = "") -> Kind:
     """How to speak of the figure of this name; an unknown one is spoken of by its name and unit."""
     known = KINDS.get(stem(name))
     if known is not None:
-        rest = name[len(stem(name)) :].strip("._-: ()").replace("_", " ")
+        rest = name[len(stem(name)) :].strip("._-: ()").split(":")[0].replace("_", " ")
         label = f"{known.label} ({rest})" if rest else known.label
         return Kind(
             label=label, better=known.better, group=known.group, rank=known.rank, less=known.less, more=known.more

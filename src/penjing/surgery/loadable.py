@@ -39,23 +39,22 @@ def refusal(config: Mapping[str, Any]) -> str:
     for rule in DIVIDES:
         heads, width = config.get(rule.heads), config.get(rule.width)
         if kind in rule.model_types and isinstance(heads, int) and isinstance(width, int) and width % heads:
-            near = nearest_counts(heads, width, int(config.get("num_key_value_heads") or 1))
+            near = nearest_counts(heads, width)
             return f"{kind} refuses {heads} heads with {rule.width} {width}; nearest that opens: {near}"
     if config.get("per_layer_config") and kind in ONE_WIDTH:
         return f"{kind} cannot be built with widths that differ per layer; give all layers one width"
     return ""
 
 
-def nearest_counts(heads: int, width: int, groups: int = 1) -> str:
-    """The counts next below and above that divide the width, "6 or 8"; those that are a multiple of `groups` first.
+def nearest_counts(heads: int, width: int) -> str:
+    """The counts next below and above that divide the width, "6 or 8".
 
     >>> nearest_counts(7, 576)
     '6 or 8'
     """
     fits = [n for n in range(1, width + 1) if width % n == 0]
-    grouped = [n for n in fits if n % groups == 0] or fits
-    below = [n for n in grouped if n < heads]
-    above = [n for n in grouped if n > heads]
+    below = [n for n in fits if n < heads]
+    above = [n for n in fits if n > heads]
     return " or ".join(str(n) for n in (*below[-1:], *above[:1]))
 
 
