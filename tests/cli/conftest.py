@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-WORDS = ["the", "old", "king", "of", "the", "small", "sea", "rode", "over", "a", "quiet", "hill", "and", "found", "no", "river", "there", "but", "only", "sand"]
+WORDS = ["old", "king", "of", "the", "small", "sea", "rode", "over", "a", "quiet", "hill", "and", "found", "no", "river"]
 
 
 def prose(seed: int, sentences: int) -> str:

@@ -45,7 +45,8 @@ def test_look_counts_what_the_files_hold(tiny):
 
 def test_look_needs_no_weights(tiny, tmp_path):
     (tmp_path / "config.json").write_bytes((tiny / "config.json").read_bytes())
-    assert json.loads(run("look", tmp_path, "--json"))["parameters"] == json.loads(run("look", tiny, "--json"))["parameters"]
+    bare, whole = (json.loads(run("look", folder, "--json")) for folder in (tmp_path, tiny))
+    assert bare["parameters"] == whole["parameters"]
 
 
 def test_layout_is_proved_saved_and_read_back(tiny, tmp_path):
@@ -75,8 +76,8 @@ def test_shrink_gives_figures_page_and_card(tiny, texts, tmp_path):
     out = tmp_path / "small"
     told = json.loads(
         run(
-            "shrink", tiny, "-o", out, "--keep", 0.5, "--text", texts["calibration"], "--eval-text", texts["evaluation"],
-            *SHORT, "--no-speed", "--json",
+            "shrink", tiny, "-o", out, "--keep", 0.5, "--text", texts["calibration"],
+            "--eval-text", texts["evaluation"], *SHORT, "--no-speed", "--json",
         )
     )  # fmt: skip
     before, after = told["models"]
@@ -132,7 +133,10 @@ def test_compare_writes_one_page(tiny, texts, tmp_path):
     run("shrink", tiny, "-o", tmp_path / "small", "-m", "random", "--keep", 0.5, "--no-measure")
     page = tmp_path / "page.html"
     told = json.loads(
-        run("compare", tiny, tmp_path / "small", "-o", page, "--text", texts["evaluation"], "--length", 32, "--no-speed", "--json")
+        run(
+            "compare", tiny, tmp_path / "small", "-o", page, "--text", texts["evaluation"], "--length", 32,
+            "--no-speed", "--json",
+        )
     )
     assert [m["perplexity"] > 1 for m in told["models"]] == [True, True]
     assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")

@@ -24,7 +24,8 @@ def naive_mask(dim, kept):
 
 
 def leaf():
-    return st.one_of(st.sampled_from([Leaf(n, s) for n, s in SIZES.items()]), st.integers(2, 4).map(lambda n: Leaf("", n)))
+    named = st.sampled_from([Leaf(n, s) for n, s in SIZES.items()])
+    return st.one_of(named, st.integers(2, 4).map(lambda n: Leaf("", n)))
 
 
 def product(children):

@@ -30,7 +30,9 @@ LAYOUT = Layout(
 )
 
 
-@pytest.mark.parametrize(("glob", "found"), [("neurons", 2), ("neurons.*", 2), ("neurons.1", 1), ("neurons.0,neurons.1", 2)])
+@pytest.mark.parametrize(
+    ("glob", "found"), [("neurons", 2), ("neurons.*", 2), ("neurons.1", 1), ("neurons.0,neurons.1", 2)]
+)
 def test_globs_find_axes(glob, found):
     assert len(LAYOUT.match(glob)) == found
 
@@ -38,5 +40,5 @@ def test_globs_find_axes(glob, found):
 def test_what_may_not_be_cut_is_named_with_its_reason():
     with pytest.raises(LayoutError, match="mean in norm"):
         LAYOUT.match("residual")
-    with pytest.raises(LayoutError, match="did you mean 'neurons.1'|kinds neurons, residual"):
+    with pytest.raises(LayoutError, match="kinds neurons, residual"):
         LAYOUT.match("neuron.1")

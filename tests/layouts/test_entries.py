@@ -7,8 +7,8 @@ from penjing.core.pattern import cut, parse
 from penjing.errors import PlanError
 from penjing.layouts import alike, from_config, hold
 from penjing.layouts.counts import few_blocks
-from penjing.layouts.entries import solve
 from penjing.layouts.paths import get, numbers, put
+from penjing.layouts.sizes import solve
 from penjing.layouts.stock import build, full_config
 
 LLAMA = ZOO["llama"].config

@@ -10,17 +10,25 @@ from tests.surgery import tables
 from penjing.core import Keep, Mask, Plan, Update
 from penjing.surgery import apply, masked, reopen, stream, verify
 
+GPT2 = {
+    "vocab_size": 61,
+    "n_embd": 24,
+    "n_head": 3,
+    "n_layer": 2,
+    "n_inner": 37,
+    "n_positions": 32,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+PHI3 = {**{k: v for k, v in tables.LLAMA.items() if k != "head_dim"}, "pad_token_id": 0}
+TIED = {**tables.LLAMA, "tie_word_embeddings": True, "dtype": torch.bfloat16}
 CASES = {
-    "llama": ("LlamaForCausalLM", {**tables.LLAMA}, "neurons", range(0, 37, 2)),
-    "llama tied, bfloat16": (
-        "LlamaForCausalLM", {**tables.LLAMA, "tie_word_embeddings": True, "dtype": torch.bfloat16}, "neurons", range(1, 37, 3),
-    ),
-    "llama heads": ("LlamaForCausalLM", {**tables.LLAMA}, "heads", [0, 2]),
-    "gpt2": ("GPT2LMHeadModel", {"vocab_size": 61, "n_embd": 24, "n_head": 3, "n_layer": 2, "n_inner": 37, "n_positions": 32,
-                                 "bos_token_id": 1, "eos_token_id": 2}, "neurons", range(0, 37, 2)),
-    "phi3": ("Phi3ForCausalLM", {**{k: v for k, v in tables.LLAMA.items() if k != "head_dim"}, "pad_token_id": 0},
-             "neurons", range(3, 37)),
-}  # fmt: skip
+    "llama": ("LlamaForCausalLM", tables.LLAMA, "neurons", range(0, 37, 2)),
+    "llama tied, bfloat16": ("LlamaForCausalLM", TIED, "neurons", range(1, 37, 3)),
+    "llama heads": ("LlamaForCausalLM", tables.LLAMA, "heads", [0, 2]),
+    "gpt2": ("GPT2LMHeadModel", GPT2, "neurons", range(0, 37, 2)),
+    "phi3": ("Phi3ForCausalLM", PHI3, "neurons", range(3, 37)),
+}
 
 
 def state(folder):

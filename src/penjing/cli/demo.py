@@ -28,5 +28,8 @@ def run(
     with progress() as tell:
         tell("fetching SmolLM2-135M", 0, 0)
         model = fetch_asset("smollm2")
-        done = api.shrink(model, out, keep=keep, licence="apache-2.0", notes=[QUANTISED], command=command_line(), speed=speed, tell=tell)
+        done = api.shrink(
+            model, out, keep=keep, licence="apache-2.0", notes=[QUANTISED], command=command_line(), speed=speed,
+            tell=tell,
+        )  # fmt: skip
     show_shrunk(done, as_json=as_json)

@@ -21,7 +21,7 @@ def guarded(run: Callable[..., None]) -> Callable[..., None]:
             typer.echo(f"{type(error).__name__}: {error}", err=True)
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt as error:
-            typer.echo("stopped; nothing stands half-written under its final name; run the same again to go on", err=True)
+            typer.echo("stopped; nothing stands half-written under its final name; run it again to go on", err=True)
             raise typer.Exit(INTERRUPTED) from error
 
     return inner

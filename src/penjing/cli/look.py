@@ -9,7 +9,7 @@ from penjing.cli.options import JSON, MODEL, TABLE
 
 def run(
     model: MODEL,
-    context: Annotated[int, typer.Option("--context", min=1, help="Tokens already in the cache, for the counts.")] = 512,
+    context: Annotated[int, typer.Option("--context", min=1, help="Tokens in the cache, for the counts.")] = 512,
     table: TABLE = None,
     as_json: JSON = False,
 ) -> None:

@@ -1,168 +1,170 @@
 """Which axes move with which config entry: found by changing each entry and looking what moves."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from penjing.core import Axis, Blocks, Concat, Entry, Layout, Pattern, Product
-from penjing.core.pattern import leaves, size
+from penjing.core import Axis, Blocks, Entry, Layout, Pattern
+from penjing.core.pattern import leaves
 from penjing.errors import CheckpointError, LayoutError
 from penjing.layouts import alike, counts, paths, scales
+from penjing.layouts.sizes import Reader, Shapes, UnclearError, reader, settings_of
 from penjing.layouts.stock import build
 from penjing.layouts.thin import signature
 
 Derive = Callable[[nn.Module], Layout]
-Shapes = dict[str, tuple[int, ...]]
+FACTORS = (2, 3)
+"""What entries are multiplied and, where it comes out even, divided by."""
 
 
 @dataclass(frozen=True)
-class _Base:
-    """The small model that trials are compared with: its config, its module, and its part of the layout.
+class _Trial:
+    """A config with some entries multiplied by one factor, and the model that it makes."""
 
-    `unsure` are the modules with a dimension whose factors shapes cannot tell apart, `settings` their own numbers.
-    """
-
-    config: Mapping[str, Any]
     module: nn.Module
-    patterns: Mapping[str, Pattern]
+    factor: float
+
+
+@dataclass
+class _Trials:
+    """The small model that trials are compared with, and the first trial of each entry that told nothing."""
+
+    config: Mapping[str, object]
+    module: nn.Module
+    reader: Reader
     shapes: Shapes
-    unsure: frozenset[str]
-    settings: tuple[Any, ...]
+    derive: Derive
+    untold: dict[str, _Trial] = field(default_factory=dict)
+
+    def of(self, path: str, value: float) -> Entry | None:
+        """What moves with one entry, or None when nothing does or nothing can be told."""
+        for changed in _values(value):
+            trial = self._build({path: changed}, changed / value)
+            if trial is None:
+                continue
+            constants = scales.moved(self.module, trial.module)
+            if shapes_of(trial.module) == self.shapes and self._settings(trial) == self.reader.settings:
+                return Entry(path=path, value=value, scales=constants) if constants else None
+            moves = self._read(trial)
+            if moves is not None:
+                return Entry(path=path, value=value, moves=moves, scales=constants)
+            self.untold.setdefault(path, trial)
+        return None
+
+    def pair(self, one: str, two: str, missing: frozenset[str]) -> Entry | None:
+        """What moves when two entries are multiplied alike, if axes of `missing` do."""
+        values = {p: paths.get(self.config, p) for p in (one, two)}
+        for factor in (2, 3, 1 / 2, 1 / 3):
+            changed = {p: v * factor for p, v in values.items()}
+            if any(isinstance(values[p], int) and v != round(v) for p, v in changed.items()):
+                continue
+            trial = self._build({p: type(values[p])(v) for p, v in changed.items()}, factor)
+            moves = None if trial is None else self._read(trial)
+            if trial is not None and moves is not None and missing & moves.keys():
+                constants = scales.moved(self.module, trial.module)
+                return Entry(path=one, value=values[one], moves=moves, scales=constants, together=(two,))
+        return None
+
+    def by_trace(self, path: str) -> Entry | None:
+        """What moves with an entry by a new trace, where sizes told nothing."""
+        trial = self.untold[path]
+        moves = self._traced(trial)
+        if not moves:
+            return None
+        constants = scales.moved(self.module, trial.module)
+        return Entry(path=path, value=paths.get(self.config, path), moves=moves, scales=constants)
+
+    def _build(self, changes: Mapping[str, float], factor: float) -> _Trial | None:
+        try:
+            module = build(paths.put(self.config, changes))
+        except CheckpointError:
+            return None
+        return _Trial(module, factor) if set(module.state_dict()) == set(self.shapes) else None
+
+    def _settings(self, trial: _Trial) -> dict[str, dict[str, int]]:
+        return settings_of(trial.module, self.reader.unsure)
+
+    def _read(self, trial: _Trial) -> dict[str, float] | None:
+        try:
+            sizes = self.reader.read(shapes_of(trial.module), self._settings(trial))
+        except UnclearError:
+            return self._traced(trial)
+        return None if sizes is None else _powers(self.reader.patterns, sizes, trial.factor)
+
+    def _traced(self, trial: _Trial) -> dict[str, float] | None:
+        try:
+            other = self.derive(trial.module)
+            pairs = alike.pair(self.reader.patterns, other.patterns)
+        except (LayoutError, alike.UnlikeError):
+            return None
+        sizes = {a: other.axes[b].size if b else 1 for a, b in pairs.items() if not b or b in other.axes}
+        return _powers(self.reader.patterns, sizes, trial.factor)
 
 
-def with_entries(config: Mapping[str, Any], module: nn.Module, layout: Layout, derive: Derive) -> Layout:
+def with_entries(config: Mapping[str, object], module: nn.Module, layout: Layout, derive: Derive) -> Layout:
     """The layout with its config entries, and with its lists of blocks as axes; `config` has every default written out.
 
-    Each number of the config is doubled, or else halved, raised or lowered by one, at two blocks on `meta`. Where
-    shapes alone do not tell which factor of a dimension moved, the changed model is traced by `derive`.
+    Each number of the config is multiplied, or else divided, raised or lowered by one, at two blocks on `meta`; those
+    that tell nothing alone are tried in pairs. Lengths and the modules' own whole numbers tell which factor of a
+    dimension moved; the changed model is traced by `derive` only where they leave a doubt.
     """
     small, built, found = counts.few_blocks(config, module)
     shapes = shapes_of(built)
-    patterns = {t: layout.patterns[t] for t in shapes if t in layout.patterns}
-    unsure = _unsure(patterns, built)
-    base = _Base(small, built, patterns, shapes, unsure, _settings(built, unsure))
+    trials = _Trials(
+        small, built, reader({t: layout.patterns[t] for t in shapes if t in layout.patterns}, built), shapes, derive
+    )
     counting = {c.entry for c in found}
+    alone = [trials.of(path, value) for path, value in paths.numbers(small) if value and path not in counting]
+    entries = [e for e in alone if e is not None and (e.moves or e.scales)]
+    entries += _of_the_rest(trials, layout, entries)
     spread = _spread(layout, module, built)
-    entries = []
-    for path, value in paths.numbers(small):
-        entry = None if path in counting or not value else _trial(base, path, value, derive)
-        if entry is not None and (entry.moves or entry.scales):
-            moves = {there: power for axis, power in entry.moves.items() for there in spread.get(axis, (axis,))}
-            entries.append(replace(entry, value=float(paths.get(config, path)), moves=moves))
-    return _with_blocks(_filled(layout, tuple(entries)), found)
+    whole = []
+    for entry in entries:
+        moves = {there: power for axis, power in entry.moves.items() for there in spread.get(axis, (axis,))}
+        whole.append(replace(entry, value=float(paths.get(config, entry.path)), moves=moves))
+    return _with_blocks(_filled(layout, tuple(whole)), found)
 
 
-def shapes_of(module: nn.Module) -> Shapes:
+def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
     """Name -> shape of everything that a checkpoint of the module holds, each tied tensor under each of its names."""
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
-def _trial(base: _Base, path: str, value: float, derive: Derive) -> Entry | None:
-    """What moves with one entry, or None when nothing does."""
-    for changed in _values(value):
-        try:
-            module = build(paths.put(base.config, {path: changed}))
-        except CheckpointError:
-            continue
-        shapes = shapes_of(module)
-        if set(shapes) != set(base.shapes):
-            continue
-        regrouped = _settings(module, base.unsure) != base.settings
-        if shapes == base.shapes and not regrouped:
-            constants = scales.moved(base.module, module)
-            return Entry(path=path, value=value, scales=constants) if constants else None
-        sizes = None if regrouped else solve(base.patterns, shapes)
-        if sizes is None:
-            sizes = _by_trace(base.patterns, module, derive)
-        if sizes is None:
-            continue
-        moves = _powers(base.patterns, sizes, changed / value)
-        return Entry(path=path, value=value, moves=moves, scales=scales.moved(base.module, module))
-    return None
+def _of_the_rest(trials: _Trials, layout: Layout, known: list[Entry]) -> list[Entry]:
+    """Entries of the axes that no entry moves alone: pairs that are multiplied alike, and what a trace tells."""
+    told = {e.path for e in known}
+    untold = [p for p in trials.untold if p not in told]
+    missing = _missing(trials, layout, known)
+    out: list[Entry] = []
+    for one, two in itertools.combinations(untold, 2):
+        entry = trials.pair(one, two, missing) if missing else None
+        if entry is not None:
+            out.append(entry)
+            missing -= entry.moves.keys()
+    paired = {p for e in out for p in (e.path, *e.together)}
+    for path in untold:
+        entry = trials.by_trace(path) if missing and path not in paired else None
+        if entry is not None:
+            out.append(entry)
+            missing -= entry.moves.keys()
+    return out
+
+
+def _missing(trials: _Trials, layout: Layout, known: list[Entry]) -> frozenset[str]:
+    """The axes of the small model that could be cut, had they an entry."""
+    here = {leaf.name for p in trials.reader.patterns.values() for leaf in leaves(p) if leaf.name}
+    moved = {axis for e in known for axis in e.moves}
+    return frozenset(a for a in here - moved if a in layout.axes and layout.axes[a].state != "uncut")
 
 
 def _values(value: float) -> list[float]:
     if isinstance(value, float):
         return [value * 2, value / 2]
-    return [value * 2, *([value // 2] if value % 2 == 0 else []), value + 1, *([value - 1] if value > 1 else [])]
-
-
-def _unsure(patterns: Mapping[str, Pattern], module: nn.Module) -> frozenset[str]:
-    """The innermost modules with parts around each tensor that has factors which shapes cannot tell apart."""
-    plain = {p for p, part in module.named_modules() if not any(True for _ in part.children())}
-    known = _known([(d, size(d, {})) for p in patterns.values() for d in p])[0] or {}
-    out: set[str] = set()
-    for tensor, pattern in patterns.items():
-        if any(leaf.name and leaf.name not in known for leaf in leaves(pattern)):
-            path = tensor.rpartition(".")[0]
-            while path in plain and path:
-                path = path.rpartition(".")[0]
-            out.add(path)
-    return frozenset(out)
-
-
-def _settings(module: nn.Module, paths_: frozenset[str]) -> tuple[Any, ...]:
-    """The whole-number settings of some submodules."""
-    return tuple(sorted((p, *sorted(v.items())) for p, v in scales.integers(module).items() if p in paths_))
-
-
-def solve(patterns: Mapping[str, Pattern], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int] | None:
-    """The size of every axis that makes these shapes, or None where they do not tell.
-
-    An axis whose size cannot be told keeps its size if every dimension that it is in can stay as it was.
-    """
-    dims = [(d, n) for t, p in patterns.items() for d, n in zip(p, shapes[t], strict=True)]
-    known, waiting = _known(dims)
-    if known is None:
-        return None
-    for dim, _ in waiting:
-        known |= {leaf.name: leaf.size for leaf in leaves(dim) if leaf.name and leaf.name not in known}
-    return known if all(size(d, known) == n for d, n in dims) else None
-
-
-def _known(dims: list[tuple[Product, int]]) -> tuple[dict[str, int] | None, list[tuple[Product, int]]]:
-    """The axes whose sizes the lengths tell, one at a time, and the dimensions that tell no more; None on a clash."""
-    known: dict[str, int] = {}
-    waiting = [(d, n) for d, n in dims if any(leaf.name for leaf in leaves(d))]
-    while True:
-        rest = []
-        for dim, length in waiting:
-            unknown = {leaf.name for leaf in leaves(dim) if leaf.name and leaf.name not in known}
-            if len(unknown) > 1:
-                rest.append((dim, length))
-            elif unknown:
-                name = unknown.pop()
-                found = _one_unknown(dim, name, known, length)
-                if found is None:
-                    return None, rest
-                known[name] = found
-        if len(rest) == len(waiting):
-            return known, waiting
-        waiting = rest
-
-
-def _one_unknown(dim: Product | Concat, name: str, known: Mapping[str, int], length: int) -> int | None:
-    """The size of the one unknown axis in a dimension that makes its length, found by bisection: lengths only grow."""
-    low, high = 1, max(1, length)
-    while low < high:
-        middle = (low + high) // 2
-        if size(dim, {**known, name: middle}) < length:
-            low = middle + 1
-        else:
-            high = middle
-    return low if size(dim, {**known, name: low}) == length else None
-
-
-def _by_trace(patterns: Mapping[str, Pattern], module: nn.Module, derive: Derive) -> dict[str, int] | None:
-    try:
-        other = derive(module)
-        pairs = alike.pair(patterns, other.patterns)
-    except (LayoutError, alike.UnlikeError):
-        return None
-    return {a: other.axes[b].size if b else 1 for a, b in pairs.items() if not b or b in other.axes}
+    divided = [value // f for f in FACTORS if value % f == 0]
+    return [*(value * f for f in FACTORS), *divided, value + 1, *([value - 1] if value > 1 else [])]
 
 
 def _powers(patterns: Mapping[str, Pattern], sizes: Mapping[str, int], factor: float) -> dict[str, float]:
@@ -200,7 +202,7 @@ def _filled(layout: Layout, entries: tuple[Entry, ...]) -> Layout:
     following: dict[str, list[str]] = {}
     for entry in entries:
         for axis in entry.moves:
-            following.setdefault(axis, []).append(entry.path)
+            following.setdefault(axis, []).extend((entry.path, *entry.together))
     axes = {n: replace(a, entries=tuple(following.get(n, ()))) for n, a in layout.axes.items()}
     return replace(layout, axes=axes, entries=entries)
 

@@ -1,10 +1,14 @@
 """Constants of the computation that a config entry changes along with the sizes."""
 
+import re
 from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import Graph
+
+_OTHER = re.compile(r"^_|(^|_)(idx|index|id|number)$")
+"""Numbers that tell which module it is, not how large."""
 
 
 def attributes(module: nn.Module) -> dict[str, float]:
@@ -27,7 +31,7 @@ def attributes(module: nn.Module) -> dict[str, float]:
 def integers(module: nn.Module) -> dict[str, dict[str, int]]:
     """The whole-number settings of every submodule, by its path."""
     return {
-        path: {k: int(v) for k, v in vars(part).items() if isinstance(v, int) and not k.startswith("_")}
+        path: {k: v for k, v in vars(part).items() if type(v) is int and not _OTHER.search(k)}
         for path, part in module.named_modules()
     }
 

@@ -30,7 +30,8 @@ def shrunken(config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     whole = full_config(config)
     small = counts.few_blocks(whole, build(whole))[0]
     count = _parameters(build(small))
-    entries = [e.path for e in layout.entries if any(layout.axes[a].state != "uncut" for a in e.moves if a in layout.axes)]
+    cut = {a.name for a in layout.axes.values() if a.state != "uncut"}
+    entries = [e.path for e in layout.entries if cut & e.moves.keys()]
     entries += [e.path for e in layout.entries if e.path not in entries]
     moved = True
     while moved and count > ENOUGH:
@@ -52,7 +53,7 @@ def shrunken(config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
 def prove_config(
     config: Mapping[str, Any], layout: Layout, *, progress: Callable[[int, int], None] | None = None
 ) -> Layout:
-    """The layout with "graph" among the proofs of each free axis whose like was shown to equal its mask on a small build.
+    """The layout with "graph" among the proofs of each free axis whose like equalled its mask on a small build.
 
     The small build has the same code and the same kinds of blocks. An axis is proved when every axis of the small build
     that has its name, block numbers aside, was cut at random, made a difference, and equalled its mask.
@@ -71,7 +72,9 @@ def prove_config(
     for name, result in results.items():
         shown[_like(name)] = shown.get(_like(name), True) and result.ok
     axes = {
-        n: replace(a, proofs=tuple(dict.fromkeys((*a.proofs, "graph")))) if a.state == "free" and shown.get(_like(n)) else a
+        n: replace(a, proofs=tuple(dict.fromkeys((*a.proofs, "graph"))))
+        if a.state == "free" and shown.get(_like(n))
+        else a
         for n, a in layout.axes.items()
     }
     return replace(layout, axes=axes)

@@ -37,7 +37,9 @@ class Order:
     seed: int = 0
 
 
-def make_plan(source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, tell: Tell = silent) -> Plan:
+def make_plan(
+    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, tell: Tell = silent
+) -> Plan:
     """The plan of one method; its `made` tells everything needed to make it again.
 
     `module` is the model in memory, if it is there already.

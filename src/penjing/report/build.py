@@ -1,6 +1,7 @@
 """From a report to what is said of it: the headline, the rows of the table, the ratios."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penjing.core import Measurement, Report, Subject

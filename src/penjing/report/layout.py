@@ -17,8 +17,8 @@ STYLE = {"free": "green", "sensitive": "yellow", "uncut": "dim"}
 def axes_table(layout: Layout) -> Table:
     """The axes, one line for those that are alike."""
     table = Table(title="axes", title_justify="left", box=None, pad_edge=False)
-    for name, justify in (("axis", "left"), ("units", "right"), ("state", "left"), ("held by", "left"), ("why", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("axis", "units", "state", "held by", "why"):
+        table.add_column(name, justify="right" if name == "units" else "left", overflow="fold")
     for row in rows(layout):
         proofs = f" (proved: {', '.join(row.proofs)})" if row.proofs else ""
         held = ", ".join(row.entries) or ("" if row.state == "uncut" else "no config entry")

@@ -77,7 +77,7 @@ def _opened(done: Applied) -> str:
     if done.reopened is None:
         return "not re-opened: asked not to, or the model is not of a library that opens it"
     result = done.reopened
-    return f"opens in {result.loader}; largest difference from the same edits in memory: {result.max_abs_difference:.3g}"
+    return f"opens in {result.loader}; differs from the same edits in memory by at most {result.max_abs_difference:.3g}"
 
 
 def applied_json(done: Applied) -> dict[str, Any]:
