@@ -171,11 +171,17 @@ speed.compare_speed({"a": Path(sys.argv[1])}, speed=forever,
 """
 
 
+def hear_interrupts():
+    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_no_child_outlives_the_parent(same, ending):
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(same)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+        [sys.executable, "-c", PARENT, str(same)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        preexec_fn=hear_interrupts,
+    )  # fmt: skip
     pids = []
     for line in parent.stdout:
         if line.strip() == "round":

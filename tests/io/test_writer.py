@@ -295,10 +295,17 @@ t.write(Path({out!r}), produce)
 """
 
 
+def hear_interrupts() -> None:
+    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(out: Path) -> subprocess.Popen[str]:
     code = SLOW.format(here=str(Path(__file__).parent), out=str(out))
     pipe = subprocess.PIPE
-    run = subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True)
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True, preexec_fn=hear_interrupts
+    )
     assert run.stdout
     assert run.stdout.readline() == "ready\n"
     return run

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from penjing.core import Plan
 from penjing.errors import PlanError
+from penjing.io import check_finite
 from penjing.layouts.inputs import example
 from penjing.pipeline.source import Source, as_folder
 from penjing.pipeline.stock import load
@@ -42,12 +43,16 @@ def carry_out(
         PlanError: the plan cannot be carried out (nothing is written), or the result does not compute what the
             same edits give in memory (the folder stays, for a look).
         OutputError: `out` cannot be written.
+        CheckpointError: stored weights hold NaN or infinity, and that was not allowed.
     """
     checkpoint = source.weights()
     tell("verifying the plan", 0, 0)
     verified = verify(
         checkpoint, source.layout, plan, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite
     )
+    if not allow_nonfinite:
+        tell("looking for NaN and infinity", 0, 0)
+        check_finite(checkpoint)
     total = verified.after.bytes
     stream(
         checkpoint, source.layout, plan, out, verified=verified, progress=counter(tell, "writing", total)
