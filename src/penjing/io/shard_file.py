@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
 from math import prod
@@ -34,6 +35,17 @@ def writing(path: Path) -> Iterator[None]:
             advice = "what is finished is kept; make room and run the same again to go on from there"
             raise OutputError(f"no room to write {path} ({why}); {advice}") from error
         raise OutputError(f"{path} cannot be written ({why}); choose a place that can, or mend it") from error
+
+
+def ahead(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The same pieces, each made while the one before it is being written."""
+    end = object()
+    source = iter(pieces)
+    with ThreadPoolExecutor(1, "penjing-ahead") as pool:
+        coming = pool.submit(next, source, end)
+        while isinstance(piece := coming.result(), Tensor):
+            coming = pool.submit(next, source, end)
+            yield piece
 
 
 class ShardFile:
@@ -71,7 +83,7 @@ class ShardFile:
             _promised(spec, "shape", tuple(source.shape), spec.shape)
             source = (source,)
         done = 0
-        for piece in source:
+        for piece in source if isinstance(source, tuple) else ahead(source):
             _promised(spec, "dtype", piece.dtype, spec.dtype)
             length = piece.numel() * piece.element_size()
             if done + length > spec.length:

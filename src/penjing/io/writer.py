@@ -17,7 +17,7 @@ from penjing.io.shard_file import ShardFile, writing
 from penjing.io.spans import Span, TensorSpec, pack
 from penjing.io.workspace import Workspace, check_output, outside, write_whole
 
-GROUP = 256 << 20
+GROUP = 1 << 30
 """Bytes that are written between two visits to the journal: what a killed run may have to do again."""
 
 INDEX = "model.safetensors.index.json"
