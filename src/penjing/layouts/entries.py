@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 
@@ -32,7 +33,7 @@ class _Trial:
 class _Trials:
     """The small model that trials are compared with, and the first trial of each entry that told nothing."""
 
-    config: Mapping[str, object]
+    config: Mapping[str, Any]
     module: nn.Module
     reader: Reader
     shapes: Shapes
@@ -104,13 +105,14 @@ class _Trials:
         return _powers(self.reader.patterns, sizes, trial.factor)
 
 
-def with_entries(config: Mapping[str, object], module: nn.Module, layout: Layout, derive: Derive) -> Layout:
+def with_entries(config: Mapping[str, Any], module: nn.Module, layout: Layout, derive: Derive) -> Layout:
     """The layout with its config entries, and with its lists of blocks as axes; `config` has every default written out.
 
     Each number of the config is multiplied, or else divided, raised or lowered by one, at two blocks on `meta`; those
     that tell nothing alone are tried in pairs. Lengths and the modules' own whole numbers tell which factor of a
     dimension moved; the changed model is traced by `derive` only where they leave a doubt.
     """
+    config = written_out(config, module)
     small, built, found = counts.few_blocks(config, module)
     shapes = shapes_of(built)
     trials = _Trials(
@@ -126,6 +128,27 @@ def with_entries(config: Mapping[str, object], module: nn.Module, layout: Layout
         moves = {there: power for axis, power in entry.moves.items() for there in spread.get(axis, (axis,))}
         whole.append(replace(entry, value=float(paths.get(config, entry.path)), moves=moves))
     return _with_blocks(_filled(layout, tuple(whole)), found)
+
+
+def written_out(config: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
+    """The config with those entries given that stock code would derive from others, read off the module's own numbers.
+
+    So `head_dim` is 64 where nothing was said and every attention of the module has `head_dim` 64.
+    """
+    numbers: dict[str, set[int]] = {}
+    for values in scales.integers(module).values():
+        for key, value in values.items():
+            numbers.setdefault(key, set()).add(value)
+    open_ = {k: numbers[k].copy().pop() for k, v in config.items() if v is None and len(numbers.get(k, ())) == 1}
+    if not open_:
+        return dict(config)
+    given = {**config, **open_}
+    try:
+        other = build(given)
+    except CheckpointError:
+        return dict(config)
+    same = shapes_of(other) == shapes_of(module) and scales.integers(other) == scales.integers(module)
+    return given if same and not scales.moved(module, other) else dict(config)
 
 
 def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:

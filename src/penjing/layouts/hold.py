@@ -1,23 +1,22 @@
 """The config that holds other sizes of the axes, proved before anything is written."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
-from penjing.core import Axis, Blocks, Entry, Layout, Pattern
+from penjing.core import Blocks, Layout, Pattern
 from penjing.core.pattern import cut, names, shape
 from penjing.errors import CheckpointError, LayoutError, PlanError
-from penjing.layouts import alike, counts, paths
-from penjing.layouts.entries import shapes_of
-from penjing.layouts.stock import build, full_config
+from penjing.layouts import alike, counts, paths, scales
+from penjing.layouts.entries import shapes_of, written_out
+from penjing.layouts.stock import build, full_config, read_config
+from penjing.layouts.values import new_values
 
 Derive = Callable[[Mapping[str, Any], nn.Module], Layout]
 Kept = Mapping[str, Sequence[int]]
-MOST = 10
-"""With more entries than this, all are solved for at once instead of the fewest that do."""
+MOST_BUILDS = 64
+"""How many other sizes are tried, nearest first, before a refusal gives no advice."""
 
 
 def held(
@@ -33,16 +32,18 @@ def held(
         PlanError: no stock config holds these sizes; the message names the entry, the sizes and the nearest that does.
         LayoutError: an axis is not known.
     """
-    full = full_config(config)
+    plain = full_config(config)
+    full = written_out(plain, build(plain))
     wanted = {a: int(n) for a, n in sizes.items() if n != layout.axis(a).size}
     kept = _kept_blocks(layout, wanted, kept_blocks or {})
     _check_least(layout, wanted)
     moved = {a: n for a, n in wanted.items() if all(a != b.axis for b in layout.blocks)}
-    changes = _solve(layout, full, moved, kept)
+    changes = new_values(layout, full, moved, _gone(layout, kept))
     new = _without_blocks(paths.put(full, changes), layout, kept)
     module = _build(new, full, layout, changes, moved)
     expected = _expected(layout, moved, kept)
     _compare_shapes(expected, shapes_of(module), changes, moved)
+    _compare_constants(layout, full, module, changes)
     if moved:
         _compare_patterns(expected, new, module, derive, changes, moved)
     return _as_given(config, full, new)
@@ -76,86 +77,6 @@ def _kept_blocks(layout: Layout, wanted: Mapping[str, int], given: Kept) -> dict
             )
         out[blocks.axis] = units
     return out
-
-
-def _solve(layout: Layout, full: Mapping[str, Any], moved: Mapping[str, int], kept: Kept) -> dict[str, Any]:
-    """New values of the config entries that make the axes have their sizes."""
-    gone = _gone(layout, kept)
-    entries = _connected(layout.entries, moved)
-    for axis in moved:
-        if not any(axis in e.moves for e in entries):
-            raise PlanError(
-                f"no config entry of this model holds another size of '{axis}' than {layout.axes[axis].size}; "
-                "leave it whole, or write for penjing.load() with a per-layer config"
-            )
-    if not entries:
-        return {}
-    axes = sorted({a for e in entries for a in e.moves if a not in gone and a in layout.axes})
-    new = {a: moved.get(a, layout.axes[a].size) for a in axes}
-    _check_equal(layout, entries, new)
-    factors = _factors(layout, entries, axes, new)
-    changes: dict[str, Any] = {}
-    for entry, factor in zip(entries, factors, strict=True):
-        value = paths.get(full, entry.path)
-        target = value * factor
-        if abs(target - value) > 1e-6 * abs(value):
-            changes[entry.path] = round(target) if isinstance(value, int) else float(f"{target:.12g}")
-    return changes
-
-
-def _connected(entries: Sequence[Entry], moved: Mapping[str, int]) -> list[Entry]:
-    """The entries that move an axis of the plan, or an axis that such an entry moves as well, and so on."""
-    reached, found = set(moved), []
-    while True:
-        more = [e for e in entries if e not in found and any(a in reached for a in e.moves)]
-        if not more:
-            return [e for e in entries if e in found]
-        found += more
-        reached |= {a for e in more for a in e.moves}
-
-
-def _factors(layout: Layout, entries: Sequence[Entry], axes: Sequence[str], new: Mapping[str, int]) -> list[float]:
-    """By how much each entry changes: the fewest entries whose powers make every ratio of sizes, in logarithms."""
-    ratios = torch.tensor([new[a] / layout.axes[a].size for a in axes], dtype=torch.float64).log()
-    powers = torch.tensor([[e.moves.get(a, 0.0) for e in entries] for a in axes], dtype=torch.float64)
-    if len(entries) <= MOST:
-        for count in range(1, len(entries) + 1):
-            for chosen in itertools.combinations(range(len(entries)), count):
-                part = powers[:, list(chosen)]
-                solution = torch.linalg.lstsq(part, ratios[:, None], driver="gelsd").solution[:, 0]
-                if bool((part @ solution - ratios).abs().max() < 1e-6):
-                    out = torch.zeros(len(entries), dtype=torch.float64)
-                    out[list(chosen)] = solution
-                    return out.exp().tolist()
-    solution = torch.linalg.lstsq(powers, ratios[:, None], driver="gelsd").solution[:, 0]
-    return solution.exp().tolist()
-
-
-def _check_equal(layout: Layout, entries: Sequence[Entry], new: Mapping[str, int]) -> None:
-    """Axes that nothing but one entry moves, by the same power, shrink alike."""
-    for entry in entries:
-        alone = [a for a in entry.moves if a in new and layout.axes[a].entries == (entry.path,)]
-        for other in alone[1:]:
-            first = alone[0]
-            if entry.moves[first] != entry.moves[other]:
-                continue
-            one, two = layout.axes[first], layout.axes[other]
-            if new[first] * two.size != new[other] * one.size:
-                raise PlanError(_unequal(entry.path, (one, new[first]), (two, new[other])))
-
-
-def _unequal(path: str, one: tuple[Axis, int], two: tuple[Axis, int]) -> str:
-    (a, n), (b, m) = one, two
-    if a.kind == b.kind and a.size == b.size:
-        return (
-            f"config entry '{path}' holds one size, but the plan leaves {n} in '{a.name}' and {m} in '{b.name}'; "
-            f"keep the same number in both, such as {max(n, m)}"
-        )
-    return (
-        f"config entry '{path}' sets '{a.name}' ({a.size}) and '{b.name}' ({b.size}) together, but the "
-        f"plan leaves {n} and {m}; "
-        f"cut both by the same fraction, or neither"
-    )
 
 
 def _gone(layout: Layout, kept: Kept) -> set[str]:
@@ -215,22 +136,46 @@ def _build(
 
 
 def _nearest(full: Mapping[str, Any], layout: Layout, changes: Mapping[str, Any], moved: Mapping[str, int]) -> str:
-    """Advice: the nearest sizes that can be built, trying one changed entry at a time."""
-    for path, value in changes.items():
-        if not isinstance(value, int):
+    """Advice: the nearest sizes of one kind of axis that stock code accepts, the other kinds as wanted."""
+    changed = {a for e in layout.entries if e.path in changes for a in e.moves}
+    for kind in dict.fromkeys(layout.axes[a].kind for a in moved if a in changed):
+        group = [a for a in moved if layout.axes[a].kind == kind]
+        wanted, whole = moved[group[0]], layout.axes[group[0]].size
+        if any(moved[a] != wanted or layout.axes[a].size != whole for a in group):
             continue
-        old = paths.get(full, path)
-        entry = next(e for e in layout.entries if e.path == path)
-        for step in sorted(range(1, int(old) + 1), key=lambda n: (abs(n - value), -n)):
-            if step == value:
-                continue
-            try:
-                build(paths.put(full, {**changes, path: step}))
-            except CheckpointError:
-                continue
-            axis = next((a for a in moved if a in entry.moves), "")
-            return f"; the nearest that opens is {path} = {step}: keep as many in '{axis}' as it takes"
+        least = max(1, *(layout.axes[a].least for a in group))
+        others = sorted(set(range(least, whole)) - {wanted}, key=lambda n: (abs(n - wanted), -n))
+        for count in others[:MOST_BUILDS]:
+            values = _accepted(full, layout, {**moved, **dict.fromkeys(group, count)})
+            if values:
+                return f"; the nearest that opens is {_values(values)}: keep {count} in '{group[0]}' and its like"
     return "; keep these axes whole"
+
+
+def _accepted(full: Mapping[str, Any], layout: Layout, moved: Mapping[str, int]) -> dict[str, Any]:
+    """The new values of entries that make these sizes, or none where stock code refuses them."""
+    try:
+        values = new_values(layout, full, moved)
+        read_config(paths.put(full, values))
+        build(paths.put(full, values))
+    except (PlanError, CheckpointError):
+        return {}
+    return values
+
+
+def _compare_constants(
+    layout: Layout, full: Mapping[str, Any], module: nn.Module, changes: Mapping[str, Any]
+) -> None:
+    """Constants such as 1/sqrt(head_dim) must stay as they were: weights are cut, never rescaled."""
+    paths_ = [p for e in layout.entries if e.scales for p in (e.path, *e.together) if p in changes]
+    constants = scales.moved(build(full), module) if paths_ else ()
+    if constants:
+        old = ", ".join(f"{p} = {paths.get(full, p)}" for p in paths_)
+        raise PlanError(
+            f"with {_values({p: changes[p] for p in paths_})} instead of {old} the stock code changes the constant "
+            f"{constants[0]}, so that the weights that stay would compute something else; keep the axes that "
+            f"'{paths_[0]}' sets whole, and cut others, such as heads or neurons"
+        )
 
 
 def _compare_shapes(
@@ -293,9 +238,12 @@ def _advice(moved: Mapping[str, int]) -> str:
 
 
 def _as_given(config: Mapping[str, Any], full: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The given config with only what changed; entries that stock code writes out by default stay unwritten."""
+    """The given config with only what changed, and with what would else be derived anew from what changed."""
     out = dict(config)
     for key, value in new.items():
         if full.get(key) != value or (key in config and config[key] != value and full.get(key) == config[key]):
             out[key] = value
+    read = full_config(out)
+    if read != new:
+        out |= {key: value for key, value in new.items() if read.get(key) != value}
     return out

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from penjing.errors import LayoutError
 
@@ -77,7 +78,9 @@ def trace(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
     module.eval()
     try:
         with quiet():
-            program = torch.export.export(Plain(module), args, kwargs, strict=False).run_decompositions()
+            # The kernels of a CPU lay their outputs out in another order, which later views do not fit.
+            with sdpa_kernel(SDPBackend.MATH):
+                program = torch.export.export(Plain(module), args, kwargs, strict=False).run_decompositions()
     except Exception as error:
         raise LayoutError(f"not derived: {why(error)}; write the layout by hand or change that line") from error
     finally:
