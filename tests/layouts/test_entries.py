@@ -159,3 +159,48 @@ def test_heads_of_gpt2_are_held_by_no_config():
     config = ZOO["gpt2"].config
     with pytest.raises(PlanError, match=r"no stock config|'n_"):
         hold(config, from_config(config), both("heads", 2))
+
+
+EQUAL = {**LLAMA, "hidden_size": 64, "num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 8}
+THIRDS = {**LLAMA, "hidden_size": 36, "num_attention_heads": 9, "num_key_value_heads": 3}
+
+
+def test_as_many_key_heads_as_query_heads_move_together_and_are_held():
+    layout = from_config(EQUAL)
+    assert layout.axes["heads.0"].entries == ("num_attention_heads", "num_key_value_heads")
+    new = hold(EQUAL, layout, both("heads", 4))
+    assert new == {**EQUAL, "num_attention_heads": 4, "num_key_value_heads": 4}
+
+
+def test_a_refused_number_of_equal_heads_names_the_nearest():
+    with pytest.raises(PlanError, match="nearest that opens is num_attention_heads = 4, num_key_value_heads = 4"):
+        hold(EQUAL, from_config(EQUAL), both("heads", 5))
+
+
+def test_heads_in_thirds_have_entries_and_are_held():
+    layout = from_config(THIRDS)
+    assert layout.axes["heads.0"].entries == ("num_key_value_heads",)
+    new = hold(THIRDS, layout, both("heads", 1))
+    assert (new["num_attention_heads"], new["num_key_value_heads"], new["head_dim"]) == (3, 1, 4)
+    assert full_config(new)["head_dim"] == 4
+
+
+def test_what_stock_code_would_derive_anew_is_written():
+    new = hold(LLAMA, from_config(LLAMA), both("heads", 1))
+    assert build(new).model.layers[0].self_attn.head_dim == 8
+
+
+def test_an_entry_that_may_be_left_out_is_written_where_it_is_needed():
+    config = ZOO["mixtral"].config
+    new = hold(config, from_config(config), both("heads", 1))
+    assert (new["head_dim"], new["num_attention_heads"], new["num_key_value_heads"]) == (8, 2, 1)
+
+
+def test_a_cut_that_changes_a_constant_is_refused_and_names_it(llama):
+    with pytest.raises(PlanError, match=r"head_dim = 4 instead of head_dim = 8.*self_attn.scaling"):
+        hold(LLAMA, llama, both("value_dims", 4) | {"rotary": 2})
+
+
+def test_the_width_of_the_residual_is_held_where_head_sizes_are_given(llama):
+    config = {**LLAMA, "head_dim": 8}
+    assert hold(config, llama, {"residual": 24}) == {**config, "hidden_size": 24}

@@ -159,7 +159,7 @@ ZOO: dict[str, Family] = {
             **TEXT, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "max_position_embeddings": 16,
             "position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True, "position_biased_input": False,
         }),
-        free=10, sensitive=1, kinds=DECODER,
+        free=8, sensitive=1, kinds=DECODER,
     ),
     "wav2vec2": Family(
         config=_causal("wav2vec2", "Wav2Vec2Model", {

@@ -163,9 +163,7 @@ def _accepted(full: Mapping[str, Any], layout: Layout, moved: Mapping[str, int])
     return values
 
 
-def _compare_constants(
-    layout: Layout, full: Mapping[str, Any], module: nn.Module, changes: Mapping[str, Any]
-) -> None:
+def _compare_constants(layout: Layout, full: Mapping[str, Any], module: nn.Module, changes: Mapping[str, Any]) -> None:
     """Constants such as 1/sqrt(head_dim) must stay as they were: weights are cut, never rescaled."""
     paths_ = [p for e in layout.entries if e.scales for p in (e.path, *e.together) if p in changes]
     constants = scales.moved(build(full), module) if paths_ else ()

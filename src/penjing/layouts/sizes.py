@@ -1,4 +1,4 @@
-"""The sizes of axes that a changed model tells: by the lengths of its dimensions, and by its own whole-number settings."""
+"""The sizes of axes that a changed model tells: by its lengths, and by the whole-number settings of its modules."""
 
 import itertools
 from collections.abc import Mapping

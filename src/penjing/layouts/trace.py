@@ -21,11 +21,11 @@ from penjing.errors import LayoutError
 PREFIX = "inner"
 OUTPUTS = (
     "logits",
-    "last_hidden_state",
     "logits_per_image",
     "prediction_logits",
     "prediction_outputs",
     "reconstruction",
+    "last_hidden_state",
 )
 
 
