@@ -9,6 +9,7 @@ from penjing.layouts import alike, from_config, hold
 from penjing.layouts.counts import few_blocks
 from penjing.layouts.paths import get, numbers, put
 from penjing.layouts.sizes import solve
+from penjing.layouts.small import shrunken
 from penjing.layouts.stock import build, full_config
 
 LLAMA = ZOO["llama"].config
@@ -204,3 +205,10 @@ def test_a_cut_that_changes_a_constant_is_refused_and_names_it(llama):
 def test_the_width_of_the_residual_is_held_where_head_sizes_are_given(llama):
     config = {**LLAMA, "head_dim": 8}
     assert hold(config, llama, {"residual": 24}) == {**config, "hidden_size": 24}
+
+
+def test_a_shrunken_model_keeps_equal_head_counts_equal():
+    large = {"hidden_size": 1024, "intermediate_size": 2048, "num_attention_heads": 16, "num_key_value_heads": 16}
+    config = {**LLAMA, **large, "head_dim": 64}
+    small = shrunken(config, from_config(config))
+    assert small["num_attention_heads"] == small["num_key_value_heads"] < 16

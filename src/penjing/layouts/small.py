@@ -31,16 +31,16 @@ def shrunken(config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     small = counts.few_blocks(whole, build(whole))[0]
     count = _parameters(build(small))
     cut = {a.name for a in layout.axes.values() if a.state != "uncut"}
-    entries = [e.path for e in layout.entries if cut & e.moves.keys()]
-    entries += [e.path for e in layout.entries if e.path not in entries]
+    entries = [(e.path, *e.together) for e in layout.entries if cut & e.moves.keys()]
+    entries += [(e.path, *e.together) for e in layout.entries if (e.path, *e.together) not in entries]
     moved = True
     while moved and count > ENOUGH:
         moved = False
-        for path in entries:
-            value = paths.get(small, path)
-            if not isinstance(value, int) or value % 2 or value < 2 * SMALLEST:
+        for alike in entries:
+            values = {p: paths.get(small, p) for p in alike}
+            if any(not isinstance(v, int) or v % 2 or v < 2 * SMALLEST for v in values.values()):
                 continue
-            smaller = paths.put(small, {path: value // 2})
+            smaller = paths.put(small, {p: v // 2 for p, v in values.items()})
             try:
                 found = _parameters(build(smaller))
             except CheckpointError:

@@ -77,10 +77,9 @@ def trace(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
     training = module.training
     module.eval()
     try:
-        with quiet():
-            # The kernels of a CPU lay their outputs out in another order, which later views do not fit.
-            with sdpa_kernel(SDPBackend.MATH):
-                program = torch.export.export(Plain(module), args, kwargs, strict=False).run_decompositions()
+        # The kernels of a CPU lay attention's outputs out in another order, which later views do not fit.
+        with quiet(), sdpa_kernel(SDPBackend.MATH):
+            program = torch.export.export(Plain(module), args, kwargs, strict=False).run_decompositions()
     except Exception as error:
         raise LayoutError(f"not derived: {why(error)}; write the layout by hand or change that line") from error
     finally:
