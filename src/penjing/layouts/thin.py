@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from penjing.core import Axis, Concat, Layout, Leaf, Norm, Pattern, Product, Work, Writer
 from penjing.errors import LayoutError
+from penjing.layouts.blockwork import by_block
 
 Infer = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Layout]
 KEPT = 3
@@ -88,8 +89,9 @@ def replicate(layout: Layout, group: Group) -> Layout:
     private = _private(layout, group)
     patterns, axes = dict(layout.patterns), dict(layout.axes)
     reads, aliases = dict(layout.reads), dict(layout.aliases)
-    norms, writers, unreached = list(layout.norms), list(layout.writers), list(layout.unreached)
-    work = _work_by_block(layout.work, group)
+    norms = [_read_by_all(n, group, private) for n in layout.norms]
+    writers, unreached = list(layout.writers), list(layout.unreached)
+    work = by_block(layout.work, group.path)
     for i in group.rest:
         move = _Move(group, i, private)
         patterns |= {move.tensor(t): move.pattern(p) for t, p in layout.patterns.items() if move.owns(t)}
@@ -112,6 +114,17 @@ def replicate(layout: Layout, group: Group) -> Layout:
         patterns=patterns, axes=axes, reads=reads, aliases=aliases, norms=tuple(norms), writers=tuple(writers),
         unreached=tuple(unreached), work=tuple(w for _, part in sorted(work.items()) for w in part),
     )  # fmt: skip
+
+
+def _read_by_all(norm: Norm, group: Group, private: Mapping[str, None]) -> Norm:
+    """A norm outside the list, read by the template, is read by the blocks that were left out as well."""
+    own = f"{group.path}.{group.template}."
+    mine = [r for r in norm.readers if r.startswith(own)]
+    if not mine or norm.module.startswith(f"{group.path}.") or norm.weight.startswith(f"{group.path}."):
+        return norm
+    after = norm.readers.index(mine[-1]) + 1
+    more = tuple(_Move(group, i, private).tensor(r) for i in group.rest for r in mine)
+    return replace(norm, readers=(*norm.readers[:after], *more, *norm.readers[after:]))
 
 
 class _Move:
@@ -245,28 +258,6 @@ def _places(pattern: Pattern) -> Iterator[tuple[tuple[int, ...], str]]:
 
     for d, product in enumerate(pattern):
         yield from inside(product, (d,))
-
-
-def _work_by_block(work: tuple[Work, ...], group: Group) -> dict[float, list[Work]]:
-    """Each product under its block: by its tensor, or for products of activations by the tensors used around it.
-
-    What lies outside the list keeps its place before (-1) or after (infinity) the blocks.
-    """
-    inside = f"{group.path}."
-    owners = [int(w.tensor[len(inside) :].split(".", 1)[0]) if w.tensor.startswith(inside) else None for w in work]
-    last = max((k for k, o in enumerate(owners) if o is not None), default=-1)
-    out: dict[float, list[Work]] = defaultdict(list)
-    current: float = -1
-    for k, (item, owner) in enumerate(zip(work, owners, strict=True)):
-        if k > last:
-            current = float("inf")
-        elif owner is not None:
-            current = owner
-        elif item.tensor:
-            out[-1].append(item)
-            continue
-        out[current].append(item)
-    return out
 
 
 def _ordered(layout: Layout, module: nn.Module) -> Layout:
