@@ -17,7 +17,8 @@ class Card:
     """What people and the conformance suite need to know of a method.
 
     `needs` are the statistics it reads, collected before it is asked; `walk` says whether it sees the whole model
-    at once or goes block by block; `opens` says where the result opens.
+    at once or goes block by block; `opens` says where the result opens; `runs` whether it tries things on the model
+    itself (`Stats.live`).
     """
 
     title: str
@@ -27,6 +28,7 @@ class Card:
     needs: frozenset[str] = frozenset()
     walk: Literal["at once", "block by block"] = "at once"
     opens: str = "transformers"
+    runs: bool = False
 
 
 class Method(Protocol):

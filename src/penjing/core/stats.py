@@ -1,23 +1,41 @@
-"""What was measured of a model's activations: (tensor, statistic) -> Tensor."""
+"""What was measured of a model on data: (name, statistic) -> Tensor."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from penjing.core.live import Live
 from penjing.errors import DataError
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Statistics by parameter and name, with the number of samples (tokens, positions) behind them.
+    """Statistics by parameter (or block) and name, with the number of samples (tokens, positions) behind them.
 
-    Known statistics: `input_energy` [in], the mean of each squared input; `input_mean` [in];
-    `input_second_moment` [in in], the mean of x xᵀ, float32.
+    All are float32. Of what goes into the layer that owns a parameter, over all samples:
+
+    - `input_mean` [in]; `input_energy` [in], the mean of each squared input; `input_second_moment` [in in], the mean
+      of x xᵀ; `input_activity` [in], the share of samples in which an input is not zero;
+    - `input_magnitude` [in]: the root of the mean, over examples, of the squared mean of |x| over an example's
+      positions; `output_magnitude` [out]: the same of what comes out of the layer (of a norm, as a rule);
+    - `target_moment` [out in]: the mean of t xᵀ, where t is what the layer should give so that the residual stream
+      after it is again that of the dense model. Only a walk block by block has it.
+
+    With the derivative of an objective, `loss`, `output` or `entropy`, which stands in front:
+
+    - `loss_gradient` [as the parameter]: the derivative of the objective's mean over all examples;
+    - `loss_fisher` [as the parameter]: the mean, over examples, of the squared derivative of each example's objective;
+    - `loss_taylor` [in]: the mean, over examples, of |sum over positions of x * d objective / d x|.
+
+    Of a block, by the path of its module: `block_cosine` [], the mean cosine between its input and its output.
+
+    `live` is the model itself, for methods whose card says `runs`.
     """
 
     values: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     samples: int = 0
+    live: Live | None = None
 
     def __getitem__(self, key: tuple[str, str]) -> Tensor:
         """The statistic of one tensor.
@@ -34,3 +52,16 @@ class Stats:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.values)
+
+    def running(self) -> Live:
+        """The model itself.
+
+        Raises:
+            DataError: it is not there.
+        """
+        if self.live is None:
+            raise DataError(
+                "this method tries things on the model itself, and no running model was given; "
+                "plan through penjing.plan or penjing.shrink, which load it"
+            )
+        return self.live
