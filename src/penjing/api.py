@@ -13,7 +13,7 @@ from penjing.errors import OutputError
 from penjing.evaluate.task import Task
 from penjing.io import OpenCheckpoint, check_output, load_plan, open_checkpoint
 from penjing.pipeline.carry_out import Applied, carry_out
-from penjing.pipeline.evidence import Evidence, measured
+from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.look import Look, look_at
 from penjing.pipeline.planning import LENGTH, ROWS, Order, make_plan
 from penjing.pipeline.source import as_folder, resolve
@@ -164,6 +164,7 @@ def shrink(
     notes: Sequence[str] = (),
     command: str = "",
     tell: Tell = silent,
+    so_far: SoFar | None = None,
 ) -> Shrunk:
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
@@ -200,6 +201,7 @@ def shrink(
     wish = Evidence(texts=tuple(Path(t) for t in evaluation), calibration=order.texts, speed=speed, length=length)
     report = measured(
         [as_folder(source, cache, tell), out], wish, plan=made, applied=done, notes=notes, command=command, tell=tell,
+        so_far=so_far,
     )  # fmt: skip
     save(report, out)
     hub_id = source.name if not Path(source.name).exists() else None
@@ -209,21 +211,25 @@ def shrink(
 
 def measure(
     model: str | Path, *, texts: Sequence[str | Path] = (), tasks: Sequence[Task] = (), speed: bool = True,
-    length: int = LENGTH, command: str = "", tell: Tell = silent,
+    length: int = LENGTH, command: str = "", tell: Tell = silent, so_far: SoFar | None = None,
 ) -> Report:  # fmt: skip
     """The figures of one model; `tasks` are those of `penjing.pipeline.tasks.read_tasks`, or your own.
 
     Raises:
         PenjingError: the model or the text does not serve.
     """
-    return compare(model, [], texts=texts, tasks=tasks, speed=speed, length=length, command=command, tell=tell)
+    return compare(
+        model, [], texts=texts, tasks=tasks, speed=speed, length=length, command=command, tell=tell, so_far=so_far
+    )
 
 
 def compare(
     base: str | Path, others: Sequence[str | Path], *, texts: Sequence[str | Path] = (), tasks: Sequence[Task] = (),
-    speed: bool = True, length: int = LENGTH, command: str = "", tell: Tell = silent,
+    speed: bool = True, length: int = LENGTH, command: str = "", tell: Tell = silent, so_far: SoFar | None = None,
 ) -> Report:  # fmt: skip
     """The figures of several models, with ratios to the first, and paired differences from it.
+
+    `so_far` is called with the report as it grows: after the costs, texts and times, and after each model's tasks.
 
     Raises:
         PenjingError: a model or the text does not serve.
@@ -231,7 +237,7 @@ def compare(
     cache = cache_folder()
     folders = [as_folder(resolve(m), cache, tell) for m in [base, *others]]
     wish = Evidence(texts=tuple(Path(t) for t in texts), tasks=tuple(tasks), speed=speed, length=length)
-    return measured(folders, wish, command=command, tell=tell)
+    return measured(folders, wish, command=command, tell=tell, so_far=so_far)
 
 
 def _budget(budget: Budget | None, keep: float | None) -> Budget:

@@ -165,3 +165,30 @@ def test_load_gives_the_stock_module(tiny):
     import penjing
 
     assert type(penjing.load(Path(tiny))).__name__ == "LlamaForCausalLM"
+
+
+def test_a_followed_run_lists_its_figures_and_how_it_ended(tiny, texts, tmp_path):
+    from penjing.report.runs import list_runs, read_report
+
+    words = ["measure", tiny, "--text", texts["evaluation"], "--length", 32, "--no-speed", "--runs", tmp_path / "runs"]
+    run(*words)
+    (found,) = list_runs(tmp_path / "runs")
+    assert (found.status, found.name) == ("done", "measure tiny")
+    figures = read_report(tmp_path / "runs", found.key).subjects[0].figures
+    assert any(f.name == "perplexity" and f.value for f in figures)
+    assert CliRunner().invoke(app, [str(w) for w in [*words, "--task", "nothing.jsonl"]]).exit_code == 1
+    assert len(list_runs(tmp_path / "runs")) == 1  # refused before a run began
+
+
+def test_figures_are_given_while_a_comparison_goes_on(tiny, texts, tmp_path):
+    import penjing
+    from penjing.pipeline.tasks import read_tasks
+
+    asked = tmp_path / "sums.jsonl"
+    asked.write_text('{"question": "a", "choices": ["b", "c"], "answer": 0}\n' * 3, encoding="utf-8")
+    grown = []
+    penjing.compare(
+        tiny, [tiny], texts=[texts["evaluation"]], tasks=read_tasks([str(asked)]), length=32, speed=False,
+        so_far=lambda report: grown.append([s.figure("sums") is not None for s in report.subjects]),
+    )  # fmt: skip
+    assert grown == [[False, False], [True, False], [True, True]]

@@ -19,20 +19,23 @@ def run(
     shots: o.SHOTS = 0,
     length: o.LENGTH = 512,
     speed: o.SPEED = True,
+    runs: o.RUNS = None,
     as_json: o.JSON = False,
 ) -> None:
     """Measure all in turn, each next to the first, and write one self-contained page."""
     from penjing import api
-    from penjing.cli.console import command_line, progress
+    from penjing.cli.console import command_line
+    from penjing.cli.following import following
     from penjing.cli.outcome import show_report
     from penjing.pipeline.tasks import read_tasks
     from penjing.report import check_page, save_page
 
     check_page(out)
     tasks = read_tasks(task or (), limit=limit, shots=shots)
-    with progress() as tell:
+    with following(runs, "compare", base, *others) as followed:
         report = api.compare(
-            base, others, texts=text or (), tasks=tasks, length=length, speed=speed, command=command_line(), tell=tell
-        )
+            base, others, texts=text or (), tasks=tasks, length=length, speed=speed, command=command_line(),
+            tell=followed.tell, so_far=followed.so_far,
+        )  # fmt: skip
     save_page(report, out)
     show_report(report, as_json=as_json)

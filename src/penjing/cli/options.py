@@ -51,6 +51,10 @@ TASKS = Annotated[
 ]
 LIMIT = Annotated[int | None, typer.Option("--limit", min=1, help="Items of each task at most, drawn by the seed.")]
 SHOTS = Annotated[int, typer.Option("--shots", min=0, help="Solved examples before each question.")]
+RUNS = Annotated[
+    Path | None,
+    typer.Option("--runs", metavar="RUNS", help="Also write a run into this folder, to follow with 'penjing serve'."),
+]
 SPEED = Annotated[bool, typer.Option("--speed/--no-speed", help="Measure prefill, decode and peak memory.")]
 
 _SCALE = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}

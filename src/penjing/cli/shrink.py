@@ -32,14 +32,16 @@ def run(
     allow_sensitive: o.SENSITIVE = False,
     allow_nonfinite: o.NONFINITE = False,
     table: o.TABLE = None,
+    runs: o.RUNS = None,
     as_json: o.JSON = False,
 ) -> None:
     """Without a budget, 0.75 of the chosen units stay. The folder opens with plain transformers."""
     from penjing import api
-    from penjing.cli.console import command_line, progress
+    from penjing.cli.console import command_line
+    from penjing.cli.following import following
     from penjing.cli.outcome import show_shrunk
 
-    with progress() as tell:
+    with following(runs, "shrink", model) as followed:
         done = api.shrink(
             model, out, method=method, budget=o.budget(keep, parameters, size, macs),
             settings=o.settings(
@@ -47,6 +49,6 @@ def run(
             ), texts=text or (),
             evaluation=evaluation or (), rows=rows, length=length, seed=seed, table=table, measure=measure,
             speed=speed, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite, command=command_line(),
-            tell=tell,
+            tell=followed.tell, so_far=followed.so_far,
         )  # fmt: skip
     show_shrunk(done, as_json=as_json)

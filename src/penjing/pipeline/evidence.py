@@ -2,8 +2,8 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,8 @@ from penjing.pipeline.stock import architecture, tokenizer
 from penjing.pipeline.tell import Tell, silent
 
 WINDOWS = 16
+SoFar = Callable[[Report], None]
+"""Called with a report that still grows, for those who watch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +51,9 @@ def measured(
     notes: Sequence[str] = (),
     command: str = "",
     tell: Tell = silent,
+    so_far: SoFar | None = None,
 ) -> Report:
-    """A report of the models in `folders`; the first is the original.
+    """A report of the models in `folders`; the first is the original. `so_far` gets it as it grows.
 
     Raises:
         DataError: a text is too short, or occurs in the calibration text.
@@ -63,18 +66,24 @@ def measured(
     found = measure_many(
         folders[0], folders[1:], texts=ids, protocols=(Blocks(window=wish.length),), speed=wish.speed, tell=tell
     )
-    subjects = found.subjects
-    if wish.tasks:
-        subjects = examine(folders, subjects, wish.tasks, cache=cache_folder(), tell=tell)
-        told |= {"tasks": [t.key() for t in wish.tasks]}
-    what = "Shrunk by penjing" if plan is not None else "Measured by penjing"
-    return Report(
-        title=f"{what}: {folders[0].name}",
-        subjects=subjects,
-        ratios=(*found.ratios, *(paired(subjects) if len(subjects) > 1 else ())),
+    told |= {"tasks": [t.key() for t in wish.tasks]} if wish.tasks else {}
+    said = Report(
+        title=f"{'Shrunk by penjing' if plan is not None else 'Measured by penjing'}: {folders[0].name}",
+        subjects=found.subjects,
+        ratios=found.ratios,
         notes=(*notes, *(applied.verified.notes if applied else ())),
         provenance=_provenance(folders[-1], plan, applied, told, command),
     )
+    subjects = list(found.subjects)
+    for i, folder in enumerate(folders if wish.tasks else ()):
+        if so_far is not None:
+            so_far(replace(said, subjects=tuple(subjects)))
+        subjects[i] = examine([folder], [subjects[i]], wish.tasks, cache=cache_folder(), tell=tell)[0]
+    differences = paired(subjects) if len(subjects) > 1 else ()
+    said = replace(said, subjects=tuple(subjects), ratios=(*found.ratios, *differences))
+    if so_far is not None:
+        so_far(said)
+    return said
 
 
 def _evaluation(folder: Path, wish: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:
