@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from penjing.calibrate import collect
-from penjing.calibrate.moments import Moments
+from penjing.calibrate.means import Means
+from penjing.calibrate.moments import moment
 from penjing.errors import DataError
 
 ALL = frozenset({"input_energy", "input_mean", "input_second_moment"})
@@ -145,16 +146,25 @@ def test_names_may_differ_between_file_and_module():
 def test_many_small_batches_lose_nothing():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(20_000, 4, generator=generator) + 3
-    moments = Moments(frozenset({"input_second_moment"}))
+    means = Means()
     for row in x.split(7):
-        moments.add(row)
+        means.move(("w", "s"), moment("input_second_moment", row), len(row))
     exact = x.double().T @ x.double() / len(x)
     # 2,858 roundings of 6e-8, at random.
-    torch.testing.assert_close(moments.values["input_second_moment"].double(), exact, rtol=1e-5, atol=0)
+    torch.testing.assert_close(means.values["w", "s"].double(), exact, rtol=1e-5, atol=0)
 
 
 def test_bfloat16_inputs_are_summed_in_float32():
-    moments = Moments(frozenset({"input_energy"}))
-    for _ in range(1000):
-        moments.add(torch.ones(1, 2, dtype=torch.bfloat16))
-    assert moments.values["input_energy"].tolist() == [1.0, 1.0]
+    net = Net().to(torch.bfloat16)
+    stats = collect(net, [torch.ones(1, 3, dtype=torch.bfloat16)] * 1000, {"first.weight": ALL})
+    assert stats["first.weight", "input_energy"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_mean_that_begins_late_counts_what_came_before_as_nothing():
+    means = Means()
+    means.move(("w", "s"), None, 3)
+    assert not means.values
+    means.move(("w", "s"), torch.tensor([8.0]), 1)
+    means.move(("w", "s"), None, 4)
+    assert means.values["w", "s"].tolist() == [1.0]
+    assert means.counts["w", "s"] == 8

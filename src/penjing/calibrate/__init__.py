@@ -1,5 +1,18 @@
-"""Measuring a model's activations on data, once, for any number of methods."""
+"""Measuring a model on data, once, for any number of methods.
 
-from penjing.calibrate.collect import collect
+`collect` is one pass in memory, `collect_by_blocks` one with a single block in memory at a time, `Pass` one that can
+be put away and taken up again.
+"""
 
-__all__ = ["collect"]
+from penjing.calibrate.batches import Batch
+from penjing.calibrate.blocks import collect_by_blocks, measure_by_blocks
+from penjing.calibrate.collect import Pass, as_stats, collect
+from penjing.calibrate.known import DERIVATIVES, FORWARD, KNOWN, OBJECTIVES
+from penjing.calibrate.means import Means
+from penjing.calibrate.objectives import objective, per_example
+from penjing.calibrate.shell import stored_names
+
+__all__ = [
+    "DERIVATIVES", "FORWARD", "KNOWN", "OBJECTIVES", "Batch", "Means", "Pass", "as_stats", "collect",
+    "collect_by_blocks", "measure_by_blocks", "objective", "per_example", "stored_names",
+]  # fmt: skip

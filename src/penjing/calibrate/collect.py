@@ -1,20 +1,22 @@
-"""One pass over the data with a pre-hook on every layer whose inputs are wanted."""
+"""One pass over the data, for any number of statistics."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from penjing.calibrate.moments import KNOWN, Moments
+from penjing.calibrate.batches import Batch, examples, run
+from penjing.calibrate.finite import NotFiniteError, refusal
+from penjing.calibrate.gradients import Derivatives, ObjectiveOf
+from penjing.calibrate.known import DERIVATIVES, KNOWN, SAMPLED
+from penjing.calibrate.means import Key, Means
+from penjing.calibrate.watching import Watch, jobs
 from penjing.core import Stats
 from penjing.errors import DataError, nearest
 
-Batch = Tensor | Sequence[Any] | Mapping[str, Any]
 
-
-@torch.no_grad()
 def collect(
     module: nn.Module,
     batches: Iterable[Batch],
@@ -22,118 +24,137 @@ def collect(
     *,
     progress: Callable[[int], None] | None = None,
     names: Mapping[str, str] | None = None,
+    objective_of: ObjectiveOf | None = None,
 ) -> Stats:
-    """The wanted statistics of the inputs of parameters, from one pass over `batches`.
+    """The wanted statistics of parameters (or blocks), from one pass over `batches`.
 
-    `wanted` maps parameters to statistics (see `Stats`). A batch is one tensor (tokens [batch length], images, ...),
-    a sequence of positional arguments or a mapping of keyword arguments. A sample is one position of one example.
-    `progress` is called with the number of batches done; `names` maps a parameter's name in `wanted` to its name in
-    `module` where the two differ. Linear layers, transformers' Conv1D and convolutions without groups can be measured.
-    The module ends in the mode it was in.
+    `wanted` maps parameters to statistics (see `Stats` and `KNOWN`). A batch is one tensor (tokens [batch length],
+    images, ...), a sequence of positional arguments, a mapping of keyword arguments, or a pair of one of these and
+    labels [batch]. A sample is one position of one example. `progress` is called with the number of batches done;
+    `names` maps a parameter's name in `wanted` to its name in `module` where the two differ. `objective_of` replaces
+    the objectives: (output, batch) -> the mean over examples [] or each example's [batch]; or a mapping by name.
+
+    Inputs can be measured of linear layers, transformers' Conv1D, convolutions and single recurrent layers; of
+    convolutions with groups, a statistic has all input channels of the layer, and there is no second moment.
+    Derivatives need a backward for each objective and batch, and for `fisher` one for each example. The module ends
+    with the modes and gradients' flags that it had.
 
     Raises:
-        DataError: there is no data, a layer cannot be measured, a parameter or statistic is unknown, or an input is
-            not finite.
+        DataError: there is no data, a layer cannot be measured, a parameter or statistic is unknown, labels are
+            missing, or something is not finite.
     """
-    owners = _owners(module, wanted, names or {})
-    moments: dict[int, Moments] = {}
-    training = module.training
-    module.eval()
-    with ExitStack() as stack:
-        stack.callback(module.train, training)
-        for owner, tensors in owners.items():
-            moments[id(owner)] = Moments(frozenset().union(*(wanted[t] for t in tensors)))
-            hook = owner.register_forward_pre_hook(_watch(tensors[0], moments[id(owner)]))
-            stack.callback(hook.remove)
-        done = 0
-        for batch in batches:
-            _run(module, batch)
-            done += 1
+    with Pass(module, wanted, names=names, objective_of=objective_of) as one_pass:
+        for done, batch in enumerate(batches, start=1):
+            one_pass.take(batch)
             if progress is not None:
                 progress(done)
-    if not done:
-        raise DataError("found no calibration data, needed at least one batch; give a text or other examples")
-    return _gather(owners, moments, wanted)
+        return as_stats(one_pass.result(), wanted)
 
 
-def _owners(
-    module: nn.Module, wanted: Mapping[str, frozenset[str]], names: Mapping[str, str]
-) -> dict[nn.Module, list[str]]:
-    """Layer -> the wanted names of its weight. A weight that several layers share is measured in the one that reads."""
-    parameters = dict(module.named_parameters(remove_duplicate=False))
-    layers: dict[int, list[tuple[str, nn.Module]]] = {}
-    for path, layer in module.named_modules():
-        weight = layer._parameters.get("weight")
-        if weight is not None:
-            layers.setdefault(id(weight), []).append((path, layer))
-    owners: dict[nn.Module, list[str]] = {}
-    for tensor, statistics in wanted.items():
-        name = names.get(tensor, tensor)
+class Pass:
+    """A pass that is fed batch by batch; what it has found in `done` batches, `means`, can be put away and set again.
+
+    Raises:
+        DataError: as `collect`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        wanted: Mapping[str, frozenset[str]],
+        *,
+        names: Mapping[str, str] | None = None,
+        objective_of: ObjectiveOf | None = None,
+    ) -> None:
+        check_known(wanted)
+        self.means, self.done = Means(), 0
+        self._module, self._wanted = module, wanted
+        looked_at = jobs(module, wanted, names or {})
+        self._forward = bool(looked_at)
+        self._watch = Watch(looked_at)
+        self._derivatives = Derivatives(module, wanted, names or {}, objective_of)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        modes = [(m, m.training) for m in self._module.modules()]
+        self._stack.callback(_restore, modes)
+        self._stack.enter_context(self._derivatives.requiring())
+        self._module.eval()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def take(self, batch: Batch) -> None:
+        """Run one batch.
+
+        Raises:
+            DataError: the module refuses it, or something is not finite.
+        """
+        count = examples(batch)
+        try:
+            if self._forward or self._derivatives.whole or not self._wanted:
+                with (
+                    torch.set_grad_enabled(self._derivatives.whole),
+                    self._watch.hooks(self.means, count),
+                    self._derivatives.taps(),
+                ):
+                    output = run(self._module, batch)
+                self._derivatives.backward(output, batch, self.means)
+            self._derivatives.each(batch, self.means)
+            self.done += 1
+        except NotFiniteError as found:
+            raise refusal(self._module, batch, found) from found
+
+    def result(self) -> Means:
+        """What was found, every statistic in its final form.
+
+        Raises:
+            DataError: there was no batch, or a layer was never reached.
+        """
+        if not self.done:
+            raise DataError("found no calibration data, needed at least one batch; give a text or other examples")
+        return finished(self.means, self._wanted)
+
+
+def finished(means: Means, wanted: Mapping[str, frozenset[str]]) -> Means:
+    """The statistics in their final form: where the mean was one of squares that are to be rooted, its root.
+
+    Raises:
+        DataError: a layer was never reached.
+    """
+    keys: list[Key] = [(tensor, statistic) for tensor, statistics in wanted.items() for statistic in statistics]
+    missing = next((tensor for tensor, statistic in keys if (tensor, statistic) not in means.values), None)
+    if missing is not None:
+        raise DataError(f"the data never reached {missing}; give data that uses this layer, or protect its axes")
+    values = {k: means.values[k].sqrt() if k[1].endswith("_magnitude") else means.values[k] for k in keys}
+    return Means(values, {k: means.counts[k] for k in keys})
+
+
+def as_stats(found: Means, wanted: Mapping[str, frozenset[str]]) -> Stats:
+    """The part of what was found that is wanted; its samples are the fewest that any input was seen in.
+
+    Without statistics over samples, the number of examples is told.
+    """
+    keys = [(tensor, statistic) for tensor, statistics in wanted.items() for statistic in statistics]
+    sampled = [found.counts[k] for k in keys if k[1] in SAMPLED]
+    counts = sampled or [found.counts[k] for k in keys if k[1] not in DERIVATIVES] or [found.counts[k] for k in keys]
+    return Stats({k: found.values[k] for k in keys}, samples=min(counts, default=0))
+
+
+def check_known(wanted: Mapping[str, frozenset[str]]) -> None:
+    """Make sure that all statistics are known.
+
+    Raises:
+        DataError: one is not.
+    """
+    for statistics in wanted.values():
         unknown = sorted(statistics.difference(KNOWN))
         if unknown:
             known = ", ".join(KNOWN)
             raise DataError(f"statistic '{unknown[0]}' is not known{nearest(unknown[0], KNOWN)}; known: {known}")
-        if name not in parameters:
-            raise DataError(f"the module has no parameter '{name}'{nearest(name, parameters)}; it cannot be measured")
-        holding = layers.get(id(parameters[name]), [])
-        able = [layer for _, layer in holding if _measurable(layer)]
-        if len(able) != 1:
-            kinds = ", ".join(type(layer).__name__ for _, layer in holding) or "no layer of its own"
-            raise DataError(
-                f"the inputs of {tensor} cannot be measured: it belongs to {kinds}, and needed is one Linear, Conv1D "
-                "or Conv2d without groups; protect the axes it reads or use a method without data"
-            )
-        owners.setdefault(able[0], []).append(tensor)
-    return owners
 
 
-def _measurable(layer: nn.Module) -> bool:
-    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        return layer.groups == 1
-    return isinstance(layer, nn.Linear) or _is_transposed(layer)
-
-
-def _is_transposed(layer: nn.Module) -> bool:
-    """Whether this is transformers' Conv1D, a linear layer with weight [in out]."""
-    return type(layer).__name__ == "Conv1D" and hasattr(layer, "nf")
-
-
-def _watch(tensor: str, moments: Moments) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def hook(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
-        x = args[0].detach()
-        channels = isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-        flat = x.movedim(1, -1).flatten(0, -2) if channels else x.reshape(-1, x.shape[-1])
-        if not flat.isfinite().all():
-            bad = int((~flat.isfinite()).sum())
-            raise DataError(
-                f"the inputs of {tensor} hold {bad} values that are not finite, needed are finite ones; check the "
-                "weights for NaN, or run in float32"
-            )
-        if flat.shape[0]:
-            moments.add(flat)
-
-    return hook
-
-
-def _run(module: nn.Module, batch: Batch) -> None:
-    if isinstance(batch, Tensor):
-        module(batch)
-    elif isinstance(batch, Mapping):
-        module(**batch)
-    else:
-        module(*batch)
-
-
-def _gather(
-    owners: Mapping[nn.Module, list[str]], moments: Mapping[int, Moments], wanted: Mapping[str, frozenset[str]]
-) -> Stats:
-    values: dict[tuple[str, str], Tensor] = {}
-    samples = []
-    for owner, tensors in owners.items():
-        found = moments[id(owner)]
-        if not found.samples:
-            raise DataError(f"the data never reached {tensors[0]}; give data that uses this layer, or protect its axes")
-        samples.append(found.samples)
-        for tensor in tensors:
-            values.update({(tensor, name): found.values[name] for name in wanted[tensor]})
-    return Stats(values, samples=min(samples, default=0))
+def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
+    for module, training in modes:
+        module.training = training

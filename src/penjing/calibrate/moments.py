@@ -1,44 +1,28 @@
-"""Running means of what a layer takes in."""
-
-from dataclasses import dataclass, field
+"""What is averaged of a layer's inputs and outputs."""
 
 import torch
 from torch import Tensor
 
-KNOWN = ("input_energy", "input_mean", "input_second_moment")
+from penjing.calibrate.known import KNOWN, SAMPLED
+
+__all__ = ["KNOWN", "magnitude", "moment"]
 
 
-@dataclass
-class Moments:
-    """Means over all samples seen so far, float32: each batch moves them by its share.
-
-    A batch of n after N samples moves a mean by `(batch - mean) * n / (N + n)`, so the sums never grow and the error
-    of many batches stays near that of one (a sum in float32 would lose small batches against the total).
-    """
-
-    wanted: frozenset[str]
-    samples: int = 0
-    values: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, inputs: Tensor) -> None:
-        """Take in one batch, [samples in]."""
-        x = inputs.float()
-        count = x.shape[0]
-        share = count / (self.samples + count)
-        for name in self.wanted:
-            self._move(name, _statistic(name, x), share)
-        self.samples += count
-
-    def _move(self, name: str, value: Tensor, share: float) -> None:
-        if name in self.values:
-            self.values[name].lerp_(value, share)
-        else:
-            self.values[name] = value
-
-
-def _statistic(name: str, x: Tensor) -> Tensor:
+def moment(name: str, x: Tensor) -> Tensor:
+    """The mean over samples that a statistic of `SAMPLED` names, of `x` [samples in] float32; [in] or [in in]."""
     if name == "input_mean":
         return x.mean(0)
     if name == "input_energy":
         return x.square().mean(0)
+    if name == "input_activity":
+        return x.ne(0).float().mean(0)
+    assert name == SAMPLED[-1]  # noqa: S101
     return torch.mm(x.T, x).div_(x.shape[0])
+
+
+def magnitude(x: Tensor) -> Tensor:
+    """[units]: the mean over examples of the squared mean of |x| over an example's positions.
+
+    `x` is [examples positions units]. The statistic is the root of this, taken at the end of the pass.
+    """
+    return x.abs().mean(1).square().mean(0)

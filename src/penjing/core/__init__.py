@@ -12,6 +12,6 @@ from penjing.core.stats import Stats
 
 __all__ = [
     "Axis", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Keep", "Layout", "Leaf", "Live",
-    "Mask", "Measurement", "Method", "Norm", "Pattern", "Plan", "Product", "Report", "Stats", "Subject", "Update", "Work",
-    "Writer",
+    "Mask", "Measurement", "Method", "Norm", "Pattern", "Plan", "Product", "Report", "Stats", "Subject", "Update",
+    "Work", "Writer",
 ]  # fmt: skip

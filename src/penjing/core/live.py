@@ -11,9 +11,9 @@ from penjing.core.plan import Plan
 class Live(Protocol):
     """The model in memory, with examples to run it on. Whatever is tried, it is the original model again afterwards.
 
-    Objectives: `loss` (of the next token, or of the labels in the data), `output`, `entropy` (of how alike the examples'
-    features are) and `divergence` (KL from the original model's predictions). A plan's edits act as their masks:
-    `Keep` zeroes what reads the units that go, `Mask` zeroes weights, `Update` changes values.
+    Objectives: `loss` (of the next token, or of the labels in the data), `output`, `entropy` (of how alike the
+    features of the examples are) and `divergence` (KL from the original model's predictions). A plan's edits act as
+    their masks: `Keep` zeroes the units that go, or drops blocks, `Mask` zeroes weights, `Update` changes values.
     """
 
     @property

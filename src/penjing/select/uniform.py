@@ -25,16 +25,16 @@ def sizes(
     Raises:
         BudgetError: the limit is below what the smallest sizes reach, or is in a unit that needs measuring.
     """
-    steps = {a.name: _step(layout, a, multiple) for a in axes}
+    steps = {a.name: step_of(layout, a, multiple) for a in axes}
     if budget.keep is not None:
         for a in axes:
             _check_fraction(a, budget.keep, steps[a.name])
         return _at(axes, steps, budget.keep)
     full = {a.name: a.size for a in axes}
-    if _cost(layout, full, budget, model) <= budget.limit:
+    if cost(layout, full, budget, model) <= budget.limit:
         return full
     least = _at(axes, steps, 0.0)
-    found = _cost(layout, least, budget, model)
+    found = cost(layout, least, budget, model)
     if found > budget.limit:
         raise BudgetError(
             f"{budget.unit} of at most {budget.limit:,.0f} were asked for, but {found:,.0f} remain with each of the "
@@ -43,7 +43,7 @@ def sizes(
     low, high = 0.0, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2
-        fits = _cost(layout, _at(axes, steps, middle), budget, model) <= budget.limit
+        fits = cost(layout, _at(axes, steps, middle), budget, model) <= budget.limit
         low, high = (middle, high) if fits else (low, middle)
     return _at(axes, steps, low)
 
@@ -53,7 +53,12 @@ def step(layout: Layout, axis: Axis) -> int:
     return liked(axis.size) if _alone(layout, axis.name) else 1
 
 
-def _step(layout: Layout, axis: Axis, multiple: int | None) -> int:
+def step_of(layout: Layout, axis: Axis, multiple: int | None) -> int:
+    """The rounding of an axis: `multiple` where one is given and the axis can be rounded, else its own.
+
+    Raises:
+        BudgetError: `multiple` is below 1.
+    """
     if multiple is None:
         return step(layout, axis)
     if multiple < 1:
@@ -84,7 +89,12 @@ def _check_fraction(axis: Axis, keep: float, multiple: int) -> None:
         )
 
 
-def _cost(layout: Layout, counts: Mapping[str, int], budget: Budget, model: Checkpoint) -> float:
+def cost(layout: Layout, counts: Mapping[str, int], budget: Budget, model: Checkpoint) -> float:
+    """What a model with these sizes takes, in the unit of a budget.
+
+    Raises:
+        BudgetError: the unit needs measuring.
+    """
     if budget.unit == "parameters":
         return costs.parameters(layout, counts)
     if budget.unit == "bytes":

@@ -57,7 +57,8 @@ def apply(
     reference = masked(module, layout, plan) if example is not None else None
     smaller = module if in_place else copy.deepcopy(module)
     _drop_blocks(smaller, layout, verified.blocks)
-    _set(smaller, {n: _cut(module if not in_place else smaller, r) for n, r in recipes.items()})
+    state = (smaller if in_place else module).state_dict()
+    _set(smaller, {n: cut_of(state[r.source], r) for n, r in recipes.items()})
     patterns = {n: p for n, r in recipes.items() if (p := pattern_of(layout, r.source)) is not None}
     follow(smaller, recipes, patterns)
     if reference is not None:
@@ -85,7 +86,8 @@ def masked(module: nn.Module, layout: Layout, plan: Plan) -> nn.Module:
     else:
         copied = copy.deepcopy(module)
         _drop_blocks(copied, layout, {} if outcome is None else outcome.blocks)
-    _set(copied, {n: _spread(_cut(module, r), r) for n, r in recipes.items() if not r.untouched})
+    state = module.state_dict()
+    _set(copied, {n: spread(cut_of(state[r.source], r), r) for n, r in recipes.items() if not r.untouched})
     return copied
 
 
@@ -125,13 +127,13 @@ def _same_names(module: nn.Module, layout: Layout) -> bool:
     return all(n in state for n in layout.patterns)
 
 
-def _cut(module: nn.Module, recipe: Recipe) -> Tensor:
-    tensor = module.state_dict()[recipe.source]
+def cut_of(tensor: Tensor, recipe: Recipe) -> Tensor:
+    """What a recipe makes of the stored tensor, as a tensor of its own."""
     out = cut.whole(recipe, lambda: tensor, tensor.dtype)
     return out.clone() if out.data_ptr() == tensor.data_ptr() else out
 
 
-def _spread(small: Tensor, recipe: Recipe) -> Tensor:
+def spread(small: Tensor, recipe: Recipe) -> Tensor:
     """The cut tensor at its places in zeros of the stored shape."""
     out = torch.zeros(recipe.stored, dtype=small.dtype, device=small.device)
     if not recipe.stored:
@@ -156,7 +158,8 @@ def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, An
             settings, dtype=dtype, attn_implementation=module.config._attn_implementation
         )
     smaller.tie_weights()
-    values = {n: _cut(module, r) for n, r in recipes.items()}
+    state = module.state_dict()
+    values = {n: cut_of(state[r.source], r) for n, r in recipes.items()}
     shared = tied(smaller)
     try:
         found = smaller.load_state_dict(values, strict=False, assign=True)

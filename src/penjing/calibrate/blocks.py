@@ -1,0 +1,257 @@
+"""Statistics of a model that does not fit into memory: one block's weights at a time."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.calibrate.batches import Batch, examples, run
+from penjing.calibrate.collect import as_stats, check_known, finished
+from penjing.calibrate.finite import NotFiniteError
+from penjing.calibrate.hidden import Hidden, put_away
+from penjing.calibrate.known import DERIVATIVES
+from penjing.calibrate.means import Means
+from penjing.calibrate.shell import Shell
+from penjing.calibrate.watching import Job, Watch, jobs
+from penjing.core import Blocks, Stats
+from penjing.errors import DataError
+from penjing.io import OpenCheckpoint
+
+Wanted = Mapping[str, frozenset[str]]
+
+
+def collect_by_blocks(
+    checkpoint: OpenCheckpoint,
+    blocks: Sequence[Blocks],
+    batches: Iterable[Batch],
+    wanted: Wanted,
+    *,
+    memory: int,
+    scratch: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Stats:
+    """What `collect` gives, for a checkpoint of a stock model with one list of blocks (a decoder or an encoder).
+
+    Weights are read in float32, one block (or one layer outside the blocks) at a time. Each block's statistics, and
+    the hidden states of all rows, lie in files of the folder `scratch` when they would take more than a quarter of
+    `memory` (bytes); the folder has to stay as long as the result. `wanted` is under the checkpoint's names. `progress`
+    gets (steps done, all steps), a step being one batch through one block.
+
+    Raises:
+        DataError: as `collect`; or a derivative is wanted, there is not one list of blocks, or a part is too large.
+        CheckpointError: the checkpoint cannot be read, or no stock model is built from its config.
+    """
+    found = measure_by_blocks(checkpoint, blocks, batches, wanted, memory=memory, scratch=scratch, progress=progress)
+    return as_stats(found, wanted)
+
+
+def measure_by_blocks(
+    checkpoint: OpenCheckpoint,
+    blocks: Sequence[Blocks],
+    batches: Iterable[Batch],
+    wanted: Wanted,
+    *,
+    memory: int,
+    scratch: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Means:
+    """As `collect_by_blocks`, with the count of samples of each statistic.
+
+    Raises:
+        DataError: as `collect_by_blocks`.
+        CheckpointError: as `collect_by_blocks`.
+    """
+    check_known(wanted)
+    _refuse_derivatives(wanted)
+    if len(blocks) != 1:
+        lists = ", ".join(b.path for b in blocks) or "no list of blocks"
+        raise DataError(f"going block by block needs one list of blocks, found {lists}; give more memory")
+    rows = list(batches)
+    if not rows:
+        raise DataError("found no calibration data, needed at least one batch; give a text or other examples")
+    shell = Shell(checkpoint)
+    _refuse_too_large(shell, blocks[0].path, memory)
+    walk = _Walk(shell, blocks[0].path, rows, jobs(shell.module, wanted, shell.names), memory, scratch)
+    with torch.no_grad():
+        try:
+            found = walk.go(progress or (lambda done, total: None))
+        except NotFiniteError as bad:
+            raise DataError(
+                f"{bad.what} hold {bad.count} values that are not finite, needed are finite ones; check the weights "
+                "for NaN"
+            ) from bad
+    return finished(found, wanted)
+
+
+def _refuse_derivatives(wanted: Wanted) -> None:
+    for tensor, statistics in wanted.items():
+        for statistic in sorted(statistics & DERIVATIVES.keys()):
+            raise DataError(
+                f"{statistic} of {tensor} cannot be had block by block: a derivative needs the whole model's forward "
+                "and backward at once; allow more memory, or use a method without derivatives"
+            )
+
+
+def _refuse_too_large(shell: Shell, path: str, memory: int) -> None:
+    size = len(shell.module.get_submodule(path)._modules)
+    parts = {f"{path}.{i}": shell.bytes_of(f"{path}.{i}") for i in range(size)}
+    for name, layer in shell.module.named_modules():
+        if not (name + ".").startswith(path + "."):
+            parts[name] = shell.own_bytes(layer)
+    largest = max(parts, key=lambda name: parts[name])
+    if parts[largest] > memory:
+        raise DataError(
+            f"{largest} alone takes {parts[largest]:,} bytes in float32, and the memory allowed is {memory:,}; allow "
+            "more than that"
+        )
+
+
+class _StopError(Exception):
+    """The last block was reached, and nothing behind it is wanted."""
+
+
+@dataclass
+class _Call:
+    """What a block was called with, besides its hidden states."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    named: str  # the keyword of the hidden states, empty when they came by place
+
+    def __call__(self, block: nn.Module, hidden: Tensor) -> Any:
+        if self.named:
+            return block(*self.args, **{self.named: hidden, **self.kwargs})
+        return block(hidden, *self.args, **self.kwargs)
+
+
+class _Walk:
+    def __init__(
+        self, shell: Shell, path: str, rows: Sequence[Batch], looked_at: Sequence[Job], memory: int, scratch: Path
+    ) -> None:
+        self._shell, self._path, self._rows = shell, path, rows
+        self._blocks: list[Any] = list(shell.module.get_submodule(path).children())
+        self._inside: dict[int, list[Job]] = {i: [] for i in range(len(self._blocks))}
+        self._outside: list[Job] = []
+        for job in looked_at:
+            rest = job.place.path.removeprefix(path + ".")
+            if rest == job.place.path:
+                self._outside.append(job)
+            else:
+                self._inside[int(rest.split(".")[0])].append(job)
+        self._limit = memory // 4
+        self._scratch = scratch
+        self._hidden = Hidden(scratch, self._limit)
+        self._pool: list[Tensor] = []
+        self._calls: list[list[_Call]] = []
+
+    def go(self, progress: Callable[[int, int], None]) -> Means:
+        """All statistics: first what the blocks are called with, then block after block, then what lies around them."""
+        total = len(self._blocks) * len(self._rows)
+        self._calls = [self._called(batch, place) for place, batch in enumerate(self._rows)]
+        self._hidden.settle()
+        found = Means()
+        for i in range(len(self._blocks)):
+            means = Means()
+            with self._shell.filled(f"{self._path}.{i}") as block:
+                for place, batch in enumerate(self._rows):
+                    with Watch(self._inside[i]).hooks(means, examples(batch)):
+                        output = self._calls[place][i](block, self._hidden[place])
+                    self._hidden[place] = output[0] if isinstance(output, tuple | list) else output
+                    progress(i * len(self._rows) + place + 1, total)
+            self._put_away(means, f"block-{i}")
+            found.values.update(means.values)
+            found.counts.update(means.counts)
+        if self._outside:
+            for place, batch in enumerate(self._rows):
+                with Watch(self._outside).hooks(found, examples(batch)):
+                    self._around(batch, place)
+        return found
+
+    def _put_away(self, means: Means, name: str) -> None:
+        """Lay a block's statistics into a file, and hold its pages instead, if those of all blocks were too large."""
+        size = sum(4 * v.numel() for v in means.values.values()) * len(self._blocks)
+        if size > self._limit:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            means.values.update(put_away(means.values, self._scratch / f"{name}.bin"))
+
+    def _called(self, batch: Batch, place: int) -> list[_Call]:
+        """Run what lies before the blocks, and note what each of them is called with."""
+        calls: list[_Call] = []
+        form: list[Any] = []
+
+        def pretend(i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            call, hidden = self._noted(args, kwargs)
+            calls.append(call)
+            if i == 0:
+                self._hidden.append(hidden.detach().float())
+            if i + 1 == len(self._blocks):
+                raise _StopError
+            if not form:
+                form.append(self._form(call, hidden))
+            return form[0](hidden)
+
+        try:
+            self._run(batch, pretend)
+        except _StopError:
+            return calls
+        raise DataError(
+            f"the model called {len(calls)} of its {len(self._blocks)} blocks in {self._path}, so it cannot be run "
+            "block by block; give more memory"
+        )
+
+    def _form(self, call: _Call, hidden: Tensor) -> Callable[[Tensor], Any]:
+        """What a block gives besides its hidden states, found by running the first one."""
+        with self._shell.filled(f"{self._path}.0") as block:
+            forward = block.__dict__.pop("forward")
+            try:
+                output = call(block, hidden)
+            finally:
+                block.forward = forward
+        if isinstance(output, Tensor):
+            return lambda h: h
+        rest = tuple(output[1:])
+        return lambda h: (h, *rest)
+
+    def _around(self, batch: Batch, place: int) -> None:
+        """Run what lies before and behind the blocks, with the hidden states that they gave in between."""
+
+        def pretend(i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            call, hidden = self._noted(args, kwargs)
+            if not form:
+                form.append(self._form(call, hidden))
+            return form[0](self._hidden[place] if i + 1 == len(self._blocks) else hidden)
+
+        form: list[Any] = []
+        self._run(batch, pretend)
+
+    def _run(self, batch: Batch, pretend: Callable[[int, tuple[Any, ...], dict[str, Any]], Any]) -> None:
+        try:
+            for i, block in enumerate(self._blocks):
+                block.forward = lambda *args, _i=i, **kwargs: pretend(_i, args, kwargs)
+            with self._shell.on_demand(self._path):
+                run(self._shell.module, batch)
+        finally:
+            for block in self._blocks:
+                block.__dict__.pop("forward", None)
+
+    def _noted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Call, Tensor]:
+        if args:
+            return _Call(self._shared(args[1:]), self._shared(kwargs), ""), args[0]
+        named = next(k for k, v in kwargs.items() if isinstance(v, Tensor))
+        rest = {k: v for k, v in kwargs.items() if k != named}
+        return _Call((), self._shared(rest), named), kwargs[named]
+
+    def _shared(self, item: Any) -> Any:
+        """The same, with tensors that were met before in place of equal ones: the masks of all rows are one."""
+        if isinstance(item, Tensor):
+            for known in self._pool:
+                if known.shape == item.shape and known.dtype == item.dtype and torch.equal(known, item):
+                    return known
+            self._pool.append(item)
+            return item
+        if isinstance(item, Mapping):
+            return {k: self._shared(v) for k, v in item.items()}
+        return type(item)(self._shared(v) for v in item) if type(item) in (tuple, list) else item

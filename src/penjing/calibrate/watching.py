@@ -1,0 +1,165 @@
+"""Hooks that read what goes into and comes out of layers and blocks during a forward."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd
+
+from penjing.calibrate import layers
+from penjing.calibrate.finite import require_finite
+from penjing.calibrate.known import BLOCKS, FORWARD, INPUTS, OUTPUTS, SAMPLED
+from penjing.calibrate.layers import Place
+from penjing.calibrate.means import Means
+from penjing.calibrate.moments import magnitude, moment
+from penjing.errors import DataError, nearest
+
+Side = Literal["input", "state", "output", "block"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One layer to look at, under the names by which it was asked for; `side` says what of it."""
+
+    place: Place
+    side: Side
+    statistics: Mapping[str, frozenset[str]]
+
+    @property
+    def union(self) -> frozenset[str]:
+        """All statistics asked for, under any name."""
+        return frozenset().union(*self.statistics.values())
+
+
+def jobs(module: nn.Module, wanted: Mapping[str, frozenset[str]], names: Mapping[str, str]) -> tuple[Job, ...]:
+    """What has to be looked at for the statistics that a forward gives.
+
+    Raises:
+        DataError: a parameter or block is unknown, or its layer cannot be measured.
+    """
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    holding = layers.places(module)
+    blocks = dict(module.named_modules())
+    found: dict[tuple[int, str, Side], tuple[Place, dict[str, frozenset[str]]]] = {}
+    for tensor, statistics in wanted.items():
+        for side, place, part in _sides(module, tensor, names, statistics & set(FORWARD), parameters, holding, blocks):
+            held = found.setdefault((id(place.layer), place.local, side), (place, {}))[1]
+            held[tensor] = held.get(tensor, frozenset()) | part
+    return tuple(Job(place, key[2], asked) for key, (place, asked) in found.items())
+
+
+def _sides(
+    module: nn.Module,
+    tensor: str,
+    names: Mapping[str, str],
+    statistics: frozenset[str],
+    parameters: Mapping[str, nn.Parameter],
+    holding: Mapping[int, Sequence[Place]],
+    blocks: Mapping[str, nn.Module],
+) -> Iterator[tuple[Side, Place, frozenset[str]]]:
+    name = names.get(tensor, tensor)
+    if part := statistics & set(BLOCKS):
+        if name not in blocks:
+            raise DataError(f"the module has no block '{name}'{nearest(name, blocks)}; it cannot be measured")
+        yield "block", Place(name, blocks[name], ""), part
+    if not statistics - part:
+        return
+    own = holding.get(id(layers.parameter(module, name, parameters)), [])
+    for statistic in sorted(statistics & set(INPUTS)):
+        place = layers.reader(tensor, own, statistic)
+        side: Side = "state" if place.recurrent and place.local.startswith("weight_hh") else "input"
+        yield side, place, frozenset({statistic})
+    if part := statistics & set(OUTPUTS):
+        yield "output", layers.writer(tensor, own), part
+
+
+class Watch:
+    """What is looked at, and one batch's way through it."""
+
+    def __init__(self, looked_at: Sequence[Job]) -> None:
+        self._jobs = tuple(looked_at)
+        self._last: tuple[Tensor, int, dict[str, Tensor]] | None = None
+
+    @contextmanager
+    def hooks(self, means: Means, count: int) -> Iterator[None]:
+        """While the block runs, forwards of `count` examples move the means."""
+        with ExitStack() as stack:
+            for job in self._jobs:
+                layer = job.place.layer
+                if job.side == "input":
+                    hook = layer.register_forward_pre_hook(self._before(job, means, count), with_kwargs=True)
+                else:
+                    hook = layer.register_forward_hook(self._after(job, means, count), with_kwargs=True)
+                stack.callback(hook.remove)
+            stack.callback(self._forget)
+            yield
+
+    def _forget(self) -> None:
+        self._last = None
+
+    def _before(self, job: Job, means: Means, count: int) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(layer: nn.Module, args: Any, kwargs: Any) -> None:
+            given = layers.first_of(args, kwargs)
+            self._inputs(job, given, layers.inputs_last(job.place, given), means, count)
+
+        return hook
+
+    def _after(self, job: Job, means: Means, count: int) -> Callable[[nn.Module, Any, Any, Any], None]:
+        def hook(layer: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            if job.side == "state":
+                given = [*args, *kwargs.values()]
+                self._inputs(job, None, layers.states_before(job.place, given, output), means, count)
+                return
+            name = next(iter(job.statistics))
+            if job.side == "block":
+                value, samples = _cosine(name, layer, layers.first_of(args, kwargs), output)
+            else:
+                y = layers.outputs_last(job.place, output).detach()
+                require_finite(y, f"the outputs of {name}")
+                value, samples = magnitude(layers.by_example(y.float(), count, name)), count
+            for tensor, asked in job.statistics.items():
+                for statistic in asked:
+                    means.move((tensor, statistic), value, samples)
+
+        return hook
+
+    def _inputs(self, job: Job, given: Tensor | None, x: Tensor, means: Means, count: int) -> None:
+        name = next(iter(job.statistics))
+        x = x.detach()
+        flat = x.reshape(-1, x.shape[-1])
+        if not flat.shape[0]:
+            return
+        known = self._known(given)
+        if not known:
+            require_finite(flat, f"the inputs of {name}")
+        for statistic in job.union:
+            if statistic not in known:
+                single = flat.float() if statistic in SAMPLED else layers.by_example(x.float(), count, name)
+                known[statistic] = moment(statistic, single) if statistic in SAMPLED else magnitude(single)
+        for tensor, asked in job.statistics.items():
+            for statistic in asked:
+                samples = flat.shape[0] if statistic in SAMPLED else count
+                means.move((tensor, statistic), known[statistic], samples)
+
+    def _known(self, given: Tensor | None) -> dict[str, Tensor]:
+        """What has been found of this very tensor already: queries, keys and values read the same one."""
+        if given is None:
+            return {}
+        if self._last is None or self._last[0] is not given or self._last[1] != given._version:
+            self._last = (given, given._version, {})
+        return self._last[2]
+
+
+def _cosine(name: str, block: nn.Module, x: Any, output: Any) -> tuple[Tensor, int]:
+    """([], positions): the mean cosine between a block's input and output, along the channels."""
+    y = output[0] if isinstance(output, tuple | list) else output
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.shape != y.shape:
+        found = " and ".join(str(list(t.shape)) if isinstance(t, Tensor) else type(t).__name__ for t in (x, y))
+        raise DataError(f"block {name} takes and gives {found}, needed two of one shape; protect this block")
+    dim = 1 if x.ndim == 4 and any(isinstance(m, _ConvNd) for m in block.modules()) else -1
+    require_finite(y, f"the outputs of {name}")
+    each = F.cosine_similarity(x.detach().float(), y.detach().float(), dim=dim)
+    return each.mean(), each.numel()

@@ -1,0 +1,152 @@
+"""Activity, magnitudes, blocks and recurrent layers, against what goes in and comes out."""
+
+import pytest
+import torch
+from torch import nn
+
+from penjing.calibrate import KNOWN, collect
+from penjing.errors import DataError
+
+
+def seen(module, layer, batch, *, output=False):
+    """What a layer takes (or gives) for a batch."""
+    out = []
+    if output:
+        hook = layer.register_forward_hook(lambda _, a, y: out.append(y))
+    else:
+        hook = layer.register_forward_pre_hook(lambda _, a: out.append(a[0]))
+    with torch.no_grad():
+        module(batch)
+    hook.remove()
+    return out[0]
+
+
+def magnitude(examples):
+    total = sum((x.abs().double().mean(0) ** 2 for x in examples), start=torch.zeros(1).double())
+    return (total / len(examples)).sqrt().float()
+
+
+def test_magnitudes_are_the_means_of_examples_under_a_root(llama):
+    batches = [torch.arange(12).view(2, 6), torch.arange(6).view(1, 6) + 3]
+    layer, norm = llama.model.layers[1].mlp.down_proj, llama.model.layers[1].input_layernorm
+    reader, gain = "model.layers.1.mlp.down_proj.weight", "model.layers.1.input_layernorm.weight"
+    wanted = {reader: frozenset({"input_magnitude"}), gain: frozenset({"output_magnitude"})}
+    stats = collect(llama, batches, wanted)
+    inputs = [row for b in batches for row in seen(llama, layer, b)]
+    torch.testing.assert_close(stats[reader, "input_magnitude"], magnitude(inputs))
+    outputs = [row for b in batches for row in seen(llama, norm, b, output=True)]
+    torch.testing.assert_close(stats[gain, "output_magnitude"], magnitude(outputs))
+
+
+def test_activity_is_the_share_of_inputs_that_are_not_zero(cnn):
+    x = torch.randn(2, 2, 8, 8)
+    stats = collect(cnn, [x], {"5.weight": frozenset({"input_activity"})})
+    want = (seen(cnn, cnn[5], x).movedim(1, -1).flatten(0, 2) != 0).float().mean(0)
+    torch.testing.assert_close(stats["5.weight", "input_activity"], want)
+    assert bool(((want > 0) & (want < 1)).any())
+
+
+def test_depthwise_convolutions_are_measured_by_input_channel(cnn):
+    x = torch.randn(2, 2, 8, 8)
+    asked = frozenset({"input_mean", "input_energy", "input_magnitude", "output_magnitude"})
+    stats = collect(cnn, [x], {"3.weight": asked})
+    before = seen(cnn, cnn[3], x).movedim(1, -1).flatten(1, 2)
+    torch.testing.assert_close(stats["3.weight", "input_mean"], before.flatten(0, 1).mean(0))
+    torch.testing.assert_close(stats["3.weight", "input_energy"], before.flatten(0, 1).square().mean(0))
+    torch.testing.assert_close(stats["3.weight", "input_magnitude"], magnitude(list(before)))
+    with pytest.raises(DataError, match="with 4 groups, for which there is no input_second_moment"):
+        collect(cnn, [x], {"3.weight": frozenset({"input_second_moment"})})
+
+
+def test_the_outputs_of_a_batch_norm_are_its_channels(cnn):
+    x = torch.randn(2, 2, 8, 8)
+    stats = collect(cnn, [x], {"1.weight": frozenset({"output_magnitude"})})
+    want = magnitude(list(seen(cnn, cnn[1], x, output=True).movedim(1, -1).flatten(1, 2)))
+    torch.testing.assert_close(stats["1.weight", "output_magnitude"], want)
+
+
+def test_the_cosine_of_a_block_is_between_what_it_takes_and_gives(llama):
+    ids = torch.arange(12).view(2, 6)
+    stats = collect(llama, [ids], {"model.layers.2": frozenset({"block_cosine"})})
+    x, y = seen(llama, llama.model.layers[2], ids), seen(llama, llama.model.layers[2], ids, output=True)
+    y = y[0] if isinstance(y, tuple) else y
+    want = sum(float(a @ b / a.norm() / b.norm()) for a, b in zip(x.flatten(0, 1), y.flatten(0, 1), strict=True)) / 12
+    assert float(stats["model.layers.2", "block_cosine"]) == pytest.approx(want, rel=1e-5)
+    with pytest.raises(DataError, match=r"no block 'model.layer.2'; did you mean 'model.layers.2'"):
+        collect(llama, [ids], {"model.layer.2": frozenset({"block_cosine"})})
+    with pytest.raises(DataError, match="needed two of one shape"):
+        collect(llama, [ids], {"lm_head": frozenset({"block_cosine"})})
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_recurrent_layer_takes_its_own_outputs_one_step_later(batch_first):
+    lstm = nn.LSTM(3, 4, batch_first=batch_first, bidirectional=True)
+    x = torch.randn(2, 5, 3)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = lstm
+
+        def forward(self, x):
+            out, _ = self.cell(x if batch_first else x.transpose(0, 1))
+            return out if batch_first else out.transpose(0, 1)
+
+    asked = frozenset({"input_energy", "input_magnitude"})
+    names = ("cell.weight_ih_l0", "cell.weight_hh_l0", "cell.weight_hh_l0_reverse")
+    stats = collect(Net(), [x], dict.fromkeys(names, asked))
+    with torch.no_grad():
+        out = Net()(x)
+    zero = torch.zeros(2, 1, 4)
+    before = torch.cat([zero, out[:, :-1, :4]], 1)
+    after = torch.cat([out[:, 1:, 4:], zero], 1)
+    for name, took in zip(names, (x, before, after), strict=True):
+        torch.testing.assert_close(stats[name, "input_energy"], took.flatten(0, 1).square().mean(0))
+        torch.testing.assert_close(stats[name, "input_magnitude"], magnitude(list(took)))
+
+
+def test_inner_states_of_stacked_recurrent_layers_are_refused():
+    lstm = nn.Sequential(nn.LSTM(3, 4, num_layers=2, batch_first=True))
+    with pytest.raises(DataError, match=r"whose inner states no one sees \(weight_hh_l0\)"):
+        collect(lstm, [torch.randn(2, 5, 3)], {"0.weight_hh_l0": frozenset({"input_mean"})})
+
+
+def test_rows_that_do_not_divide_into_examples_are_refused():
+    class Table(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = nn.Linear(2, 3)
+
+        def forward(self, x):
+            return x + self.bias(torch.ones(1, 2))
+
+    with pytest.raises(DataError, match="come in 1 rows for 4 examples"):
+        collect(Table(), [torch.randn(4, 3)], {"bias.weight": frozenset({"input_magnitude"})})
+
+
+def test_the_first_layer_with_nan_is_named(llama):
+    weight = llama.model.layers[1].mlp.up_proj.weight
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight[3, 2] = torch.nan
+    try:
+        with pytest.raises(
+            DataError, match=r"lm_head.weight hold .* begin in the output of model.layers.1.mlp.up_proj"
+        ):
+            collect(llama, [torch.arange(6).view(1, 6)], {"lm_head.weight": frozenset({"input_mean"})})
+    finally:
+        with torch.no_grad():
+            weight.copy_(before)
+
+
+def test_what_a_model_refuses_is_told_with_its_shape(vit):
+    with pytest.raises(DataError, match=r"ViTForImageClassification cannot take a batch of float32 \[2, 1, 9, 9\]"):
+        collect(vit, [torch.randn(2, 1, 9, 9)], {"classifier.weight": frozenset({"input_mean"})})
+
+
+def test_each_known_statistic_is_collected(llama):
+    head, block = "lm_head.weight", "model.layers.0"
+    wanted = {head: frozenset(KNOWN) - {"block_cosine"}, block: frozenset({"block_cosine"})}
+    stats = collect(llama, [torch.arange(12).view(2, 6)], wanted)
+    assert {statistic for _, statistic in stats} == set(KNOWN)
+    assert all(stats[key].dtype == torch.float32 and bool(stats[key].isfinite().all()) for key in stats)
