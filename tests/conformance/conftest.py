@@ -3,18 +3,20 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from penjing import layouts
+from penjing import layouts, surgery
 from penjing.calibrate import collect
-from penjing.core import Budget, Layout, Plan, Stats
+from penjing.core import Budget, Layout, Live, Plan, Stats
 from penjing.data import read_texts, shipped, windows
 from penjing.io import open_checkpoint
 from penjing.pipeline import catalog
@@ -25,6 +27,23 @@ CONFIG = {
     "max_position_embeddings": 128, "tie_word_embeddings": True, "hidden_act": "silu",
 }  # fmt: skip
 STEPS, ROWS, LENGTH = 200, 16, 64
+SPARSE = "sparsify"
+"""The family whose methods zero single weights; all others take units away."""
+
+EFFORT = {"steps": 3, "batch": 8}
+"""Settings of methods that try things on the model itself, so that a plan takes a second."""
+
+
+def methods(*, sparse: bool) -> list[str]:
+    """The names of all methods that zero single weights, or of all that take units away."""
+    return [n for n, (family, _) in sorted(catalog.places().items()) if (family == SPARSE) == sparse]
+
+
+def built(name: str, **settings: Any) -> Any:
+    """A method with those of the settings, and of `EFFORT`, that it has."""
+    given = {**(EFFORT if catalog.load(name).CARD.runs else {}), **settings}
+    known = {s.name for s in catalog.settings(name)}
+    return catalog.build(name, {k: v for k, v in given.items() if k in known})
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,18 @@ class Subject:
     folder: Path
     layout: Layout
     stats: Stats
+    rows: Tensor
+
+    @cached_property
+    def live(self) -> Live:
+        """The model itself, for methods that run it."""
+        from penjing.pipeline.live import Running
+
+        return Running(self.module(torch.float32), list(self.rows.split(8)), self.layout)
+
+    def stats_for(self, name: str) -> Stats:
+        """The statistics, and the running model if the method uses it."""
+        return replace(self.stats, live=self.live) if catalog.load(name).CARD.runs else self.stats
 
     def open(self):
         return open_checkpoint(self.folder)
@@ -44,10 +75,8 @@ class Subject:
 
     def plan(self, name: str, budget: Budget, **settings: Any) -> Plan:
         """The plan of a method; settings that it does not have are left out."""
-        known = {s.name for s in catalog.settings(name)}
-        method = catalog.build(name, {k: v for k, v in settings.items() if k in known})
         with self.open() as checkpoint:
-            return method.plan(checkpoint, self.layout, self.stats, budget)
+            return built(name, **settings).plan(checkpoint, self.layout, self.stats_for(name), budget)
 
 
 def load(folder: Path, dtype: torch.dtype | None = None) -> nn.Module:
@@ -99,9 +128,9 @@ def subject(folder: Path, rows: Tensor) -> Subject:
     for name in catalog.names():
         if catalog.load(name).CARD.needs:
             for axes in ("neurons", "heads"):
-                for tensor, statistics in catalog.build(name, {"axes": axes}).wants(layout).items():
+                for tensor, statistics in built(name, axes=axes).wants(layout).items():
                     wanted[tensor] = wanted.get(tensor, frozenset()) | statistics
-    return Subject(folder, layout, collect(load(folder, torch.float32), rows.split(8), wanted))
+    return Subject(folder, layout, collect(load(folder, torch.float32), rows.split(8), wanted), rows)
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +157,20 @@ def held_out() -> Tensor:
 def dense(trained: Subject, held_out: Tensor) -> float:
     """The perplexity of the unpruned model."""
     return perplexity(trained.module(), held_out)
+
+
+def stored(folder) -> dict[str, Tensor]:
+    return {n: t for path in sorted(folder.glob("*.safetensors")) for n, t in load_file(path).items()}
+
+
+def streamed(subject: Subject, plan, out):
+    with subject.open() as checkpoint:
+        return surgery.stream(checkpoint, subject.layout, plan, out)
+
+
+def logits(module, rows: Tensor) -> Tensor:
+    with torch.no_grad():
+        return module(rows).logits
 
 
 SHAPES = {

@@ -1,4 +1,4 @@
-"""What every file in methods/ must do; nothing here names a method but `random`, the one to beat."""
+"""What every file in methods/ must do, whatever it takes away; nothing here names a method."""
 
 import hashlib
 import json
@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from tests.conformance.conftest import Subject, load, perplexity
+from tests.conformance.conftest import built, load, logits, perplexity, stored, streamed
 from torch import Tensor
 
 from penjing import surgery
 from penjing.calibrate.moments import KNOWN
 from penjing.core import Budget, Card, Stats
 from penjing.core.method import Promise
-from penjing.layouts import costs
 from penjing.pipeline import catalog
 
 METHODS = pytest.mark.parametrize("name", catalog.names())
@@ -30,18 +28,11 @@ def same_edits(first, second) -> bool:
     return len(first.edits) == len(second.edits) and all(a == b for a, b in zip(first, second, strict=True))
 
 
-def stored(folder) -> dict[str, Tensor]:
-    return {n: t for path in sorted(folder.glob("*.safetensors")) for n, t in load_file(path).items()}
-
-
-def streamed(subject: Subject, plan, out):
-    with subject.open() as checkpoint:
-        return surgery.stream(checkpoint, subject.layout, plan, out)
-
-
-def logits(module, rows: Tensor) -> Tensor:
-    with torch.no_grad():
-        return module(rows).logits
+def timeless(told: Any) -> Any:
+    """What a plan tells, without how long it took."""
+    if isinstance(told, Mapping):
+        return {k: timeless(v) for k, v in told.items() if k != "seconds"}
+    return [timeless(v) for v in told] if isinstance(told, list) else told
 
 
 @METHODS
@@ -65,7 +56,7 @@ def test_builds_with_no_arguments_and_survives_toml(name):
 def test_the_same_seed_gives_the_same_plan(name, trained):
     first, again = (trained.plan(name, Budget(keep=0.5), seed=3) for _ in range(2))
     assert same_edits(first, again)
-    assert first.made == again.made
+    assert timeless(first.made) == timeless(again.made)
 
 
 @METHODS
@@ -94,35 +85,9 @@ def test_the_model_is_untouched(name, trained):
 
     before, values = digest(), stored(trained.folder)
     trained.plan(name, Budget(keep=0.5))
-    catalog.build(name).plan(InMemory(values), trained.layout, trained.stats, Budget(keep=0.5))
+    built(name).plan(InMemory(values), trained.layout, trained.stats_for(name), Budget(keep=0.5))
     assert digest() == before
     assert all(torch.equal(values[n], t) for n, t in stored(trained.folder).items())
-
-
-@METHODS
-@pytest.mark.parametrize("keep", [0.9, 0.51, 0.2])
-def test_keep_is_met_to_within_one_unit(name, trained, keep):
-    for axis, units in trained.plan(name, Budget(keep=keep), multiple=1).keeps().items():
-        assert abs(len(units) - keep * trained.layout.axes[axis].size) <= 1
-        assert list(units) == sorted(set(units))
-
-
-@METHODS
-@pytest.mark.parametrize("unit", ["parameters", "bytes", "macs"])
-def test_a_limit_is_met_and_one_unit_more_would_break_it(name, trained, unit):
-    layout = trained.layout
-    with trained.open() as checkpoint:
-        dtypes = dict(checkpoint.dtypes)
-
-    def cost(sizes=None):
-        if unit == "bytes":
-            return costs.weight_bytes(layout, dtypes, sizes)
-        return (costs.parameters if unit == "parameters" else costs.macs_per_token)(layout, sizes)
-
-    limit = int(cost() * 0.8)
-    keeps = trained.plan(name, Budget(**{unit: limit}), multiple=1).keeps()
-    found = {axis: len(units) for axis, units in keeps.items()}
-    assert cost(found) <= limit < cost({axis: n + 1 for axis, n in found.items()})
 
 
 @METHODS
@@ -158,7 +123,10 @@ def test_the_result_opens_at_home_and_is_the_same_as_in_memory(name, shape, tmp_
     assert {n: t.dtype for n, t in after.items()} == {n: t.dtype for n, t in before.items()}
     in_memory = surgery.apply(shape.module(), shape.layout, plan).state_dict()
     assert all(torch.equal(t, in_memory[n]) for n, t in after.items())
-    assert opened.config.intermediate_size == len(next(iter(plan.keeps().values())))
+    if keeps := plan.keeps():
+        assert opened.config.intermediate_size == len(next(iter(keeps.values())))
+    else:
+        assert {n: t.shape for n, t in after.items()} == {n: t.shape for n, t in before.items()}
     rows = torch.arange(24).view(2, 12)
     assert logits(opened.eval(), rows).isfinite().all()
 
@@ -175,39 +143,12 @@ def test_asks_only_for_declared_statistics(name, trained):
     needs = catalog.load(name).CARD.needs
     wanted = catalog.build(name).wants(trained.layout) if needs else {}
     declared = {(tensor, statistic) for tensor, statistics in wanted.items() for statistic in statistics}
-    stats = Watched({key: trained.stats[key] for key in declared}, trained.stats.samples)
+    given = trained.stats_for(name)
+    stats = Watched({key: given[key] for key in declared}, given.samples, given.live)
     with trained.open() as checkpoint:
-        catalog.build(name).plan(checkpoint, trained.layout, stats, Budget(keep=0.5))
+        built(name).plan(checkpoint, trained.layout, stats, Budget(keep=0.5))
     assert asked <= declared
     assert {statistic for _, statistic in declared} == set(needs)
-
-
-@METHODS
-def test_protected_axes_are_left_whole(name, trained):
-    axis = trained.layout.match("neurons.*")[0].name
-    assert axis not in trained.plan(name, Budget(keep=0.5), protect=(axis,)).keeps()
-
-
-@METHODS
-def test_heads_can_be_cut(name, trained, held_out):
-    plan = trained.plan(name, Budget(keep=0.5), axes="heads")
-    smaller = surgery.apply(trained.module(), trained.layout, plan)
-    assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in trained.module().parameters())
-    assert logits(smaller, held_out[:2]).isfinite().all()
-
-
-@pytest.fixture(scope="module")
-def chance(trained, held_out) -> float:
-    """The mean perplexity of random choice over five seeds at keep 0.75."""
-    plans = [trained.plan("random", Budget(keep=0.75), seed=seed) for seed in range(5)]
-    found = [perplexity(surgery.apply(trained.module(), trained.layout, p), held_out) for p in plans]
-    return sum(found) / len(found)
-
-
-@pytest.mark.parametrize("name", [n for n in catalog.names() if n != "random"])
-def test_beats_random_choice_at_equal_budget(name, trained, held_out, chance):
-    plan = trained.plan(name, Budget(keep=0.75))
-    assert perplexity(surgery.apply(trained.module(), trained.layout, plan), held_out) < chance
 
 
 def test_the_tiny_model_has_learned_something(dense, trained):

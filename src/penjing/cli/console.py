@@ -42,10 +42,14 @@ def command_line() -> str:
 def progress() -> Iterator["Tell"]:
     """A bar on stderr for each kind of work; yields the callback that moves it."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.table import Column
 
+    clock = Column(min_width=7, no_wrap=True)
     bar = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=console(stderr=True), transient=False,
+        SpinnerColumn(), TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True)),
+        BarColumn(bar_width=16), TextColumn("{task.percentage:>3.0f}%", table_column=Column(min_width=4)),
+        TimeElapsedColumn(table_column=clock), TimeRemainingColumn(table_column=clock.copy()),
+        console=console(stderr=True), expand=True, transient=False,
     )  # fmt: skip
     tasks: dict[str, Any] = {}
 

@@ -46,7 +46,8 @@ TASKS = Annotated[
         "--task",
         metavar="TASK",
         help="A BIG-bench task.json, a .jsonl of questions, BENCHMARK:FILE (arc, hellaswag, piqa, boolq, openbookqa, "
-        "winogrande, mmlu, truthfulqa, gsm8k, instructions, exact), 'instructions', or lm-eval:NAME; may be repeated.",
+        "winogrande, mmlu, truthfulqa, gsm8k, instructions, exact), 'instructions', lm-eval:NAME, images:PATH, "
+        "corruptions:PATH, probe:TRAIN,TEST, or attack:RECIPE:FILE; may be repeated.",
     ),
 ]
 LIMIT = Annotated[int | None, typer.Option("--limit", min=1, help="Items of each task at most, drawn by the seed.")]

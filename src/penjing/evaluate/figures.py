@@ -45,7 +45,7 @@ def to_json(subject: Subject) -> dict[str, Any]:
 
 
 def figure_to_json(figure: Measurement) -> dict[str, Any]:
-    """One figure as plain data."""
+    """One figure as plain data; items of single records are left out, as they lie beside a report."""
     return {
         "name": figure.name,
         "value": plain(figure.value),
@@ -53,6 +53,7 @@ def figure_to_json(figure: Measurement) -> dict[str, Any]:
         "n": figure.n,
         "spread": plain(figure.spread),
         "spread_kind": figure.spread_kind,
+        "chance": plain(figure.chance),
         "protocol": figure.protocol,
         "note": figure.note,
         "details": plain(figure.details),

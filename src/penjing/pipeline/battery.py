@@ -12,6 +12,7 @@ from penjing.core import Measurement, Subject
 from penjing.data import require_disjoint
 from penjing.errors import DataError, MeasureError
 from penjing.evaluate.statistics import compare_figures, differences
+from penjing.evaluate.sweep import Point, classes, classify, correlate, correlations
 from penjing.evaluate.task import Examined, Task
 from penjing.io import open_checkpoint
 from penjing.pipeline.stock import load, tokenizer
@@ -54,6 +55,27 @@ def paired(subjects: Sequence[Subject]) -> tuple[Measurement, ...]:
     for other in subjects[1:]:
         out += differences(compare_figures(base, other), base=base.name, other=other.name)
     return tuple(out)
+
+
+def swept(subjects: Sequence[Subject], *, size: str = "parameters") -> tuple[Measurement, ...]:
+    """What three or more models of different sizes say together: a class for each figure, and what moves with what.
+
+    Figures `name_class` (fragile, robust, rising, at chance or undecided) and `one~two_correlation`, for a report's
+    ratios; correlations are of main figures only, not of what stands after a colon. Nothing for fewer than three
+    models; one figure `models_sweep` without a value that says why where the models cannot be taken together.
+    """
+    if len(subjects) < 3:
+        return ()
+    sizes = [(f.value if (f := s.figure(size)) is not None else None) for s in subjects]
+    known = [Point(size=v, subject=s) for v, s in zip(sizes, subjects, strict=True) if v is not None]
+    main = [
+        replace(p, subject=replace(p.subject, figures=tuple(f for f in p.subject.figures if ":" not in f.name)))
+        for p in known
+    ]
+    try:
+        return (*classes(classify(known)), *correlations(correlate(main)))
+    except MeasureError as error:
+        return (Measurement(name="models_sweep", value=None, unit="", note=str(error)),)
 
 
 def require_unseen(calibration: Sequence[str], tasks: Sequence[Task]) -> None:

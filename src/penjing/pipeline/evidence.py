@@ -16,8 +16,9 @@ from penjing.data import read_texts, require_disjoint, shipped, tokenise
 from penjing.errors import DataError
 from penjing.evaluate import Blocks, measure_many
 from penjing.evaluate.task import Task
-from penjing.pipeline.battery import examine, paired, require_unseen
+from penjing.pipeline.battery import examine, paired, require_unseen, swept
 from penjing.pipeline.carry_out import Applied
+from penjing.pipeline.likeness import alike
 from penjing.pipeline.stock import architecture, tokenizer
 from penjing.pipeline.tell import Tell, silent
 
@@ -74,13 +75,14 @@ def measured(
         notes=(*notes, *(applied.verified.notes if applied else ())),
         provenance=_provenance(folders[-1], plan, applied, told, command),
     )
-    subjects = list(found.subjects)
+    near = alike(folders, ids, wish.tasks, tell=tell) if ids or wish.tasks else (None,) * len(folders)
+    subjects = [replace(s, figures=(*s.figures, c)) if c else s for s, c in zip(found.subjects, near, strict=True)]
     for i, folder in enumerate(folders if wish.tasks else ()):
         if so_far is not None:
             so_far(replace(said, subjects=tuple(subjects)))
         subjects[i] = examine([folder], [subjects[i]], wish.tasks, cache=cache_folder(), tell=tell)[0]
     differences = paired(subjects) if len(subjects) > 1 else ()
-    said = replace(said, subjects=tuple(subjects), ratios=(*found.ratios, *differences))
+    said = replace(said, subjects=tuple(subjects), ratios=(*found.ratios, *differences, *swept(subjects)))
     if so_far is not None:
         so_far(said)
     return said

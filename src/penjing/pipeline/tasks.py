@@ -1,4 +1,4 @@
-"""Tasks as people name them: `FILE`, `BENCHMARK:FILE`, `instructions` or `lm-eval:NAME`."""
+"""Tasks as people name them: `FILE`, `BENCHMARK:FILE`, `images:PATH`, `instructions` or `lm-eval:NAME`."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,8 +13,12 @@ from penjing.evaluate.generation import ExactMatch, bigbench_exact, gsm8k
 from penjing.evaluate.harness import HarnessTask
 from penjing.evaluate.instructions import Instructions
 from penjing.evaluate.task import Task
+from penjing.pipeline.attacking import read_attack
+from penjing.pipeline.vision import read_vision
 
-BENCHMARKS = (*READERS, "instructions", "choices", "exact", "bigbench", "lm-eval")
+PICTURES = {"images": "", "corruptions": "-corrupted", "probe": "-probe"}
+"""Kinds of tasks of pictures, and what their names end in."""
+BENCHMARKS = (*READERS, "instructions", "choices", "exact", "bigbench", "lm-eval", *PICTURES, "attack")
 NEW_TOKENS = 256
 """Tokens that an answer to an instruction may have, unless told otherwise: enough for the shipped prompts."""
 
@@ -25,6 +29,10 @@ def read_tasks(wishes: Sequence[str], *, limit: int | None = None, shots: int = 
     A bare `FILE` is a BIG-bench `task.json` (or its folder), or a `.jsonl` of questions with "choices". With a
     benchmark before it, the file holds that benchmark's records: `arc:test.jsonl`. `shots` solved examples precede each
     question of the tasks that have choices, and of gsm8k (there 5 when 0).
+
+    Pictures are a folder of class folders, an .npz or an idx file: `images:PATH` for accuracy and calibration,
+    `corruptions:PATH` for common corruptions, `probe:TRAIN,TEST` for a linear probe on the features of a model. Texts
+    with labels are attacked by `attack:RECIPE:FILE.jsonl`. Settings follow a comma: `images:photos,size=224`.
 
     Raises:
         DataError: a benchmark is unknown, a file cannot be read, or two tasks have one name.
@@ -60,6 +68,12 @@ def _parted(wish: str) -> tuple[str, str]:
 def _read(kind: str, file: str, limit: int | None, shots: int, seed: int) -> list[Task]:
     if kind == "lm-eval":
         return [HarnessTask(name=named(file), task=file, limit=limit, shots=shots or None)]
+    if kind in PICTURES:
+        # the last path is what is judged; settings may follow it
+        judged = [part for part in file.split(",") if "=" not in part][-1:] or [file]
+        return [read_vision(kind, file, named(judged[0]) + PICTURES[kind], limit, seed)]
+    if kind == "attack":
+        return [read_attack(file, limit, seed, named(file.partition(":")[2].split(",")[0]))]
     if kind == "bigbench":
         return _bigbench(file, limit, shots, seed)
     name = named(kind if kind not in {"choices", "exact"} else file)

@@ -1,12 +1,14 @@
 """From a report to what is said of it: the headline, the rows of the table, the ratios."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penjing.core import Measurement, Report, Subject
 from penjing.report import words
-from penjing.report.figures import PREDICTORS, Better, is_ratio, kind, stem
+from penjing.report.figures import AGAINST, PREDICTORS, Better, is_ratio, kind, spoken, stem
+from penjing.report.told import numbers, said, verdict_tone
 
 JOBS = {"decode": "decode_seconds_per_token", "prefill": "prefill_seconds"}
 """The figures that ratios of jobs speak of."""
@@ -17,7 +19,7 @@ NO_REASON = "no reason was recorded"
 class Cell:
     """One figure of one subject, as text. `missing` is the reason when there is no value.
 
-    `tone` says whether the change is for the "better", the "worse", or "even".
+    `tone` says whether the change is for the "better", the "worse", or "even"; `aside` is told below the text.
     """
 
     text: str
@@ -29,6 +31,7 @@ class Cell:
     ratio: str = ""
     share: float | None = None
     tone: str = "even"
+    aside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,25 +144,32 @@ def names(report: Report) -> list[str]:
     for subject in report.subjects:
         for figure in subject.figures:
             found.setdefault(figure.name, figure.unit)
-    return sorted(found, key=lambda n: kind(n, found[n]).rank)
+    return sorted(found, key=lambda n: said(report, n).rank)
 
 
 def rows(report: Report) -> list[Row]:
-    """One row per figure."""
-    return [_row(report, name) for name in names(report)]
+    """One row per figure; of rows with one label each says in brackets what else its name holds."""
+    out = [_row(report, name) for name in names(report)]
+    count = Counter(r.label for r in out)
+    return [replace(r, label=_told_apart(r)) if count[r.label] > 1 else r for r in out]
+
+
+def _told_apart(row: Row) -> str:
+    rest = row.name.rpartition(":")[2] if ":" in row.name else ""
+    return f"{row.label}: {spoken(rest).lower()}" if rest and rest.lower() not in row.label.lower() else row.label
 
 
 def _row(report: Report, name: str) -> Row:
     figures = [s.figure(name) for s in report.subjects]
     there = [f for f in figures if f is not None]
-    said = kind(name, there[0].unit)
+    spoken_of = said(report, name)
     chances = [f for f in there if f.chance is not None]
     notes = [f.note for f in there if known(f) is not None and f.note]
     return Row(
         name=name,
-        label=_with_text(said.label, there),
-        group=said.group,
-        cells=tuple(_cell(report, s, name, said.better) for s in report.subjects),
+        label=_with_text(spoken_of.label, there),
+        group=spoken_of.group,
+        cells=tuple(_cell(report, s, name, spoken_of.better) for s in report.subjects),
         protocols=tuple(dict.fromkeys(f.protocol for f in there if f.protocol)),
         chance=words.quantity(float(chances[0].chance or 0), unit(chances[0])) if chances else "",
         notes=tuple(dict.fromkeys(notes)),
@@ -175,6 +185,8 @@ def _with_text(label: str, figures: Sequence[Measurement]) -> str:
 def _cell(report: Report, subject: Subject, name: str, better: Better) -> Cell:
     figure = subject.figure(name)
     value = known(figure)
+    if figure is None and subject is report.subjects[0] and stem(name) in AGAINST:
+        return Cell(text="–", aside="this is the original")
     if figure is None or value is None:
         why = reason(figure)
         return Cell(text="not measured", missing=why.removeprefix("not measured").removeprefix(": "))
@@ -199,7 +211,7 @@ def _cell(report: Report, subject: Subject, name: str, better: Better) -> Cell:
         change=shown,
         ratio=words.ratio(quotient, margin(ratio)[0] if ratio else None),
         share=quotient,
-        tone=tone(quotient, better),
+        tone=verdict_tone(report, subject, name) or tone(quotient, better),
     )
 
 
@@ -245,11 +257,11 @@ def _speed(report: Report, subject: Subject, name: str) -> Speed:
     ratio = figure_ratio(report, subject, name)
     details = ratio.details if ratio is not None else {}
     predicted, source = prediction(report, subject, name)
-    given = _numbers(details.get("predicted"))
-    null = _numbers(details.get("null", details.get("a_a", details.get("null_ratio"))))
-    null_spread = _numbers(details.get("null_spread"))
+    given = numbers(details.get("predicted"))
+    null = numbers(details.get("null", details.get("a_a", details.get("null_ratio"))))
+    null_spread = numbers(details.get("null_spread"))
     if not null_spread:
-        null_spread = _numbers(details.get("null_interval"))[1:]
+        null_spread = numbers(details.get("null_interval"))[1:]
     value = known(ratio)
     missing = ""
     if value is None:
@@ -274,16 +286,6 @@ def _speed(report: Report, subject: Subject, name: str) -> Speed:
 def _plain(figure: Measurement | None) -> str:
     value = known(figure)
     return "not measured" if figure is None or value is None else quantity(figure)
-
-
-def _numbers(found: object) -> list[float]:
-    """A number, the numbers of a mapping's `value` and `spread`, or (middle, half width) of a (low, high) pair."""
-    if isinstance(found, dict):
-        return [float(found[k]) for k in ("value", "spread") if isinstance(found.get(k), int | float)]
-    if isinstance(found, list | tuple) and len(found) == 2:
-        low, high = float(found[0]), float(found[1])
-        return [(low + high) / 2, abs(high - low) / 2]
-    return [float(found)] if isinstance(found, int | float) else []
 
 
 def prediction(report: Report, subject: Subject, name: str) -> tuple[float | None, str]:

@@ -8,8 +8,8 @@ from penjing.core import Report
 from penjing.errors import DataError
 from penjing.report import words
 from penjing.report.build import changed, known, names, unit
-from penjing.report.figures import kind
 from penjing.report.headline import headline
+from penjing.report.told import said
 
 LONG, MANY = 400, 40
 """Letters of a text, and names in a list, that are kept."""
@@ -45,7 +45,8 @@ def gist(report: Report) -> Gist:
         return Gist(title=_short(report.title), headline=_short(headline(report)))
     size = result.figure("parameters")
     parameters = known(size)
-    quality = next((f for n in names(report) if (f := result.figure(n)) and known(f) is not None and _judges(f)), None)
+    judged = [n for n in names(report) if said(report, n).group == "quality"]
+    quality = next((f for n in judged if (f := result.figure(n)) and known(f) is not None), None)
     score = known(quality)
     return Gist(
         title=_short(report.title),
@@ -54,7 +55,7 @@ def gist(report: Report) -> Gist:
         parameters=parameters,
         size=words.quantity(parameters, unit(size)) if size and parameters is not None else "",
         change=changed(report, result, "parameters") if len(report.subjects) > 1 else "",
-        measure=_short(kind(quality.name, quality.unit).label) if quality else "",
+        measure=_short(said(report, quality.name).label) if quality else "",
         score=score,
         quality=_short(words.quantity(score, unit(quality))) if quality and score is not None else "",
     )
@@ -78,10 +79,6 @@ def from_json(data: Any) -> Gist:
         score=_number(data.get("score")),
         **texts,
     )
-
-
-def _judges(figure: Any) -> bool:
-    return kind(figure.name, figure.unit).group == "quality"
 
 
 def _short(text: object) -> str:

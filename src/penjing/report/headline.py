@@ -4,6 +4,7 @@ from penjing.core import Report, Subject
 from penjing.report import words
 from penjing.report.build import changed, figure_ratio, known, names, reason, unclear, unit
 from penjing.report.figures import kind, stem
+from penjing.report.told import said
 
 
 def headline(report: Report) -> str:
@@ -25,7 +26,7 @@ def answer(report: Report) -> tuple[str, str]:
 
 def first_figure(report: Report, groups: str) -> str | None:
     """The name of the most telling figure of a group that a report has: with values if possible."""
-    found = [n for n in names(report) if kind(n, _unit(report, n)).group == groups and stem(n) != "peak_memory_bytes"]
+    found = [n for n in names(report) if said(report, n).group == groups and stem(n) != "peak_memory_bytes"]
     return next(
         (n for n in found if any(known(s.figure(n)) is not None for s in report.subjects)), next(iter(found), None)
     )
@@ -72,12 +73,12 @@ def _saving(report: Report, subject: Subject, name: str) -> str:
     value = known(ratio)
     if value is None:
         return ""
-    said = kind(name, _unit(report, name))
-    thing = said.label.lower()
+    spoken = said(report, name)
+    thing = spoken.label.lower()
     if value == 1:
         return f"{thing} unchanged"
     amount = words.percent(value - 1) if value < 3 else f"{words.times(value)} as much:"
-    way = (said.less if value < 1 else said.more) or f"{'less' if value < 1 else 'more'} ({thing})"
+    way = (spoken.less if value < 1 else spoken.more) or f"{'less' if value < 1 else 'more'} ({thing})"
     return f"{amount} {way}{' (within the spread)' if unclear(ratio) else ''}"
 
 

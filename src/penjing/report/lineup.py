@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from penjing.core import Report, Subject
 from penjing.report import words
 from penjing.report.build import changed, figure_ratio, known, tone
-from penjing.report.figures import kind
 from penjing.report.headline import first_figure
+from penjing.report.told import said, verdict_tone
 from penjing.report.views import Mark, differences, marks
 
 
@@ -50,10 +50,11 @@ def _part(report: Report, subject: Subject, name: str) -> Part | None:
     figure = subject.figure(name)
     if figure is None:
         return None
-    said, quotient = kind(name, figure.unit), known(figure_ratio(report, subject, name))
+    spoken, quotient = said(report, name), known(figure_ratio(report, subject, name))
     change = changed(report, subject, name)
-    way = tone(quotient, said.better) if quotient is not None else "even"
-    return Part(label=said.label, change=change or "not measured", tone=way if change else "even")
+    plain = tone(quotient, spoken.better) if quotient is not None else "even"
+    way = verdict_tone(report, subject, name) or plain
+    return Part(label=spoken.label, change=change or "not measured", tone=way if change else "even")
 
 
 def _verdict(tones: list[str]) -> str:

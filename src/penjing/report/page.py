@@ -17,6 +17,7 @@ from penjing.report.store import to_json
 from penjing.report.story import limits, loading, made
 from penjing.report.views import (
     classes,
+    correlations,
     curves,
     depths,
     differences,
@@ -25,8 +26,10 @@ from penjing.report.views import (
     kinds,
     lines,
     marks,
+    reasons,
     reliability,
     sweep,
+    withheld,
     zeros,
 )  # fmt: skip
 from penjing.report.views.lines import told
@@ -115,6 +118,9 @@ def _evidence(report: Report) -> dict[str, Any]:
         "verdicts": {(c.name, d.mark.number): d for c in compared for d in c.differences if d.verdict},
         "classes": classes(report),
         "sweep": sweep(report),
+        "reasons": reasons(report),
+        "together": correlations(report),
+        "unswept": withheld(report),
         "grids": grids(report),
         "curves": [lines(c) for c in curves(report)],
         "reliability": [lines(c) for c in reliability(report)],

@@ -8,6 +8,7 @@ from penjing.core import Report
 from penjing.report import words
 from penjing.report.build import Speed, known, names
 from penjing.report.figures import kind
+from penjing.report.told import said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class Gauge:
 def scatter(report: Report) -> Scatter | None:
     """The plot of a comparison: quality against parameters (or bytes); None below two others with both figures."""
     across = next((n for n in ("parameters", "bytes", "weight_bytes") if _has(report, n)), None)
-    up = next((n for n in names(report) if kind(n, _unit(report, n)).group == "quality" and _has(report, n)), None)
+    up = next((n for n in names(report) if said(report, n).group == "quality" and _has(report, n)), None)
     if across is None or up is None:
         return None
     pairs = [(known(s.figure(across)), known(s.figure(up))) for s in report.subjects]
@@ -78,9 +79,9 @@ def scatter(report: Report) -> Scatter | None:
     units = [_unit(report, n) for n in (across, up)]
     return Scatter(
         across=kind(across).label,
-        up=kind(up, units[1]).label,
+        up=said(report, up).label,
         log=log,
-        better=kind(up, units[1]).better,
+        better=said(report, up).better,
         points=tuple(
             Point(
                 number=i,

@@ -8,7 +8,7 @@ from typing import Any
 
 from penjing.core import Report
 from penjing.report.build import known, names, ratio_name, reason
-from penjing.report.figures import is_ratio, kind
+from penjing.report.figures import AGAINST, is_ratio, kind, stem
 
 ORDER = (
     "method", "settings", "budget", "axes", "multiple", "seed", "calibration", "evaluation", "text", "data", "source",
@@ -92,7 +92,8 @@ def gaps(report: Report) -> Iterator[str]:
     for name in names(report):
         for subject in report.subjects:
             figure = subject.figure(name)
-            if known(figure) is None:
+            own = figure is None and subject is report.subjects[0] and stem(name) in AGAINST
+            if known(figure) is None and not own:
                 yield f"{kind(name, figure.unit if figure else '').label} of {subject.name}: {reason(figure)}"
     for ratio in report.ratios:
         if known(ratio) is None and is_ratio(ratio.name):

@@ -8,7 +8,10 @@ FRACTIONS = frozenset({"fraction", "accuracy", "share"})
 COUNTS = frozenset(
     {"parameters", "parameter", "macs", "mac", "multiply-adds", "multiply-add", "flops", "tokens", "units", "count"}
 )
-BARE = frozenset({"", "1", "perplexity", "ppl", "ratio", "none", "score"})
+BARE = frozenset({
+    "", "1", "perplexity", "ppl", "ratio", "none", "score", "probability", "squared probability", "temperature",
+    "linear cka",
+})  # fmt: skip
 
 _BIG = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"))
 _COUNT = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T"))

@@ -29,9 +29,9 @@ def allocate(
     - "global": one ranking of the units of all axes of one kind, and the same share of each kind;
     - "adaptive": the same ranking, with every axis's scores divided by their sum first.
 
-    Ranked axes end at sizes of their own, which few stock configs hold. Units come back in steps of the axis's multiple,
-    the step with the best unit first, until the number that stays is the nearest to `keep`; a limit is met, and one step
-    more would break it. Each axis keeps at least its smallest size.
+    Ranked axes end at sizes of their own, which few stock configs hold. Units come back in steps of the axis's
+    multiple, the step with the best unit first, until the number that stays is the nearest to `keep`; a limit is met,
+    and one step more would break it. Each axis keeps at least its smallest size.
 
     Raises:
         BudgetError: the limit is below what the smallest sizes reach, or is in a unit that needs measuring.

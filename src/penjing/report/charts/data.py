@@ -6,7 +6,7 @@ from typing import Any
 from penjing.core import Measurement, Report
 from penjing.report import words
 from penjing.report.build import known, margin, names, quantity
-from penjing.report.figures import kind
+from penjing.report.told import said
 from penjing.report.views.lines import marks
 
 
@@ -22,15 +22,15 @@ def figures_data(report: Report) -> dict[str, Any]:
         if len(values) < 2:
             continue
         first = next(f for s in report.subjects if (f := s.figure(name)) is not None)
-        said = kind(name, first.unit)
+        spoken = said(report, name)
         chance = next((f.chance for s in report.subjects if (f := s.figure(name)) and f.chance is not None), None)
         scale = _scale(first.unit)
         figures[name] = {
-            "label": said.label,
-            "group": said.group,
-            "better": said.better,
+            "label": spoken.label,
+            "group": spoken.group,
+            "better": spoken.better,
             "scale": scale,
-            "log": said.group == "quality" and scale != "share" and min(values) > 0 and max(values) > 8 * min(values),
+            "log": spoken.group == "quality" and scale != "share" and min(values) > 0 and max(values) > 8 * min(values),
             "chance": chance,
             "points": points,
         }

@@ -22,12 +22,12 @@ HEADERS = {
 NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """The policy of answers that say none of their own."""
 REPORT = (
-    "sandbox allow-scripts allow-downloads allow-modals; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "sandbox allow-scripts allow-downloads allow-modals; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-"""The policy of a report's page. Its scripts are inline, and its charts compile their expressions; the sandbox gives it
-an origin that can read nothing here, and it may ask nothing of any network."""
+"""The policy of a report's page. Its scripts are inline, its charts' expressions are interpreted and not compiled; the
+sandbox gives it an origin that can read nothing here, and it may ask nothing of any network."""
 
 
 def own(hashes: dict[str, list[str]]) -> str:

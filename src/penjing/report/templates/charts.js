@@ -10,7 +10,7 @@
     var drawn = place.querySelector(".drawn"), box = document.createElement("div");
     box.className = "vega";
     drawn.after(box);
-    var options = { mode: "vega", renderer: "svg", actions: false, defaultStyle: false, logLevel: 1, hover: true, tooltip: { disableDefaultStyle: true } };
+    var options = { mode: "vega", renderer: "svg", actions: false, defaultStyle: false, logLevel: 1, ast: true, hover: true, tooltip: { disableDefaultStyle: true } };
     return window.vegaEmbed(box, spec, options).then(function (made) {
       views[key] = { view: made.view, box: box };
       box.setAttribute("role", "img");

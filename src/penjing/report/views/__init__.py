@@ -8,8 +8,9 @@ from penjing.report.views.kinds import kinds
 from penjing.report.views.lines import Lines, Mark, lines, marks
 from penjing.report.views.network import depths, zeros
 from penjing.report.views.sweep import classes, sweep
+from penjing.report.views.together import correlations, reasons, withheld
 
 __all__ = [
-    "Lines", "Mark", "classes", "curves", "depths", "differences", "flips", "grids", "kinds", "lines", "marks",
-    "reliability", "sweep", "zeros",
+    "Lines", "Mark", "classes", "correlations", "curves", "depths", "differences", "flips", "grids", "kinds", "lines",
+    "marks", "reasons", "reliability", "sweep", "withheld", "zeros",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 from penjing.core import Measurement, Report
 from penjing.report import words
 from penjing.report.build import names
-from penjing.report.figures import kind
+from penjing.report.told import said
 from penjing.report.views.lines import Chart, Mark, Series, Spot, column, marks
 
 
@@ -28,18 +28,18 @@ def _chart(report: Report, name: str, key: str, read: Callable[[Any], tuple[Spot
             series.append(Series(mark=mark, spots=spots))
     if first is None or not series:
         return None
-    label = kind(name, first.unit).label
+    label = said(report, name).label
     if key == "bins":
         return Chart(
             key=f"bins-{name}", label=label, across="confidence", up="share that was right", series=tuple(series),
             diagonal=True, percent=True, percent_across=True,
         )  # fmt: skip
-    said = first.details[key]
+    drawn = first.details[key]
     return Chart(
         key=f"curve-{name}",
         label=label,
-        across=str(said.get("x_name") or "x"),
-        up=str(said.get("y_name") or label),
+        across=str(drawn.get("x_name") or "x"),
+        up=str(drawn.get("y_name") or label),
         series=tuple(series),
         level=first.chance,
         percent=words.is_share(first.unit) and _shares(series),

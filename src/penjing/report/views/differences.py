@@ -8,8 +8,8 @@ from penjing.core import Measurement, Report
 from penjing.report import words
 from penjing.report.build import known, names, reason
 from penjing.report.figures import DIFFERENCE as TAIL
-from penjing.report.figures import kind
 from penjing.report.story import told
+from penjing.report.told import said
 from penjing.report.views.lines import Mark, finite, marks
 
 
@@ -57,11 +57,11 @@ def _compared(report: Report, name: str, found: list[Measurement]) -> Compared:
     known_marks = [(by_name[s], f) for f in found if (s := str(f.details.get("subject", ""))) in by_name]
     known_marks.sort(key=lambda pair: pair[0].number)
     unit = next((f.unit for s in report.subjects if (f := s.figure(name))), found[0].unit)
-    said = kind(name, unit)
+    spoken = said(report, name)
     return Compared(
         name=name,
-        label=said.label,
-        differences=tuple(_difference(m, f, unit, said.better, reach) for m, f in known_marks),
+        label=spoken.label,
+        differences=tuple(_difference(m, f, unit, spoken.better, reach) for m, f in known_marks),
         protocol=next((f.protocol for f in found if f.protocol), ""),
     )
 

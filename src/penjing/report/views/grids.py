@@ -8,7 +8,8 @@ from typing import Any
 from penjing.core import Report
 from penjing.report import words
 from penjing.report.build import names
-from penjing.report.figures import Better, kind
+from penjing.report.figures import Better
+from penjing.report.told import said
 from penjing.report.views.lines import Mark, finite, marks
 
 STEPS = 8
@@ -67,7 +68,7 @@ class _Ink:
 
 
 def grids(report: Report) -> list[Grid]:
-    """One heat map per figure with `details["grid"]`: {"corruptions", "severities", "values" by corruption}."""
+    """One heat map per figure with `details["grid"]`: {"names", "severities", "values" by name}."""
     return [g for name in names(report) if (g := _grid(report, name)) is not None]
 
 
@@ -86,13 +87,13 @@ def _grid(report: Report, name: str) -> Grid | None:
     every = [v for _, _, _, values in found for v in values.values() if v is not None]
     if not every:
         return None
-    better = kind(name, unit).better
+    better = said(report, name).better
     percent = words.is_share(unit)
     ink = _Ink(low=min(every), high=max(every), better=better, percent=percent)
     ends = (ink.told(ink.low), ink.told(ink.high))
     return Grid(
         name=name,
-        label=kind(name, unit).label,
+        label=said(report, name).label,
         corruptions=tuple(c.replace("_", " ") for c in corruptions),
         severities=tuple(severities),
         blocks=tuple(_block(mark, values, corruptions, severities, ink) for mark, _, _, values in found),
@@ -108,7 +109,8 @@ _Values = dict[tuple[str, str], float | None]
 def _table(found: Any) -> tuple[list[str], list[str], _Values] | None:
     if not isinstance(found, dict):
         return None
-    corruptions, severities, rows = (found.get(k) for k in ("corruptions", "severities", "values"))
+    corruptions = found.get("names", found.get("corruptions"))
+    severities, rows = found.get("severities"), found.get("values")
     if not all(isinstance(v, list | tuple) for v in (corruptions, severities, rows)):
         return None
     values: _Values = {}

@@ -6,6 +6,7 @@ from penjing.core import Report
 from penjing.report import words
 from penjing.report.build import known, names
 from penjing.report.figures import kind
+from penjing.report.told import said
 from penjing.report.views.lines import Chart, Lines, Series, Spot, lines, marks
 
 CLASSES = {
@@ -83,8 +84,8 @@ def sweep(report: Report) -> Sweep | None:
 
 def _small(report: Report, name: str, kept: list[float | None], sort: str) -> Small | None:
     unit = next((f.unit for s in report.subjects if (f := s.figure(name)) is not None), "")
-    said = kind(name, unit)
-    if said.group != "quality":
+    spoken = said(report, name)
+    if spoken.group != "quality":
         return None
     series, chance = [], None
     for mark, subject, x in zip(marks(report), report.subjects, kept, strict=True):
@@ -106,7 +107,7 @@ def _small(report: Report, name: str, kept: list[float | None], sort: str) -> Sm
         # A standard error reaches below zero where no logarithm is.
         series = [Series(mark=o.mark, spots=tuple(Spot(x=s.x, y=s.y, n=s.n) for s in o.spots)) for o in series]
     chart = Chart(
-        key=f"sweep-{name}", label=said.label, across="", up="", series=tuple(series), percent=percent,
+        key=f"sweep-{name}", label=spoken.label, across="", up="", series=tuple(series), percent=percent,
         level=None if log else chance, percent_across=True, log=log, thread=True,
     )  # fmt: skip
-    return Small(name=name, label=said.label, better=said.better, sort=sort, drawing=lines(chart))
+    return Small(name=name, label=spoken.label, better=spoken.better, sort=sort, drawing=lines(chart))

@@ -1,0 +1,68 @@
+"""Which weights of a matrix stay: so many of each row, of everything, or of every few neighbours."""
+
+import torch
+from torch import Tensor
+
+from penjing.errors import BudgetError, DataError
+
+
+def zeros_of(weights: int, keep: float) -> int:
+    """How many of `weights` go at this density, rounded down; `keep` is first rounded to twelve digits.
+
+    >>> zeros_of(10, 0.9), zeros_of(7, 0.5)
+    (1, 3)
+    """
+    return int(weights * round(1 - keep, 12))
+
+
+def best_of_rows(scores: Tensor, zeros: int) -> Tensor:
+    """[rows columns] bool: all but the `zeros` lowest of each row of `scores`; of equal ones the first go.
+
+    Raises:
+        DataError: a score is not a number.
+        BudgetError: fewer than none or more than all are to go.
+    """
+    _check(scores)
+    if not 0 <= zeros <= scores.shape[1]:
+        raise BudgetError(f"{zeros} of {scores.shape[1]} weights of a row cannot go; let 0 to {scores.shape[1]} go")
+    kept = torch.ones(scores.shape, dtype=torch.bool)
+    order = torch.sort(scores, dim=1, stable=True).indices
+    return kept.scatter_(1, order[:, :zeros], False)
+
+
+def best_of_all(scores: Tensor, zeros: int) -> Tensor:
+    """[as scores] bool: all but the `zeros` lowest of all `scores`; of equal ones the first go.
+
+    Raises:
+        DataError: a score is not a number.
+        BudgetError: fewer than none or more than all are to go.
+    """
+    _check(scores)
+    if not 0 <= zeros <= scores.numel():
+        raise BudgetError(f"{zeros} of {scores.numel()} weights cannot go; let 0 to {scores.numel()} go")
+    flat = scores.flatten()
+    if zeros == 0:
+        return torch.ones_like(scores, dtype=torch.bool)
+    limit = flat.kthvalue(zeros).values
+    kept = flat >= limit
+    ties = (flat == limit).nonzero().flatten()
+    kept[ties[: zeros - int((~kept).sum())]] = False
+    return kept.view(scores.shape)
+
+
+def best_of_groups(scores: Tensor, stay: int, of: int) -> Tensor:
+    """[rows columns] bool: the `stay` highest of every `of` neighbours in a row; of equal ones the first go.
+
+    Raises:
+        DataError: a score is not a number.
+        BudgetError: the columns are no multiple of `of`.
+    """
+    rows, columns = scores.shape
+    if columns % of:
+        raise BudgetError(f"{columns} inputs are no multiple of {of}; choose another pattern")
+    return best_of_rows(scores.reshape(-1, of), of - stay).view(rows, columns)
+
+
+def _check(scores: Tensor) -> None:
+    if scores.isnan().any():
+        raise DataError("a weight's score is not a number, and scores must be comparable; check weights and statistics")

@@ -1,0 +1,1 @@
+"""Methods that choose which single weights stay; shapes do not change."""

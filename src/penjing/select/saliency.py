@@ -1,0 +1,72 @@
+"""Weights and their derivatives, and what layers take in, gathered by the units of an axis."""
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from torch import Tensor
+
+from penjing.core import Checkpoint, Layout, Stats
+from penjing.core.pattern import shape
+from penjing.errors import PlanError
+from penjing.layouts.costs import is_buffer
+from penjing.select.units import places, rows
+
+
+def sources(layout: Layout, axis: str) -> list[str]:
+    """The parameters in which an axis occurs and which have a derivative; of tied ones, the one that is kept.
+
+    Buffers (such as the running means of a batch norm) and tensors that the forward pass never uses have none.
+    """
+    tied = {t for t, kept in layout.aliases.items() if kept != t and kept in layout.patterns}
+    left_out = tied | set(layout.unreached)
+    return [t for t in layout.tensors(axis) if t not in left_out and not is_buffer(t)]
+
+
+def pairs(
+    model: Checkpoint, layout: Layout, stats: Stats, axis: str, statistic: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(weights, statistic), each [units fan], for every occurrence of an axis in a parameter; float32.
+
+    The statistic has the shape of the parameter. One parameter is in memory at a time. A parameter that holds the
+    axis in two dimensions gives two pairs.
+
+    Raises:
+        DataError: the statistic of a parameter was not collected.
+        PlanError: the axis occurs in no parameter.
+    """
+    names = sources(layout, axis)
+    if not names:
+        raise PlanError(f"axis '{axis}' occurs in no parameter, so its units have no derivatives; protect it")
+    for name in names:
+        weight, values = _stored(model, layout, name).float(), stats[name, statistic]
+        for dim, part in enumerate(layout.patterns[name]):
+            for spots in places(part, axis):
+                yield rows(weight, dim, spots), rows(values, dim, spots)
+
+
+def taken_in(layout: Layout, stats: Stats, axis: str, statistic: str) -> Iterator[Tensor]:
+    """[units channels] for each parameter that reads an axis: a statistic of its inputs, [in], by unit.
+
+    Raises:
+        DataError: the statistic of a reader was not collected.
+        PlanError: nothing reads the axis.
+    """
+    readers = layout.readers(axis)
+    if not readers:
+        raise PlanError(f"no weight reads axis '{axis}', so its inputs are unknown; protect it or use magnitude")
+    for name, dim in readers:
+        values = stats[name, statistic]
+        for spots in places(layout.patterns[name][dim], axis):
+            yield values[spots]
+
+
+def weights_of(layout: Layout, axes: Sequence[str]) -> int:
+    """How many parameters belong to the units of these axes, each counted once."""
+    names = dict.fromkeys(t for a in axes for t in sources(layout, a))
+    return sum(prod(shape(layout.patterns[name], {})) for name in names)
+
+
+def _stored(model: Checkpoint, layout: Layout, name: str) -> Tensor:
+    """A parameter under whichever of its tied names the checkpoint holds."""
+    tied = [layout.aliases.get(name, name), *(t for t, kept in layout.aliases.items() if kept == name)]
+    return model[next((n for n in (name, *tied) if n in model.shapes), name)]
