@@ -71,7 +71,7 @@ bench: $(READY) ## our own benchmarks; quiet machine, please
 bench-rivals: $(READY) ## the same jobs with other tools, each in an environment of its own
 	$(BIN)/python -m benchmarks.rivals
 
-method: $(READY) ## make method name=wanda family=sparsify paper=2306.11695
+method: $(READY) ## make method name=dsnot family=sparsify paper=2310.08915
 	@$(BIN)/python templates/new_method.py "$(name)" --family "$(family)" --paper "$(paper)"
 
 clean: ## remove the environment and what tests leave behind

@@ -24,14 +24,14 @@ def make(root, *arguments):
 def made(tmp_path_factory):
     """A repository with nothing in it but what the template wrote."""
     root = tmp_path_factory.mktemp("repository")
-    done = make(root, "wanda", "--family", "sparsify", "--paper", "2306.11695")
+    done = make(root, "sample", "--family", "sparsify", "--paper", "2306.11695")
     assert done.returncode == 0, done.stderr
     return root
 
 
 def module(root):
-    path = root / "src/penjing/methods/sparsify/wanda.py"
-    spec = importlib.util.spec_from_file_location("made_wanda", path)
+    path = root / "src/penjing/methods/sparsify/sample.py"
+    spec = importlib.util.spec_from_file_location("made_sample", path)
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     return found
@@ -40,7 +40,7 @@ def module(root):
 def test_the_card_is_complete(made):
     card = module(made).CARD
     assert isinstance(card, Card)
-    assert card.title == "Wanda"
+    assert card.title == "Sample"
     assert card.paper == "arXiv:2306.11695"
 
 
@@ -57,7 +57,7 @@ def test_the_files_pass_the_linter(made):
 
 
 def test_the_file_is_short(made):
-    lines = (made / "src/penjing/methods/sparsify/wanda.py").read_text(encoding="utf-8").splitlines()
+    lines = (made / "src/penjing/methods/sparsify/sample.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 45
 
 
@@ -66,7 +66,7 @@ def test_the_test_that_was_written_passes_in_the_house(made, tmp_path):
     shutil.copytree(tree.ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     shutil.copy(tree.ROOT / "tests" / "conftest.py", tmp_path / "tests" / "conftest.py")
-    test = tmp_path / "tests/methods/sparsify/test_wanda.py"
+    test = tmp_path / "tests/methods/sparsify/test_sample.py"
     copy = f"import sys; sys.path.insert(0, {str(tmp_path / 'src')!r})"
     code = f"{copy}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, test]
@@ -79,8 +79,8 @@ def test_the_test_that_was_written_passes_in_the_house(made, tmp_path):
     [
         (["Wanda", "--family", "sparsify", "--paper", "2306.11695"], "name 'Wanda'"),
         (["", "--family", "sparsify", "--paper", "2306.11695"], "name ''"),
-        (["wanda2", "--family", "../x", "--paper", "2306.11695"], "family '../x'"),
-        (["wanda2", "--family", "sparsify", "--paper", "Sun et al."], "paper 'Sun et al.'"),
+        (["sample2", "--family", "../x", "--paper", "2306.11695"], "family '../x'"),
+        (["sample2", "--family", "sparsify", "--paper", "Sun et al."], "paper 'Sun et al.'"),
     ],
 )
 def test_a_poor_wish_is_refused_with_the_reason(tmp_path, arguments, said):

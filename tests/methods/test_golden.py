@@ -2,39 +2,84 @@
 
 import json
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import torch
 from tests.methods.tiny import Tensors, llama
 
-from penjing.core import Budget, Plan, Stats, Update
+from penjing.core import Budget, Layout, Mask, Plan, Stats, Update
 from penjing.pipeline import catalog
 
 FOLDER = Path(__file__).parents[1] / "golden"
 WRITING = os.environ.get("PENJING_GOLDEN") == "write"
 
 
-def statistics(model: Tensors, wanted: dict[str, frozenset[str]]) -> Stats:
-    """Second moments, energies and means of 40 inputs drawn for each tensor."""
+def drawn(model: Tensors, layout: Layout, name: str, statistics: frozenset[str], seed: int) -> dict[str, torch.Tensor]:
+    """Statistics of 40 inputs and outputs drawn for one tensor, and derivatives drawn in its shape."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def samples(width: int) -> torch.Tensor:
+        return torch.randn(40, width, generator=generator) * torch.linspace(0.5, 2, width)
+
+    if statistics == {"block_cosine"}:
+        return {"block_cosine": torch.rand((), generator=generator)}
+    shape = model.shapes[name]
+    x, y = samples(shape[-1]), samples(shape[0])
+    derivatives = torch.randn(shape, generator=generator)
+    found = {"input_mean": x.mean(0), "input_energy": x.square().mean(0), "input_second_moment": x.T @ x / 40}
+    found |= {"input_magnitude": x.abs().mean(0), "output_magnitude": y.abs().mean(0)}
+    for objective in ("loss", "output", "entropy"):
+        found |= {f"{objective}_gradient": derivatives, f"{objective}_fisher": derivatives.square()}
+    return {s: found[s] for s in statistics}
+
+
+def statistics(model: Tensors, layout: Layout, wanted: dict[str, frozenset[str]]) -> Stats:
+    """What the method asks for, drawn tensor by tensor, and a model to try things on."""
     values = {}
-    for seed, (tensor, names) in enumerate(sorted(wanted.items())):
-        generator = torch.Generator().manual_seed(seed)
-        width = model.shapes[tensor][1]
-        x = torch.randn(40, width, generator=generator) * torch.linspace(0.5, 2, width)
-        found = {"input_mean": x.mean(0), "input_energy": x.square().mean(0), "input_second_moment": x.T @ x / 40}
-        values.update({(tensor, name): found[name] for name in names})
-    return Stats(values, samples=40)
+    for seed, (name, names) in enumerate(sorted(wanted.items())):
+        values |= {(name, s): v for s, v in drawn(model, layout, name, names, seed).items()}
+    return Stats(values, samples=40, live=Drawn(model, layout))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A model to try things on whose loss is the square of the share that goes, and whose derivatives are drawn."""
+
+    model: Tensors
+    layout: Layout
+    examples: int = 8
+
+    def value(self, plan: Plan, *, objective: str = "loss", examples: Sequence[int] | None = None) -> float:
+        gone = [1 - len(units) / self.layout.axes[axis].size for axis, units in plan.keeps().items()]
+        gone += [1 - float(e.kept.float().mean()) for e in plan if isinstance(e, Mask)]
+        return 1 + sum(g**2 for g in gone)
+
+    def gradients(
+        self, tensors: Sequence[str], plan: Plan, *, objective: str = "loss", examples: Sequence[int] | None = None
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        for i in range(self.examples) if examples is None else examples:
+            generator = torch.Generator().manual_seed(i)
+            yield {t: torch.randn(self.model.shapes[t], generator=generator) for t in tensors}
 
 
 def as_json(plan: Plan) -> dict:
-    """Units in full; of updates the shape and, to three digits, the norm: enough to see that they moved."""
+    """Units in full; of updates the shape and, to three digits, the norm; of masks the count and a digest."""
     updates = {
         e.tensor: {"shape": list(e.values.shape), "norm": float(f"{e.values.norm():.3g}")}
         for e in plan
         if isinstance(e, Update)
     }
-    return {"keep": {axis: list(units) for axis, units in plan.keeps().items()}, "update": updates}
+    found = {"keep": {axis: list(units) for axis, units in plan.keeps().items()}, "update": updates}
+    masks = {
+        e.tensor: {"kept": int(e.kept.sum()), "sha256": sha256(bytes(e.kept.flatten().tolist())).hexdigest()[:16]}
+        for e in plan
+        if isinstance(e, Mask)
+    }
+    return {**found, **({"mask": masks} if masks else {})}
 
 
 @pytest.mark.parametrize("name", catalog.names())
@@ -42,7 +87,7 @@ def test_the_plan_is_the_golden_one(name):
     model, layout = llama(neurons=24)
     method = catalog.build(name)
     wanted = method.wants(layout) if catalog.load(name).CARD.needs else {}
-    found = as_json(method.plan(model, layout, statistics(model, wanted), Budget(keep=0.5)))
+    found = as_json(method.plan(model, layout, statistics(model, layout, wanted), Budget(keep=0.5)))
     path = FOLDER / f"{name}.json"
     if WRITING:
         FOLDER.mkdir(exist_ok=True)

@@ -40,11 +40,11 @@ def following(runs: Path | None, command: str, *models: str | Path) -> Iterator[
     title = f"{command} {', '.join(names)}"
     with RunWriter(runs / _folder(command, names[0]), title[:200], command_line()) as run, progress() as bar:
 
-        def tell(what: str, done: int, total: int) -> None:
+        def both(what: str, done: int, total: int) -> None:
             bar(what, done, total)
             run.progress(what, done, total)
 
-        yield Followed(tell, run.report)
+        yield Followed(both, run.report)
 
 
 def _folder(command: str, name: str) -> str:

@@ -1,11 +1,14 @@
-"""A model that runs: for methods that try what an edit does before they choose it."""
+"""A model that runs: for methods that try what an edit does before they choose it, or go on from what it did."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
-from penjing.core.plan import Plan
+from penjing.core.plan import Edit, Plan
+
+if TYPE_CHECKING:
+    from penjing.core.stats import Stats
 
 
 class Live(Protocol):
@@ -29,4 +32,26 @@ class Live(Protocol):
         self, tensors: Sequence[str], plan: Plan, *, objective: str = "loss", examples: Sequence[int] | None = None
     ) -> Iterator[Mapping[str, Tensor]]:
         """Each example's derivatives by the named parameters, as they are under the plan, float32."""
+        ...
+
+
+class Walk(Protocol):
+    """The blocks of a model, one after another: each is measured behind blocks that are cut already, then cut itself.
+
+    Two streams of hidden states go through the blocks, one of the model as it was and one of what is left of it. The
+    model itself stays as it is.
+    """
+
+    def edits(
+        self,
+        axes: Sequence[str],
+        statistics: frozenset[str],
+        decide: "Callable[[Sequence[str], Stats], Sequence[Edit]]",
+    ) -> list[Edit]:
+        """All that was decided, in order.
+
+        `decide` is called for each set of axes that share readers, in the order in which the model runs them. It gets
+        their names and the statistics of their readers on the cut model's stream (`Stats` tells of `target_moment`),
+        and gives the edits that the next ones then see.
+        """
         ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from penjing.core.live import Live
+from penjing.core.live import Live, Walk
 from penjing.errors import DataError
 
 
@@ -30,12 +30,14 @@ class Stats:
 
     Of a block, by the path of its module: `block_cosine` [], the mean cosine between its input and its output.
 
-    `live` is the model itself, for methods whose card says `runs`.
+    `live` is the model itself, for methods whose card says `runs`; `walk` goes through it for those that go block by
+    block.
     """
 
     values: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     samples: int = 0
     live: Live | None = None
+    walk: Walk | None = None
 
     def __getitem__(self, key: tuple[str, str]) -> Tensor:
         """The statistic of one tensor.
@@ -65,3 +67,16 @@ class Stats:
                 "plan through penjing.plan or penjing.shrink, which load it"
             )
         return self.live
+
+    def walking(self) -> Walk:
+        """The walk through the model's blocks.
+
+        Raises:
+            DataError: it is not there.
+        """
+        if self.walk is None:
+            raise DataError(
+                "going block by block needs the model and its data, and neither was given; "
+                "plan through penjing.plan or penjing.shrink, which load them"
+            )
+        return self.walk

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,29 +63,42 @@ def exhaustive(q: Tensor, count: int) -> Tensor:
 
 def descend(q: Tensor, start: Tensor) -> Tensor:
     """[n] bool: from `start`, the best swap of a one and a zero again and again, until none helps."""
-    matrix, x = _symmetric(q), start.numpy().copy()
-    _descend(matrix, x, matrix @ x)
-    return torch.from_numpy(x)
+    q = _symmetric(q)
+    x, field, diagonal = start.clone(), q @ start.double(), q.diagonal()
+    while x.any() and not x.all():
+        ones, zeros = x.nonzero().flatten(), (~x).nonzero().flatten()
+        off, on = diagonal[ones] - 2 * field[ones], diagonal[zeros] + 2 * field[zeros]
+        change = off[:, None] + on[None, :] - 2 * q[ones][:, zeros]
+        at = int(change.argmin())
+        if change.flatten()[at] >= -1e-12 * max(float(field.abs().max()), 1e-300):
+            break
+        out, into = ones[at // len(zeros)], zeros[at % len(zeros)]
+        x[out], x[into] = False, True
+        field = field + q[into] - q[out]
+    return x
 
 
 def anneal(q: Tensor, start: Tensor, *, seeds: Sequence[int], cooling: Cooling | None = None) -> Tensor:
     """[n] bool: the best of one run of annealing for each seed, and of the start; as many ones as `start` has."""
-    matrix = _symmetric(q)
-    scale = np.abs(matrix[matrix != 0]).mean() if matrix.any() else 1.0
+    q = _symmetric(q)
+    scale = q[q != 0].abs().mean() if q.any() else 1.0
     best, lowest = start.clone(), energy(q, start)
     for seed in seeds:
-        x = start.numpy().copy()
-        _anneal(matrix / scale, x, np.random.default_rng(seed), (cooling or Cooling()).steps())
-        _descend(matrix, x, matrix @ x)
-        found = torch.from_numpy(x)
+        x = start.clone()
+        random = torch.Generator().manual_seed(seed)
+        _anneal(q / scale, x, random, (cooling or Cooling()).steps())
+        found = descend(q, x)
         if (value := energy(q, found)) < lowest:
             best, lowest = found, value
     return best
 
 
-def _anneal(q: np.ndarray, x: np.ndarray, random: np.random.Generator, betas: Sequence[float]) -> None:
-    """Change `x` in place; h = Qx is kept up to date, so that a swap is tried in constant time."""
-    n = len(x)
+def _anneal(q: Tensor, ones: Tensor, random: torch.Generator, betas: Sequence[float]) -> None:
+    """Change `ones` in place; h = Qx is kept up to date, so that a swap is tried in constant time.
+
+    The loop works on NumPy's views of the tensors, whose single numbers are read several times faster.
+    """
+    n, x, matrix = len(ones), ones.numpy(), q.numpy()
     sides = [[i for i in range(n) if not x[i]], [i for i in range(n) if x[i]]]
     if not sides[0] or not sides[1]:
         return
@@ -94,19 +106,19 @@ def _anneal(q: np.ndarray, x: np.ndarray, random: np.random.Generator, betas: Se
     for side in sides:
         for at, i in enumerate(side):
             place[i] = at
-    field, diagonal = q @ x, q.diagonal().tolist()
+    field, diagonal = (q @ ones.double()).numpy(), q.diagonal().tolist()
     for beta in betas:
         accepted = 0
-        draws, chances = random.random(n).tolist(), random.random(n).tolist()
+        draws, chances = (torch.rand(n, generator=random, dtype=torch.float64).tolist() for _ in range(2))
         for i in range(n):
             mine, others = sides[int(x[i])], sides[1 - int(x[i])]
             j = others[int(draws[i] * len(others))]
             out, into = (i, j) if x[i] else (j, i)
-            change = 2 * (field[into] - field[out] - q[out, into]) + diagonal[out] + diagonal[into]
+            change = 2 * (field[into] - field[out] - matrix[out, into]) + diagonal[out] + diagonal[into]
             if change > 0 and chances[i] >= math.exp(-min(beta * change, 700.0)):
                 continue
             accepted += 1
-            field += q[into] - q[out]
+            field += matrix[into] - matrix[out]
             x[i], x[j] = x[j], x[i]
             mine[place[i]], others[place[j]] = j, i
             place[i], place[j] = place[j], place[i]
@@ -114,23 +126,9 @@ def _anneal(q: np.ndarray, x: np.ndarray, random: np.random.Generator, betas: Se
             return
 
 
-def _descend(q: np.ndarray, x: np.ndarray, field: np.ndarray) -> None:
-    diagonal = q.diagonal()
-    while x.any() and not x.all():
-        ones, zeros = np.flatnonzero(x), np.flatnonzero(~x)
-        off, on = diagonal[ones] - 2 * field[ones], diagonal[zeros] + 2 * field[zeros]
-        change = off[:, None] + on[None, :] - 2 * q[np.ix_(ones, zeros)]
-        at = int(change.argmin())
-        if change.flat[at] >= -1e-12 * max(float(np.abs(field).max()), 1e-300):
-            return
-        out, into = ones[at // len(zeros)], zeros[at % len(zeros)]
-        x[out], x[into] = False, True
-        field = field + q[into] - q[out]
-
-
-def _symmetric(q: Tensor) -> np.ndarray:
-    matrix = q.double().numpy()
-    return (matrix + matrix.T) / 2
+def _symmetric(q: Tensor) -> Tensor:
+    q = q.double()
+    return (q + q.T) / 2
 
 
 def _as_bool(choice: Sequence[int], n: int) -> Tensor:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from penjing.calibrate import Means, Pass, as_stats, measure_by_blocks, stored_names
-from penjing.core import Card, Live, Plan, Stats
+from penjing.core import Card, Live, Plan, Stats, Walk
 from penjing.errors import DataError
 from penjing.pipeline import catalog
 from penjing.pipeline.calibration import Examples, examples
@@ -92,6 +93,11 @@ def build(order: Order) -> Any:
 def card_of(method: Any) -> Card:
     """The card in the file that defines a method."""
     return sys.modules[type(method).__module__].CARD
+
+
+def walks(method: Any) -> bool:
+    """Whether a method goes block by block: by its setting `walk` if it has one, or else by its card."""
+    return getattr(method, "walk", card_of(method).walk) == "block by block"
 
 
 def gather(
@@ -178,28 +184,40 @@ def _alike(orders: Mapping[str, Order]) -> list[list[str]]:
 def _gather(
     source: Source, order: Order, methods: Sequence[Any], opened: _Opened
 ) -> tuple[list[Stats], dict[str, Any]]:
-    cards = [card_of(m) for m in methods]
-    each = [m.wants(source.layout) if c.needs else {} for m, c in zip(methods, cards, strict=True)]
-    if not any(each) and not any(c.runs for c in cards):
+    runs = [card_of(m).runs for m in methods]
+    each = [m.wants(source.layout) if card_of(m).needs else {} for m in methods]
+    if not any([*each, *runs, *map(walks, methods)]):
         return [Stats() for _ in methods], {}
     purpose = f"method '{order.method}'" if len(methods) == 1 else "planning"
     data = examples(source, order, cache=opened.cache, tell=opened.tell, purpose=purpose)
-    wanted = union(*each)
-    found = _found(source, order, wanted, data, opened) if wanted else Means()
-    live = _live(source, order, data, opened) if any(c.runs for c in cards) else None
-    stats = [as_stats(found, own) for own in each]
-    return [replace(s, live=live) if c.runs else s for s, c in zip(stats, cards, strict=True)], dict(data.told)
+    found = _found(source, order, wanted, data, opened) if (wanted := union(*each)) else Means()
+    live = _live(source, order, data, opened) if any(runs) else None
+    walk = _walk(source, order, data, opened) if any(map(walks, methods)) else None
+    lent = [{"live": live if card_of(m).runs else None, "walk": walk if walks(m) else None} for m in methods]
+    return [replace(as_stats(found, want), **own) for want, own in zip(each, lent, strict=True)], dict(data.told)
 
 
 def _live(source: Source, order: Order, data: Examples, opened: _Opened) -> Live:
     from penjing.pipeline.live import Running
 
+    _refuse_small_memory(source, order)
+    return Running(opened.module(), list(data.again()), source.layout, names=opened.names())
+
+
+def _walk(source: Source, order: Order, data: Examples, opened: _Opened) -> Walk:
+    from penjing.pipeline.sequential import Walking
+
+    _refuse_small_memory(source, order)
+    progress = partial(opened.tell, "walking block by block")
+    return Walking(opened.module(), list(data.again()), source.layout, names=opened.names(), progress=progress)
+
+
+def _refuse_small_memory(source: Source, order: Order) -> None:
     if order.memory is not None and _size(source) > order.memory:
         raise DataError(
             f"method '{order.method}' runs the whole model, which takes {_size(source):,} bytes in float32, and the "
             f"memory allowed is {order.memory:,}; allow more, or choose a method that does not run it"
         )
-    return Running(opened.module(), list(data.again()), source.layout, names=opened.names())
 
 
 def _found(source: Source, order: Order, wanted: Wanted, data: Examples, opened: _Opened) -> Means:

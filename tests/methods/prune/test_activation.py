@@ -8,8 +8,9 @@ from tests.methods.tiny import Tensors, layout_of, llama
 
 from penjing.core import Axis, Budget, Stats, Update
 from penjing.errors import DataError, PlanError
+from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
-from penjing.methods.prune.activation import MOMENT, Method, score
+from penjing.methods.prune.activation import MOMENT, TARGET, Method, score
 
 
 def naive(inputs, weight):
@@ -151,3 +152,34 @@ def test_an_axis_that_nothing_reads_is_refused():
     layout = layout_of(model, {"a": "neurons.0 2"}, [Axis(name="neurons.0", size=6, state="free")], {})
     with pytest.raises(PlanError, match=r"no weight reads axis 'neurons.0'"):
         Method().plan(model, layout, Stats(), Budget(keep=0.5))
+
+
+class Script:
+    """A walk that hands out statistics made beforehand, one axis after another."""
+
+    def __init__(self, stats):
+        self.stats, self.asked = stats, None
+
+    def edits(self, axes, statistics, decide):
+        self.asked = statistics
+        return [e for a in axes for e in decide([a], self.stats)]
+
+
+@pytest.mark.parametrize("drift", [True, False])
+def test_block_by_block_readers_are_fitted_to_the_target_where_there_is_one(drift):
+    model, layout = llama()
+    stats, _ = stats_for(model, layout, ["neurons.0", "neurons.1"])
+    target = torch.randn(16, 24, generator=torch.Generator().manual_seed(3))
+    down = [f"model.layers.{i}.mlp.down_proj.weight" for i in range(2)]
+    walk = Script(Stats({**stats.values, **({(t, TARGET): target for t in down} if drift else {})}, 64))
+    method = Method(walk="block by block", drift=drift, multiple=1)
+    assert method.wants(layout) == {}
+    plan = method.plan(model, layout, Stats(walk=walk), Budget(keep=0.5))
+    assert walk.asked == {MOMENT, TARGET} if drift else walk.asked == {MOMENT}
+    assert plan.made["samples"] == 64
+    for i, tensor in enumerate(down):
+        kept = torch.tensor(plan.keeps()[f"neurons.{i}"])
+        fitted = refit(model[tensor], stats[tensor, MOMENT], target, kept, ridge=0.01)
+        wanted = fitted if drift else repair(model[tensor], stats[tensor, MOMENT], kept, ridge=0.01)
+        update = next(e for e in plan if isinstance(e, Update) and e.tensor == tensor)
+        torch.testing.assert_close(update.values, wanted.float())

@@ -81,7 +81,8 @@ def test_the_list_is_sorted_by_keyboard_and_the_focus_stays(page, url):
     page.goto(url)
     page.locator("thead th.name a").focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector("tbody tr:first-child[data-key=broken]")
+    page.wait_for_selector("thead th.name[aria-sort=ascending]")
+    assert page.locator("tbody tr").first.get_attribute("data-key") == "broken"
     page.keyboard.press("Enter")
     page.wait_for_selector("tbody tr:first-child[data-key=stopped]")
     assert page.locator("thead th.name").get_attribute("aria-sort") == "descending"

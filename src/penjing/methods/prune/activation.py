@@ -4,22 +4,29 @@ A unit is scored by what its removal alone would take out of the output of the l
 `E[h_i^2] * |W[:, i]|^2`, summed over its readers. Then each reader's weights over the units that stay are solved for by
 least squares, so that they give nearly what all of them gave.
 
+At once, all statistics are those of the unpruned model. Block by block, each block is measured on what the blocks cut
+before it give, scored and refitted then; with `drift`, a reader that adds to the residual stream is fitted to the
+dense stream after it less the cut stream before it, so that it makes up for what the blocks before it lost as well.
+
 Source: the refit is that of He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", arXiv:1707.06168,
-equation 1 with the choice of channels given. Deviations: the choice is the energy above, not a LASSO path; the ridge
-pulls towards the old weights; all layers are solved on the inputs of the unpruned model, in one pass; convolutions
-with a window, tied readers and readers with more than two dimensions are scored but not refitted (the plan's
-`made["notes"]` names them).
+equation 1 with the choice of channels given, and, block by block, its pruning of a whole model and of multi-branch
+networks (`maths.drift`). Deviations: the choice is the energy above, not a LASSO path; the ridge pulls towards the old
+weights; at once, all layers are solved on the inputs of the unpruned model, in one pass; convolutions with a window,
+tied readers and readers with more than two dimensions are scored but not refitted (the plan's `made["notes"]` names
+them).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats, Update
+from penjing.core import Axis, Budget, Card, Checkpoint, Edit, Keep, Layout, Plan, Stats, Update
 from penjing.core.pattern import kept_positions
 from penjing.errors import PlanError
+from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
 from penjing.maths.topk import best
 from penjing.select.axes import choose
@@ -27,6 +34,7 @@ from penjing.select.uniform import sizes
 from penjing.select.units import places, rows
 
 MOMENT = "input_second_moment"
+TARGET = "target_moment"
 
 CARD = Card(
     title="Activation energy with least-squares repair",
@@ -52,7 +60,8 @@ class Method:
 
     `axes` and `protect` are globs of axis names, `multiple` the rounding of sizes (None: one that hardware likes),
     `allow` further states of axes that may be cut ("sensitive"), `repair` whether readers are refitted, `ridge` how
-    strongly the refit holds to the old weights, as a share of the mean input energy.
+    strongly the refit holds to the old weights, as a share of the mean input energy. `walk` says whether the model is
+    seen at once or block by block, `drift` whether the refit block by block makes up for the blocks before.
     """
 
     axes: str = "neurons.*"
@@ -61,9 +70,17 @@ class Method:
     allow: tuple[str, ...] = ()
     repair: bool = True
     ridge: float = 0.01
+    walk: Literal["at once", "block by block"] = "at once"
+    drift: bool = True
+
+    def __post_init__(self) -> None:
+        if self.walk not in ("at once", "block by block"):
+            raise PlanError(f"walk is '{self.walk}', needed 'at once' or 'block by block'")
 
     def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
-        """Reader tensor -> the statistics needed of it."""
+        """Reader tensor -> the statistics needed of it before the plan; a walk collects its own."""
+        if self.walk == "block by block":
+            return {}
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         return {t: CARD.needs for a in axes for t, _ in layout.readers(a.name)}
 
@@ -71,11 +88,36 @@ class Method:
         """Which units stay in each axis, and the refitted weights of their readers."""
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
-        keeps = [Keep(a.name, best(_energies(model, layout, stats, a), counts[a.name])) for a in axes]
-        kept = {k.axis: _as_mask(k, layout.axes[k.axis].size) for k in keeps}
-        updates, notes = _refit(model, layout, stats, kept, self.ridge) if self.repair else ([], [])
-        made = {"method": "activation", "settings": asdict(self), "budget": str(budget), "samples": stats.samples}
-        return Plan((*keeps, *updates), made={**made, "notes": notes})
+        step = _Step(model, layout, counts, self.ridge if self.repair else None)
+        if self.walk == "block by block":
+            statistics = CARD.needs | ({TARGET} if self.repair and self.drift else set())
+            edits = stats.walking().edits([a.name for a in axes], statistics, step)
+        else:
+            edits = step([a.name for a in axes], stats)
+        made = {"method": "activation", "settings": asdict(self), "budget": str(budget), "samples": step.samples}
+        return Plan(tuple(edits), made={**made, "notes": step.notes})
+
+
+class _Step:
+    """Cuts axes whose statistics are there, and refits what reads them; knows what was cut before."""
+
+    def __init__(self, model: Checkpoint, layout: Layout, counts: Mapping[str, int], ridge: float | None) -> None:
+        self.notes: list[str] = []
+        self.samples = 0
+        self._model, self._layout, self._counts, self._ridge = model, layout, counts, ridge
+        self._kept: dict[str, Tensor] = {}
+
+    def __call__(self, names: Sequence[str], stats: Stats) -> list[Edit]:
+        axes = [self._layout.axes[n] for n in names]
+        keeps = [Keep(a.name, best(_energies(self._model, self._layout, stats, a), self._counts[a.name])) for a in axes]
+        self._kept |= {k.axis: _as_mask(k, self._layout.axes[k.axis].size) for k in keeps}
+        self.samples = min(self.samples or stats.samples, stats.samples)
+        if self._ridge is None:
+            return [*keeps]
+        cut = [n for n in names if not self._kept[n].all()]
+        updates, notes = _refit(self._model, self._layout, stats, cut, self._kept, self._ridge)
+        self.notes += notes
+        return [*keeps, *updates]
 
 
 def _energies(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Tensor:
@@ -98,9 +140,10 @@ def _as_mask(keep: Keep, size: int) -> Tensor:
 
 
 def _refit(
-    model: Checkpoint, layout: Layout, stats: Stats, kept: Mapping[str, Tensor], ridge: float
+    model: Checkpoint, layout: Layout, stats: Stats, cut: Sequence[str], kept: Mapping[str, Tensor], ridge: float
 ) -> tuple[list[Update], list[str]]:
-    readers = dict.fromkeys(pair for axis, mask in kept.items() if not mask.all() for pair in layout.readers(axis))
+    """The new weights of what reads the axes `cut`, in the shape that all axes of `kept` leave them."""
+    readers = dict.fromkeys(pair for axis in cut for pair in layout.readers(axis))
     tied = set(layout.aliases.values())
     updates, notes = [], []
     for tensor, dim in readers:
@@ -116,7 +159,11 @@ def _refit(
         flat = matrix.reshape(-1, shape[dim])
         if stats.samples < shape[dim]:
             notes.append(f"{tensor}: {stats.samples} samples for {shape[dim]} inputs; the refit moves it less")
-        new = repair(flat, stats[tensor, MOMENT], stays, ridge=_ridge(ridge, shape[dim], stats.samples))
+        strength = _ridge(ridge, shape[dim], stats.samples)
+        if (tensor, TARGET) in stats:
+            new = refit(flat, stats[tensor, MOMENT], stats[tensor, TARGET], stays, ridge=strength)
+        else:
+            new = repair(flat, stats[tensor, MOMENT], stays, ridge=strength)
         new = new.reshape(*matrix.shape[:-1], len(stays)).movedim(-1, dim)
         for d, places_kept in enumerate(positions):
             if d != dim and places_kept is not None:

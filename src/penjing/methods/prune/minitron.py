@@ -89,7 +89,11 @@ class Method:
         return wanted
 
     def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
-        """Which units stay in each axis, and which blocks."""
+        """Which units stay in each axis, and which blocks.
+
+        Raises:
+            BudgetError: blocks and widths were named together under a limit.
+        """
         axes, lists = self._chosen(layout)
         if axes and lists and budget.keep is None:
             raise BudgetError(

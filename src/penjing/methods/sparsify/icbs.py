@@ -120,7 +120,11 @@ class Method:
         return {m.tensor: CARD.needs for m in matrices(layout, self.tensors, protect=self.protect)}
 
     def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
-        """Which weights stay in each tensor, after the last step."""
+        """Which weights stay in each tensor, after the last step.
+
+        Raises:
+            PlanError: there is no such start.
+        """
         if self.start not in STARTS:
             raise PlanError(f"no start is named '{self.start}'{nearest(self.start, STARTS)}; there are {STARTS}")
         chosen, keep = matrices(layout, self.tensors, protect=self.protect), density(budget)

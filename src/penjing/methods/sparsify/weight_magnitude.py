@@ -43,7 +43,11 @@ class Method:
     pattern: str = ""
 
     def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
-        """Which weights stay in each tensor."""
+        """Which weights stay in each tensor.
+
+        Raises:
+            BudgetError: there is no such scope.
+        """
         if self.scope not in SCOPES:
             raise BudgetError(f"no scope is named '{self.scope}'{nearest(self.scope, SCOPES)}; there are {SCOPES}")
         chosen, keep = matrices(layout, self.tensors, protect=self.protect), density(budget)

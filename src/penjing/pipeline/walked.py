@@ -1,0 +1,172 @@
+"""One block that is walked through: the dense one, its cut copy, and the stream of hidden states to each."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.calibrate.finite import require_finite
+from penjing.calibrate.layers import Place, first_of, inputs_last, is_transposed, outputs_last, places, reader
+from penjing.calibrate.means import Means
+from penjing.calibrate.moments import moment
+from penjing.core import Edit, Layout, Plan, Stats
+from penjing.errors import DataError
+from penjing.surgery import work_out
+from penjing.surgery.memory import cut_of, spread
+
+TARGET = "target_moment"
+ROUNDING = 1e-3
+"""How far, as a share of what its layers add, a block may be from the sum of these and of what went in."""
+
+Call = Callable[[nn.Module, Tensor], Tensor]
+Seen = dict[str, tuple[Tensor, Tensor]]
+"""Tensor -> what its layer took in, [rows in], and gave, [rows out], in the order of the layers."""
+
+
+class Walked:
+    """One block, its copy that is cut, and the streams that come to both, [dense, cut], a tensor for each batch."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        inside: Mapping[str, str],
+        layout: Layout,
+        calls: Sequence[Call],
+        streams: tuple[list[Tensor], list[Tensor]],
+    ) -> None:
+        self.edits: list[Edit] = []
+        self._pair = (module, copy.deepcopy(module))
+        self._inside, self._layout, self._calls, self._streams = inside, layout, calls, streams
+        self._adding: list[str] = []
+        self._known = dict(module.named_parameters(remove_duplicate=False))
+        self._holding = places(module)
+
+    def in_order(self, stages: Sequence[set[str]]) -> list[list[str]]:
+        """The sets of axes as their readers come in the block; notes which layers add to the stream, and if any.
+
+        Raises:
+            DataError: the data never reached a reader.
+        """
+        if not stages:
+            return []
+        readers = {frozenset(group): self._readers(group) for group in stages}
+        writers = self._writers()
+        watched = [t for group in readers.values() for t in group]
+        seen, output = self._run(0, 0, [*watched, *writers])
+        order = list(seen)
+        missing = next((t for t in watched if t not in seen), None)
+        if missing is not None:
+            raise DataError(f"the data never reached {missing}; give data that uses this layer, or protect its axes")
+        adding = [t for t in order if t in writers]
+        self._adding = adding if _is_sum(self._streams[0][0], [seen[t][1] for t in adding], output) else []
+        place = {group: min((order.index(t) for t in found), default=0) for group, found in readers.items()}
+        return [[a for a in self._layout.axes if a in group] for group in sorted(place, key=lambda g: place[g])]
+
+    def measured(self, axes: Sequence[str], statistics: frozenset[str]) -> Stats:
+        """The statistics of what reads the axes, on the stream of the cut model."""
+        means, readers = Means(), self._readers(axes)
+        watched = list(dict.fromkeys([*readers, *self._adding]))
+        for batch in range(len(self._calls)):
+            was = self._run(0, batch, watched)[0] if TARGET in statistics else {}
+            now = self._run(1, batch, watched)[0]
+            for tensor in readers:
+                if tensor not in now:
+                    continue
+                x = now[tensor][0]
+                require_finite(x, f"the inputs of {tensor}")
+                for name in sorted(statistics - {TARGET}):
+                    means.move((tensor, name), moment(name, x), len(x))
+                if tensor in was and len(was[tensor][1]) == len(x):
+                    wanted = self._target(tensor, batch, was, now)
+                    means.move((tensor, TARGET), torch.mm(wanted.T, x).div_(len(x)), len(x))
+        return Stats(means.values, samples=min(means.counts.values(), default=0))
+
+    def edit(self, edits: Sequence[Edit]) -> None:
+        """Carry edits out on the copy, after those before, in the old shapes."""
+        self.edits += edits
+        state = self._pair[0].state_dict()
+        new: dict[str, Any] = self._pair[1].state_dict(keep_vars=True)
+        shapes = {t: tuple(state[own].shape) for t, own in self._inside.items() if own in state}
+        for recipe in work_out(self._layout, shapes, Plan(tuple(self.edits))).recipes.values():
+            if not recipe.untouched:
+                own = self._inside[recipe.source]
+                new[own].copy_(spread(cut_of(state[own], recipe), recipe))
+
+    def push(self) -> None:
+        """Send both streams through to the next block."""
+        dense, cut = self._streams
+        for batch, call in enumerate(self._calls):
+            same = cut[batch] is dense[batch] and not self.edits
+            dense[batch], before = call(self._pair[0], dense[batch]), cut[batch]
+            cut[batch] = dense[batch] if same else call(self._pair[1], before)
+
+    def _target(self, tensor: str, batch: int, was: Seen, now: Seen) -> Tensor:
+        """[rows out]: what the layer should give, without its bias."""
+        wanted = was[tensor][1]
+        if tensor in self._adding:
+            before = self._adding[: self._adding.index(tensor)]
+            dense, cut = (_rows(stream[batch]) for stream in self._streams)
+            wanted = wanted + sum((was[t][1] - now[t][1] for t in before), start=dense - cut)
+        bias = self._place(tensor).layer._parameters.get("bias")
+        return wanted if bias is None else wanted - bias.detach().float()
+
+    def _run(self, which: int, batch: int, watched: Sequence[str]) -> tuple[Seen, Tensor]:
+        """What the layers of tensors took in and gave, and the block's output; `which` is 0 dense, 1 cut."""
+        seen: Seen = {}
+        module = self._pair[which]
+        with ExitStack() as stack:
+            for tensor in dict.fromkeys(watched):
+                place = self._place(tensor)
+                layer = module.get_submodule(place.path)
+                hook = layer.register_forward_hook(_note(tensor, place, seen), with_kwargs=True)
+                stack.callback(hook.remove)
+            output = self._calls[batch](module, self._streams[which][batch])
+        return seen, output
+
+    def _readers(self, axes: Sequence[str] | set[str]) -> list[str]:
+        return list(dict.fromkeys(t for a in axes for t, _ in self._layout.readers(a)))
+
+    def _place(self, tensor: str) -> Place:
+        own = self._inside.get(tensor, "")
+        if own not in self._known:
+            raise DataError(f"the running model has no tensor '{tensor}' of its own, so it cannot be measured")
+        return reader(tensor, self._holding.get(id(self._known[own]), []), "input_second_moment")
+
+    def _writers(self) -> list[str]:
+        """The weights whose layers' outputs go plainly into the residual stream."""
+        plain = [w.tensor for w in self._layout.writers if w.through == "plain" and w.tensor in self._inside]
+        found = [(t, self._holding.get(id(self._known.get(self._inside[t])), [])) for t in plain]
+        return [
+            t
+            for t, held in found
+            if len(held) == 1
+            and held[0].local == "weight"
+            and (isinstance(held[0].layer, nn.Linear) or is_transposed(held[0].layer))
+        ]
+
+
+def _note(tensor: str, place: Place, seen: Seen) -> Callable[[nn.Module, Any, Any, Any], None]:
+    def hook(layer: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if tensor in seen:
+            raise DataError(f"{tensor} is used more than once when its block runs; protect its axes, or walk at once")
+        given, gave = inputs_last(place, first_of(args, kwargs)), outputs_last(place, output)
+        seen[tensor] = (_rows(given), _rows(gave))
+
+    return hook
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.detach().reshape(-1, x.shape[-1]).float()
+
+
+def _is_sum(given: Tensor, added: Sequence[Tensor], output: Tensor) -> bool:
+    """Whether a block gives what went in plus what its layers gave, but for rounding."""
+    start, end = _rows(given), _rows(output)
+    if not added or any(a.shape != start.shape for a in added) or end.shape != start.shape:
+        return False
+    wrong = (end - sum(added, start=start)).norm(dim=1)
+    rounding = 4 * torch.finfo(output.dtype).eps * (start.norm(dim=1) + end.norm(dim=1))
+    return bool((wrong <= ROUNDING * sum(a.norm(dim=1) for a in added) + rounding).all())
