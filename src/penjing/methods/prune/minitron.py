@@ -11,14 +11,14 @@ example's positions (the paper's best rule: mean over the sequence, L2 over the 
 - blocks (`axes="blocks"`): block importance, 1 - the mean cosine between a block's input and its output.
 
 Source: Muralidharan et al., NeurIPS 2024, arXiv:2407.14679, sections 2.2 and 2.3; the rules for neurons, heads and
-channels as NVIDIA's Model-Optimizer has them (the paper's text takes neurons before the activation). Uncertain: the block
-importance is that of ShortGPT, arXiv:2403.03853, as the paper cites it; the paper also drops blocks by the perplexity
-without each, which costs a pass per block and is not here. Deviations: the mean over examples stands where the paper
-sums, which ranks alike; a layout's `heads` are key-value groups and go whole, where the paper keeps all key-value heads and
-ranks query heads inside each group (`axes="queries"` cuts the same query heads in every group); no merging of the
-heads that go; sizes by one fraction for all chosen axes under a budget, not the paper's search over shapes; a norm
-without a gain has no name to be measured by and is left out (the plan's `made["notes"]` names it). The iterative variant,
-for which the paper found no benefit, is not here: plan, carry out and plan again for the same.
+channels as NVIDIA's Model-Optimizer has them (the paper's text takes neurons before the activation). Uncertain: the
+block importance is that of ShortGPT, arXiv:2403.03853, as the paper cites it; the paper also drops blocks by the
+perplexity without each, which costs a pass per block and is not here. Deviations: the mean over examples stands where
+the paper sums, which ranks alike; a layout's `heads` are key-value groups and go whole, where the paper keeps all
+key-value heads and ranks query heads inside each group (`axes="queries"` cuts the same query heads in every group);
+no merging of the heads that go; sizes by one fraction for all chosen axes under a budget, not the paper's search over
+shapes; a norm without a gain has no name to be measured by and is left out (the plan's `made["notes"]` names it). The
+iterative variant, for which the paper found no benefit, is not here: plan, carry out and plan again for the same.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,8 @@
 """Keep the units whose removal would move the objective most, to first order.
 
-The score of a unit adds up `weight x derivative` over every weight of the unit, in whatever tensors they lie: those that
-write it, those that read it, its bias, its norm gains. With w the weights and g the derivatives of the mean objective:
+The score of a unit adds up `weight x derivative` over every weight of the unit, in whatever tensors they lie: those
+that write it, those that read it, its bias, its norm gains. With w the weights and g the derivatives of the mean
+objective:
 
 - `elements` (default): the sum of |w g|. Element-wise LLM-Pruner, arXiv:2305.11627 (first-order term, group sum), and
   Torch-Pruning's `GroupTaylorImportance`;
@@ -9,13 +10,13 @@ write it, those that read it, its bias, its norm gains. With w the weights and g
 - `unit`: |sum of w g over the whole unit|. Molchanov et al., arXiv:1906.10771, equation 9, whose square ranks alike;
 - `squares`: the sum of (w g)^2. The same paper's independent sum, equations 8 and 10.
 
-Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, arXiv:1906.10771. Uncertain: the
-equations' numbers are from memory. Deviations: the paper averages the squares of the derivatives of many minibatches while
-it fine-tunes; here the derivative is that of the mean over all data, taken once, so that what examples ask for in opposite
-directions cancels. `fisher` is the `squares` without that: w^2 times the mean, over single examples, of g^2. LLM-Pruner
-adds a second-order term and Torch-Pruning averages over tensors of one group and divides by the mean; here tensors are
-summed, and `normalise` is "none" unless set (it matters only with an `allocation` over axes). A weight that holds a unit
-in two of its dimensions counts in both.
+Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, arXiv:1906.10771. Uncertain:
+the equations' numbers are from memory. Deviations: the paper averages the squares of the derivatives of many
+minibatches while it fine-tunes; here the derivative is that of the mean over all data, taken once, so that what
+examples ask for in opposite directions cancels. `fisher` is the `squares` without that: w^2 times the mean, over
+single examples, of g^2. LLM-Pruner adds a second-order term and Torch-Pruning averages over tensors of one group and
+divides by the mean; here tensors are summed, and `normalise` is "none" unless set (it matters only with an
+`allocation` over axes). A weight that holds a unit in two of its dimensions counts in both.
 """
 
 from collections.abc import Iterable
