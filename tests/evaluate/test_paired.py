@@ -232,6 +232,24 @@ def test_a_table_of_all_figures():
     assert told[0]["flips"]["agreement"] == pytest.approx(1 - rows["good"].flips.share)
 
 
+def test_the_same_answers_under_two_names_are_one_test():
+    base = subject(
+        answers(coins(100, 0.9, 0)),
+        answers(coins(100, 0.9, 0), name="more:clean"),
+        answers(coins(100, 0.8, 2), name="more"),
+    )
+    other = subject(
+        answers(coins(100, 0.6, 1)),
+        answers(coins(100, 0.6, 1), name="more:clean"),
+        answers(coins(100, 0.6, 3), name="more"),
+    )
+    first, again, more = compare_figures(base, other, how=QUICK)
+    assert (again.p, again.p_holm, again.verdict) == (None, None, "not compared")
+    assert again.note == "the same answers as quiz, which is tested"
+    # Holm over two tests, not three
+    assert min(first.p_holm, more.p_holm) == pytest.approx(2 * min(first.p, more.p))
+
+
 def test_the_rows_become_figures_of_a_report():
     base, other = subject(answers(coins(100, 0.9, 0))), subject(answers(coins(100, 0.5, 1)))
     (row,) = compare_figures(base, other, how=QUICK)

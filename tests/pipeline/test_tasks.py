@@ -39,6 +39,15 @@ def test_a_folder_is_a_bigbench_task(tmp_path):
     assert [t.name for t in read_tasks([str(tmp_path / "adding")])] == ["adding"]
 
 
+def test_the_subtasks_of_a_folder_keep_their_own_names(tmp_path):
+    task = {"examples": [{"input": "a?", "target_scores": {"b": 1, "c": 0}}], "metrics": ["multiple_choice_grade"]}
+    for part in ("one_sentence", "two_sentences"):
+        (tmp_path / "causes" / part).mkdir(parents=True)
+        (tmp_path / "causes" / part / "task.json").write_text(json.dumps({"name": part, **task}))
+    named = [t.name for t in read_tasks([str(tmp_path / "causes")])]
+    assert named == ["causes.one_sentence", "causes.two_sentences"]
+
+
 def test_the_shipped_instructions_need_no_file():
     (task,) = read_tasks(["instructions"], limit=3)
     assert len(task.prompts) == 3

@@ -1,9 +1,13 @@
 """The sentence that stands first."""
 
+from dataclasses import replace
+
 import samples
 
 from penjing.core import Measurement, Report, Subject
 from penjing.report import headline
+from penjing.report.build import speeds
+from penjing.report.story import limits
 
 
 def test_the_answer_is_built_from_the_figures():
@@ -42,3 +46,21 @@ def test_accuracy_moves_in_points():
 
 def test_a_report_of_nothing_says_so():
     assert headline(Report(title="t", subjects=())) == "This report has no models."
+
+
+def test_what_no_model_has_is_one_limit_and_no_speed():
+    report = Report(
+        title="t",
+        subjects=tuple(
+            Subject(
+                name=n,
+                source=n,
+                figures=(Measurement(name="joules_per_token", value=None, unit="J", note="no counter"),),
+            )
+            for n in "abc"
+        ),
+    )
+    assert limits(report) == ["Energy per token: not measured: no counter, for every model."]
+    assert speeds(report) == []
+    one = replace(report.subjects[2], figures=())
+    assert len(limits(replace(report, subjects=(*report.subjects[:2], one)))) == 3

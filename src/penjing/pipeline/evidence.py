@@ -67,7 +67,7 @@ def measured(
     found = measure_many(
         folders[0], folders[1:], texts=ids, protocols=(Blocks(window=wish.length),), speed=wish.speed, tell=tell
     )
-    told |= {"tasks": [t.key() for t in wish.tasks]} if wish.tasks else {}
+    told |= {"tasks": [f"{t.name}: {t.key()}" for t in wish.tasks]} if wish.tasks else {}
     said = Report(
         title=f"{'Shrunk by penjing' if plan is not None else 'Measured by penjing'}: {folders[0].name}",
         subjects=found.subjects,

@@ -99,7 +99,7 @@ def _bigbench(file: str, limit: int | None, shots: int, seed: int) -> list[Task]
         if task.choices:
             out.append(
                 MultipleChoice(
-                    name=named(task.name), items=task.choices, style="bigbench", shots=shots, limit=limit, seed=seed
+                    name=spelt(task.name), items=task.choices, style="bigbench", shots=shots, limit=limit, seed=seed
                 )
             )
         elif task.exact:
@@ -115,4 +115,13 @@ def named(file: str) -> str:
     """
     path = Path(file)
     stem = path.parent.name if path.name == "task.json" else path.stem
-    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-") or "task"
+    return spelt(stem)
+
+
+def spelt(name: str) -> str:
+    """A name as a figure's: lower case, no colons; dots stay, so a subtask keeps its own part of the name.
+
+    >>> spelt("cause_and_effect.Two Sentences")
+    'cause_and_effect.two-sentences'
+    """
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or "task"

@@ -238,11 +238,11 @@ def changed(report: Report, subject: Subject, name: str) -> str:
 
 
 def speeds(report: Report) -> list[Speed]:
-    """Every time of every subject but the base, with prediction and null."""
+    """Every time of every subject but the base, with prediction and null; what no model has is left to the limits."""
     return [
         _speed(report, subject, name)
         for name in names(report)
-        if _is_time(report, name)
+        if _is_time(report, name) and any(known(s.figure(name)) is not None for s in report.subjects)
         for subject in report.subjects[1:]
     ]
 

@@ -88,16 +88,23 @@ def limits(report: Report) -> list[str]:
 
 
 def gaps(report: Report) -> Iterator[str]:
-    """One sentence per figure that is missing or withheld, for the list of limits."""
+    """One sentence per figure that is missing or withheld, for the list of limits; one alone where all models agree."""
+    many = len(report.subjects) > 2
     for name in names(report):
-        for subject in report.subjects:
-            figure = subject.figure(name)
-            own = figure is None and subject is report.subjects[0] and stem(name) in AGAINST
-            if known(figure) is None and not own:
-                yield f"{kind(name, figure.unit if figure else '').label} of {subject.name}: {reason(figure)}"
+        figures = {s.name: s.figure(name) for s in report.subjects}
+        if stem(name) in AGAINST and report.subjects and figures[report.subjects[0].name] is None:
+            del figures[report.subjects[0].name]
+        missing = {n: reason(f) for n, f in figures.items() if known(f) is None}
+        unit = next((f.unit for f in figures.values() if f), "")
+        if many and len(missing) == len(report.subjects) and len(set(missing.values())) == 1:
+            yield f"{kind(name, unit).label}: {next(iter(missing.values()))}, for every model"
+        else:
+            yield from (f"{kind(name, unit).label} of {n}: {why}" for n, why in missing.items())
     for ratio in report.ratios:
         if known(ratio) is None and is_ratio(ratio.name):
-            yield f"{kind(ratio_name(ratio)).label}, ratio: {reason(ratio).replace('not measured: ', 'withheld: ', 1)}"
+            of = f" of {ratio.details['subject']}" if many and "subject" in ratio.details else ""
+            why = reason(ratio).replace("not measured: ", "withheld: ", 1)
+            yield f"{kind(ratio_name(ratio)).label}{of}, ratio: {why}"
 
 
 def sentence(text: str) -> str:

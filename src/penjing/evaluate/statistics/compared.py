@@ -55,15 +55,17 @@ def compare_figures(base: Subject, other: Subject, *, alpha: float = 0.05, how: 
     """A row for each figure of the base that has items or a standard error, in the base's order.
 
     With the same items on both sides, p is McNemar's exact one for items that are right or wrong, else the paired
-    bootstrap's, over clusters where items have them. Without items, it is from the two standard errors as if the
-    models had been measured on different data, and so too cautious. Holm's correction is over all rows with a p, and
-    the verdict is worse or better where the corrected p is below `alpha`. Figures that cannot be compared are rows
-    too, with a note. Exact figures (sizes) and times have no row: they have tests of their own.
+    bootstrap's, over clusters where items have them. A figure `name:what` with the answers of another is not tested
+    again. Without items, it is from the two standard errors as if the models had been measured on different data, and
+    so too cautious. Holm's correction is over all rows with a p, and the verdict is worse or better where the
+    corrected p is below `alpha`. Figures that cannot be compared are rows too, with a note. Exact figures (sizes) and
+    times have no row: they have tests of their own.
 
     Raises:
         MeasureError: the items of one figure are broken, or differ between the two models.
     """
     rows = [_row(f, other.figure(f.name), how) for f in base.figures if _has_spread(f)]
+    rows = _once(rows, base, other)
     tested = [i for i, r in enumerate(rows) if r.p is not None]
     corrected = holm([p for r in rows if (p := r.p) is not None])
     for i, p in zip(tested, corrected, strict=True):
@@ -94,6 +96,30 @@ def at_chance(figure: Measurement, own: Records | None = None, how: Draws = USUA
     if figure.spread is None or not figure.spread_kind.startswith("standard error"):
         return None
     return abs(figure.value - figure.chance) <= _normal(how.level) * figure.spread
+
+
+def _once(rows: Sequence[Compared], base: Subject, other: Subject) -> list[Compared]:
+    """The rows, without a p for what `name:what` repeats of another figure: Holm counts the same answers once."""
+    answers = {r.name: repr([a for s in (base, other) if (a := _answers(s.figure(r.name)))]) for r in rows}
+    seen: dict[str, str] = {}
+    for row in sorted(rows, key=lambda r: ":" in r.name):
+        seen.setdefault(answers[row.name], row.name)
+    out = []
+    for row in rows:
+        first = seen[answers[row.name]]
+        if ":" in row.name and first != row.name and row.p is not None and _answers(base.figure(row.name)):
+            row = Compared(
+                name=row.name, unit=row.unit, base=row.base, other=row.other, verdict="not compared",
+                better=row.better, chance=row.chance, note=f"the same answers as {first}, which is tested",
+            )  # fmt: skip
+        out.append(row)
+    return out
+
+
+def _answers(figure: Measurement | None) -> list[tuple[str, Any]]:
+    """(item, right or wrong) of each item; empty where items are not of that kind."""
+    items = figure.items if figure is not None else {}
+    return sorted(zip(items["id"], items["correct"], strict=False), key=repr) if {"id", "correct"} <= set(items) else []
 
 
 def _has_spread(figure: Measurement) -> bool:
