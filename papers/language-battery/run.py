@@ -1,9 +1,11 @@
 """SmolLM2-135M against three smaller versions of it: text, tasks, instructions and time, as one page.
 
 `python -m papers.language-battery.run [OUT]` shrinks, measures and writes OUT/report.html (default
-out/language-battery). What was measured before is taken from the cache, so a run that was stopped goes on.
+out/language-battery). What was measured before is taken from the cache, so a run that was stopped goes on. With
+`--write` the figures are kept in expected.json, those of time and memory apart: they are of one machine.
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -50,14 +52,36 @@ def run(out: Path) -> Report:
     return report
 
 
+def expected(report: Report) -> dict[str, dict[str, dict[str, float | int | None]]]:
+    """Model -> figure -> value, standard error, items and chance level; figures of the machine are left out."""
+    timed = ("seconds", "memory", "joules", "tokens_per_second")
+    return {
+        s.name: {
+            f.name: {"value": rounded(f.value), "error": rounded(f.spread), "n": f.n, "chance": rounded(f.chance)}
+            for f in s.figures
+            if not any(word in f.name for word in timed)
+        }
+        for s in report.subjects
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    """To five digits, which is more than any of them is known to."""
+    return None if value is None else float(f"{value:.5g}")
+
+
 def main() -> None:
     """Write the page; print every figure of every model, one line each."""
     out = Path(next((a for a in sys.argv[1:] if not a.startswith("-")), "out/language-battery"))
     out.mkdir(parents=True, exist_ok=True)
-    for subject in run(out).subjects:
+    report = run(out)
+    for subject in report.subjects:
         for figure in subject.figures:
             chance = "" if figure.chance is None else f" (chance {figure.chance:.3g})"
             print(f"{subject.name}\t{figure.name}\t{figure.value}\t+- {figure.spread}\tn={figure.n}{chance}")
+    if "--write" in sys.argv:
+        text = json.dumps(expected(report), indent=1) + "\n"
+        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ def _part(report: Report, subject: Subject, name: str) -> Part | None:
     change = changed(report, subject, name)
     plain = tone(quotient, spoken.better) if quotient is not None else "even"
     way = verdict_tone(report, subject, name) or plain
-    return Part(label=spoken.label, change=change or "not measured", tone=way if change else "even")
+    held_back = known(figure) is not None and known(report.subjects[0].figure(name)) is not None
+    none = "withheld" if held_back else "not measured"
+    return Part(label=spoken.label, change=change or none, tone=way if change else "even")
 
 
 def _verdict(tones: list[str]) -> str:
