@@ -66,8 +66,10 @@ def expected(report: Report) -> dict[str, dict[str, dict[str, float | int | None
 
 
 def rounded(value: float | None) -> float | None:
-    """To five digits, which is more than any of them is known to."""
-    return None if value is None else float(f"{value:.5g}")
+    """Counts as they are, others to five digits, which is more than any of them is known to."""
+    if value is None or float(value).is_integer():
+        return value
+    return float(f"{value:.5g}")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import samples
 from penjing.core import Measurement, Report, Subject
 from penjing.report import headline
 from penjing.report.build import speeds
+from penjing.report.lineup import lineup
 from penjing.report.story import limits
 
 
@@ -64,3 +65,19 @@ def test_what_no_model_has_is_one_limit_and_no_speed():
     assert speeds(report) == []
     one = replace(report.subjects[2], figures=())
     assert len(limits(replace(report, subjects=(*report.subjects[:2], one)))) == 3
+
+
+def test_a_change_held_back_is_not_called_unmeasured():
+    def one(name, seconds):
+        return Subject(
+            name=name, source=name,
+            figures=(
+                Measurement(name="parameters", value=9, unit="parameters"),
+                Measurement(name="decode_seconds_per_token", value=seconds, unit="seconds"),
+            ),
+        )  # fmt: skip
+
+    held = Measurement(name="decode_ratio", value=None, unit="ratio", note="withheld: noisy", details={"subject": "b"})
+    report = Report(title="t", subjects=(one("a", 1.0), one("b", 0.9), one("c", None)), ratios=(held,))
+    said = [{p.label: p.change for p in entry.parts} for entry in lineup(report)]
+    assert [s["Time per generated token"] for s in said] == ["withheld", "not measured"]
