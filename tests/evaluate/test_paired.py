@@ -250,6 +250,15 @@ def test_the_same_answers_under_two_names_are_one_test():
     assert min(first.p_holm, more.p_holm) == pytest.approx(2 * min(first.p, more.p))
 
 
+def test_a_figure_of_other_items_does_not_cost_the_table():
+    base = subject(answers([1, 0, 1], ids=["a", "b", "c"]), answers(coins(90, 0.9, 0), name="more"))
+    other = subject(answers([1, 0, 1], ids=["b", "c", "d"]), answers(coins(90, 0.5, 1), name="more"))
+    first, second = compare_figures(base, other, how=QUICK)
+    assert (first.verdict, first.p) == ("not compared", None)
+    assert "1 items only in the first" in first.note
+    assert second.verdict == "worse"
+
+
 def test_the_rows_become_figures_of_a_report():
     base, other = subject(answers(coins(100, 0.9, 0))), subject(answers(coins(100, 0.5, 1)))
     (row,) = compare_figures(base, other, how=QUICK)

@@ -45,11 +45,7 @@ def examine(
 
 
 def paired(subjects: Sequence[Subject]) -> tuple[Measurement, ...]:
-    """What every model but the first differs in from the first: one figure per figure, p corrected for their number.
-
-    Raises:
-        MeasureError: the items of a figure are not those of the same figure of the first.
-    """
+    """What every model but the first differs in from the first: one figure per figure, p corrected for their number."""
     base = subjects[0]
     out: list[Measurement] = []
     for other in subjects[1:]:

@@ -77,11 +77,12 @@ def _figure(
     spread = None
     if mean is not None and n > 1:
         spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
-    column = "correct" if unit.startswith("share right") else "score"
+    # which texts are attacked and which flip is each model's own: such figures have no items to pair, only an error
+    own = not unit.startswith("share right")
+    items = {} if own else {"id": [o.item.id for o in outcomes], "correct": list(values)}
     return Measurement(
         name=name, value=mean, unit=unit, n=n, spread=spread, spread_kind="standard error" if n > 1 else "",
-        protocol=protocol, note="" if n else why, details={"better": better},
-        items={"id": [o.item.id for o in outcomes], column: list(values)},
+        protocol=protocol, note="" if n else why, details={"better": better}, items=items,
     )  # fmt: skip
 
 

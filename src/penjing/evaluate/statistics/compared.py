@@ -60,9 +60,6 @@ def compare_figures(base: Subject, other: Subject, *, alpha: float = 0.05, how: 
     so too cautious. Holm's correction is over all rows with a p, and the verdict is worse or better where the
     corrected p is below `alpha`. Figures that cannot be compared are rows too, with a note. Exact figures (sizes) and
     times have no row: they have tests of their own.
-
-    Raises:
-        MeasureError: the items of one figure are broken, or differ between the two models.
     """
     rows = [_row(f, other.figure(f.name), how) for f in base.figures if _has_spread(f)]
     rows = _once(rows, base, other)
@@ -137,7 +134,10 @@ def _row(base: Measurement, other: Measurement | None, how: Draws) -> Compared:
         return replace(bare, note=(base if base.value is None else other).note or "one of the two was not measured")
     if base.protocol != other.protocol:
         return replace(bare, note=f"measured as '{base.protocol}' and as '{other.protocol}'")
-    pair = paired.both(base, other)
+    try:
+        pair = paired.both(base, other)
+    except MeasureError as error:
+        return replace(bare, note=str(error))  # one figure that cannot be paired does not cost the others
     row = _from_errors(bare, base, other, how) if pair is None else _from_items(bare, pair, how)
     own = pair or (None, None)
     if at_chance(base, own[0], how) and at_chance(other, own[1], how):
