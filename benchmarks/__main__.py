@@ -10,6 +10,7 @@ SCRIPTS = (
     "families",
     "keep_curve",
     "battery_overhead",
+    "collect_overhead",
     "report_page",
     "serve_list",
     "roofline",

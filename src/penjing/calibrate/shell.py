@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from penjing.errors import DataError
 from penjing.io import OpenCheckpoint
 from penjing.layouts import build
+from penjing.layouts.stored import one_to_one
 
 
 def stored_names(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
@@ -20,9 +21,7 @@ def stored_names(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> di
     own = module.state_dict()
     if all(name in own for name in shapes):
         return {name: name for name in shapes}
-    from penjing.layouts.stored import _match
-
-    return dict(_match(module, shapes).direct)
+    return one_to_one(module, shapes)
 
 
 class Shell:

@@ -54,6 +54,11 @@ def under_stored(layout: Layout, module: nn.Module, stored: Shapes) -> Layout:
     return _rename(layout, patterns, {s: r for s, r in reads.items() if r}, renamed, unknown, uncut)
 
 
+def one_to_one(module: nn.Module, stored: Shapes) -> dict[str, str]:
+    """Stored name -> the module's own, of tensors that the stock loader takes over as they are."""
+    return dict(_match(module, stored).direct)
+
+
 def _match(module: nn.Module, stored: Shapes) -> _Match:
     """Rename as the stock loader would."""
     from transformers.conversion_mapping import get_model_conversion_mapping
