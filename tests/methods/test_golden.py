@@ -32,6 +32,7 @@ def drawn(model: Tensors, layout: Layout, name: str, statistics: frozenset[str],
     derivatives = torch.randn(shape, generator=generator)
     found = {"input_mean": x.mean(0), "input_energy": x.square().mean(0), "input_second_moment": x.T @ x / 40}
     found |= {"input_magnitude": x.abs().mean(0), "output_magnitude": y.abs().mean(0)}
+    found |= {f"{o}_taylor": x.abs().mean(0) for o in ("loss", "output", "entropy")}
     for objective in ("loss", "output", "entropy"):
         found |= {f"{objective}_gradient": derivatives, f"{objective}_fisher": derivatives.square()}
     return {s: found[s] for s in statistics}
