@@ -1,6 +1,6 @@
 """What users call: each step of the path on its own, and the whole path in one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from penjing.io import OpenCheckpoint, check_output, load_plan, open_checkpoint
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.look import Look, look_at
-from penjing.pipeline.planning import LENGTH, ROWS, Order, make_plan
+from penjing.pipeline.planning import LENGTH, ROWS, Order
 from penjing.pipeline.source import as_folder, resolve
 from penjing.pipeline.stock import load
 from penjing.pipeline.tell import Tell, silent
+from penjing.pipeline.tournament import plan_for
 from penjing.report import save, save_card
 
 __all__ = ["Shrunk", "apply", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink"]
 
 Model = str | Path | nn.Module
+Batches = Sequence[Any] | Callable[[], Iterable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +76,13 @@ def plan(
     keep: float | None = None,
     settings: Mapping[str, Any] | None = None,
     texts: Sequence[str | Path] = (),
-    data: Sequence[Any] | None = None,
+    images: Sequence[str | Path] = (),
+    labels: str | Path | None = None,
+    data: Batches | None = None,
     rows: int = ROWS,
     length: int = LENGTH,
+    batch: int | None = None,
+    memory: int | None = None,
     seed: int = 0,
     example: Any = None,
     table: Path | None = None,
@@ -85,7 +91,9 @@ def plan(
     """What a method would remove. Nothing is changed.
 
     Give `keep` or a whole `budget`; with neither, 0.75 of the units stay. `texts` are files of calibration text,
-    `data` batches for a module of your own.
+    `images` folders, .npz or idx files (these with `labels`), `data` batches for a module of your own, or a callable
+    that gives them anew each time; `batch` is how many examples go together. A model that takes more than `memory`
+    bytes is run block by block. Method "auto" tries several on held-out data and takes the best.
 
     Raises:
         PenjingError: the model, the method, the budget or the data does not serve; each error says why.
@@ -93,10 +101,11 @@ def plan(
     source = resolve(model, example=example, table=table)
     order = Order(
         method=method, budget=_budget(budget, keep), settings=settings or {}, texts=tuple(Path(t) for t in texts),
-        batches=data, rows=rows, length=length, seed=seed,
+        images=tuple(Path(i) for i in images), labels=None if labels is None else Path(labels), batches=data,
+        batch=batch, rows=rows, length=length, seed=seed, memory=memory,
     )  # fmt: skip
     module = model if isinstance(model, nn.Module) else None
-    return make_plan(source, order, cache=cache_folder(), module=module, tell=tell)
+    return plan_for(source, order, cache=cache_folder(), module=module, tell=tell)
 
 
 def apply(
@@ -150,9 +159,13 @@ def shrink(
     settings: Mapping[str, Any] | None = None,
     texts: Sequence[str | Path] = (),
     evaluation: Sequence[str | Path] = (),
-    data: Sequence[Any] | None = None,
+    images: Sequence[str | Path] = (),
+    labels: str | Path | None = None,
+    data: Batches | None = None,
     rows: int = ROWS,
     length: int = LENGTH,
+    batch: int | None = None,
+    memory: int | None = None,
     seed: int = 0,
     example: Any = None,
     table: Path | None = None,
@@ -169,8 +182,8 @@ def shrink(
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
     A module gives a smaller module; anything else is written into `out`, with `report.html` and a model card.
-    `texts` calibrate and `evaluation` measures; text that occurs in both is refused. `licence` (its SPDX name) and
-    `notes` go into the card and the page.
+    `texts`, `images` or `data` calibrate, as in `plan`, and `evaluation` measures; text that occurs in both is
+    refused. `licence` (its SPDX name) and `notes` go into the card and the page.
 
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
@@ -178,13 +191,14 @@ def shrink(
     source = resolve(model, example=example, table=table)
     order = Order(
         method=method, budget=_budget(budget, keep), settings=settings or {}, texts=tuple(Path(t) for t in texts),
-        batches=data, rows=rows, length=length, seed=seed,
+        images=tuple(Path(i) for i in images), labels=None if labels is None else Path(labels), batches=data,
+        batch=batch, rows=rows, length=length, seed=seed, memory=memory,
     )  # fmt: skip
     cache = cache_folder()
     if isinstance(model, nn.Module) and out is None:
         from penjing import surgery
 
-        made = make_plan(source, order, cache=cache, module=model, tell=tell)
+        made = plan_for(source, order, cache=cache, module=model, tell=tell)
         smaller = surgery.apply(model, source.layout, made, example=example, allow_sensitive=allow_sensitive)
         return Shrunk(plan=made, module=smaller)
     if out is None:
@@ -192,7 +206,7 @@ def shrink(
     out = Path(out)
     folder = source.weights().folder
     check_output(out, [folder] if folder else [])
-    made = make_plan(source, order, cache=cache, tell=tell)
+    made = plan_for(source, order, cache=cache, tell=tell)
     done = carry_out(
         source, made, out, cache=cache, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite, tell=tell
     )

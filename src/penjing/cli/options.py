@@ -15,7 +15,9 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; progre
 TABLE = Annotated[
     Path | None, typer.Option("--table", help="A layout saved by 'penjing layout --save', perhaps corrected.")
 ]
-METHOD = Annotated[str, typer.Option("--method", "-m", help="A method's name; see 'penjing methods'.")]
+METHOD = Annotated[
+    str, typer.Option("--method", "-m", help="A method's name; see 'penjing methods'. 'auto' tries several.")
+]
 KEEP = Annotated[float | None, typer.Option("--keep", help="Budget: the fraction of units that stays, such as 0.75.")]
 PARAMETERS = Annotated[str | None, typer.Option("--parameters", help="Budget: parameters of the whole model, as 100M.")]
 BYTES = Annotated[str | None, typer.Option("--bytes", help="Budget: bytes of all weights, such as 200MB.")]
@@ -35,6 +37,20 @@ TEXT = Annotated[
 ]
 ROWS = Annotated[int, typer.Option("--rows", min=1, help="Rows of calibration text.")]
 LENGTH = Annotated[int, typer.Option("--length", min=2, help="Tokens per row.")]
+BATCH = Annotated[
+    int | None, typer.Option("--batch", min=1, help="Examples that go through the model together. [default: by kind]")
+]
+MEMORY = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="SIZE", help="Memory for the model, as 2GB: a larger one is run block by block."),
+]
+IMAGES = Annotated[
+    list[Path] | None,
+    typer.Option("--images", metavar="PATH", help="Calibration images: a folder, .npz or idx file; may be repeated."),
+]
+LABELS = Annotated[
+    Path | None, typer.Option("--labels", metavar="FILE", help="The labels of the images of an idx file.")
+]
 SEED = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 SENSITIVE = Annotated[
     bool, typer.Option("--allow-sensitive", help="Cut axes whose cut differs from masking (such as residual).")
@@ -73,7 +89,7 @@ def amount(text: str, option: str) -> int:
     from penjing.errors import BudgetError
 
     bare = text.strip().upper()
-    if option == "--bytes":
+    if option in ("--bytes", "--memory"):
         bare = bare.removesuffix("B")
     number, suffix = (bare[:-1], bare[-1:]) if bare[-1:] in _SCALE and bare[-1:] else (bare, "")
     try:

@@ -16,8 +16,12 @@ def run(
     multiple: o.MULTIPLE = None,
     setting: o.SETTINGS = None,
     text: o.TEXT = None,
+    images: o.IMAGES = None,
+    labels: o.LABELS = None,
     rows: o.ROWS = 32,
     length: o.LENGTH = 512,
+    batch: o.BATCH = None,
+    memory: o.MEMORY = None,
     seed: o.SEED = 0,
     allow_sensitive: o.SENSITIVE = False,
     table: o.TABLE = None,
@@ -34,7 +38,9 @@ def run(
     with progress() as tell:
         made = api.plan(
             model, method=method, budget=o.budget(keep, parameters, size, macs), settings=chosen, texts=text or (),
-            rows=rows, length=length, seed=seed, table=table, tell=tell,
+            images=images or (), labels=labels, batch=batch,
+            memory=None if memory is None else o.amount(memory, "--memory"), rows=rows, length=length, seed=seed,
+            table=table, tell=tell,
         )  # fmt: skip
         tell("verifying the plan", 0, 0)
         verified = dry_run(model, made, table=table, allow_sensitive=allow_sensitive)

@@ -21,11 +21,15 @@ def run(
     multiple: o.MULTIPLE = None,
     setting: o.SETTINGS = None,
     text: o.TEXT = None,
+    images: o.IMAGES = None,
+    labels: o.LABELS = None,
     evaluation: Annotated[
         list[Path] | None, typer.Option("--eval-text", help="Text to measure on; [default: shipped text]")
     ] = None,
     rows: o.ROWS = 32,
     length: o.LENGTH = 512,
+    batch: o.BATCH = None,
+    memory: o.MEMORY = None,
     seed: o.SEED = 0,
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Measure before and after.")] = True,
     speed: o.SPEED = True,
@@ -47,6 +51,8 @@ def run(
             settings=o.settings(
                 setting, axes=axes, protect=protect, multiple=multiple, allow_sensitive=allow_sensitive
             ), texts=text or (),
+            images=images or (), labels=labels, batch=batch,
+            memory=None if memory is None else o.amount(memory, "--memory"),
             evaluation=evaluation or (), rows=rows, length=length, seed=seed, table=table, measure=measure,
             speed=speed, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite, command=command_line(),
             tell=followed.tell, so_far=followed.so_far,

@@ -29,6 +29,7 @@ from penjing.report.views import (
     reasons,
     reliability,
     sweep,
+    tournament,
     withheld,
     zeros,
 )  # fmt: skip
@@ -40,7 +41,8 @@ SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
     ("differences", "Real differences"), ("sweep", "What breaks"), ("corruptions", "Corruption"),
     ("curves", "Curves"), ("reliability", "Calibration"), ("kinds", "Instructions"), ("items", "Items"),
-    ("speed", "Speed"), ("load", "Load it"), ("made", "How it was made"), ("limits", "Limits"),
+    ("speed", "Speed"), ("tournament", "The choice"), ("load", "Load it"),
+    ("made", "How it was made"), ("limits", "Limits"),
 )  # fmt: skip
 """The headings of the page, by their anchors."""
 WHEN = {
@@ -126,6 +128,7 @@ def _evidence(report: Report) -> dict[str, Any]:
         "reliability": [lines(c) for c in reliability(report)],
         "kinds": kinds(report),
         "flips": flips(report),
+        "tournament": tournament(report.provenance),
         "depths": depths(report),
         "zeros": zeros(report),
     }

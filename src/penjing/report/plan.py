@@ -11,6 +11,7 @@ from rich.table import Table
 
 from penjing.core import Keep, Plan
 from penjing.pipeline.carry_out import Applied
+from penjing.report.tournament import tournament_lines
 from penjing.surgery import Verified
 
 COSTS = (
@@ -53,7 +54,8 @@ def edits_lines(plan: Plan) -> Iterator[str]:
 def plan_page(plan: Plan, verified: Verified, out: Path) -> Group:
     """The dry run of a plan."""
     notes = [f"note: {escape(n)}" for n in verified.notes]
-    return Group(*edits_lines(plan), "", costs_table(verified), *notes, "", f"written: {out}")
+    lines = [*tournament_lines(plan.made), *edits_lines(plan)]
+    return Group(*lines, "", costs_table(verified), *notes, "", f"written: {out}")
 
 
 def plan_json(plan: Plan, verified: Verified) -> dict[str, Any]:

@@ -58,8 +58,11 @@ def loading(report: Report, place: str | None = None) -> Snippet | None:
 
 
 def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(label, text) of everything that tells how it was made, the important first; `load` is left to `loading`."""
-    keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in ORDER and k != "load"]
+    """(label, text) of everything that tells how it was made, the important first.
+
+    `load` is left to `loading`, and `tournament` to its view.
+    """
+    keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in (*ORDER, "load", "tournament")]
     return [(label(key), told(provenance[key])) for key in keys]
 
 
