@@ -12,6 +12,7 @@ from penjing.core.places import cache_folder
 from penjing.errors import OutputError
 from penjing.evaluate.task import Task
 from penjing.io import OpenCheckpoint, check_output, load_plan, open_checkpoint
+from penjing.pipeline import catalog
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.look import Look, look_at
@@ -22,7 +23,7 @@ from penjing.pipeline.tell import Tell, silent
 from penjing.pipeline.tournament import plan_for
 from penjing.report import save, save_card
 
-__all__ = ["Shrunk", "apply", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink"]
+__all__ = ["Shrunk", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink"]
 
 Model = str | Path | nn.Module
 Batches = Sequence[Any] | Callable[[], Iterable[Any]]
@@ -90,19 +91,21 @@ def plan(
 ) -> Plan:
     """What a method would remove. Nothing is changed.
 
-    Give `keep` or a whole `budget`; with neither, 0.75 of the units stay. `texts` are files of calibration text,
-    `images` folders, .npz or idx files (these with `labels`), `data` batches for a module of your own, or a callable
-    that gives them anew each time; `batch` is how many examples go together. A model that takes more than `memory`
-    bytes is run block by block. Method "auto" tries several on held-out data and takes the best.
+    Give `keep` or a whole `budget`; with neither, 0.75 of the units stay, or what the method says. `texts` are
+    files of calibration text, `images` folders, .npz or idx files (these with `labels`), `data` batches for a module
+    of your own, or a callable that gives them anew each time; `batch` is how many examples go together. A
+    model that takes more than `memory` bytes is run block by block. Method "auto" tries several on held-out data and
+    takes the best.
 
     Raises:
         PenjingError: the model, the method, the budget or the data does not serve; each error says why.
     """
     source = resolve(model, example=example, table=table)
     order = Order(
-        method=method, budget=_budget(budget, keep), settings=settings or {}, texts=tuple(Path(t) for t in texts),
-        images=tuple(Path(i) for i in images), labels=None if labels is None else Path(labels), batches=data,
-        batch=batch, rows=rows, length=length, seed=seed, memory=memory,
+        method=method, budget=_budget(method, budget, keep), settings=settings or {},
+        texts=tuple(Path(t) for t in texts), images=tuple(Path(i) for i in images),
+        labels=None if labels is None else Path(labels), batches=data, batch=batch, rows=rows, length=length,
+        seed=seed, memory=memory,
     )  # fmt: skip
     module = model if isinstance(model, nn.Module) else None
     return plan_for(source, order, cache=cache_folder(), module=module, tell=tell)
@@ -138,9 +141,7 @@ def apply(
     if isinstance(model, nn.Module) and out is None:
         from penjing import surgery
 
-        return surgery.apply(
-            model, source.layout, edits, example=example, allow_sensitive=allow_sensitive, stock=stock
-        )
+        return surgery.apply(model, source.layout, edits, example=example, allow_sensitive=allow_sensitive, stock=stock)
     if out is None:
         raise OutputError("a checkpoint on disk is carried out into a folder; found no folder; pass out=...")
     return carry_out(
@@ -190,9 +191,10 @@ def shrink(
     """
     source = resolve(model, example=example, table=table)
     order = Order(
-        method=method, budget=_budget(budget, keep), settings=settings or {}, texts=tuple(Path(t) for t in texts),
-        images=tuple(Path(i) for i in images), labels=None if labels is None else Path(labels), batches=data,
-        batch=batch, rows=rows, length=length, seed=seed, memory=memory,
+        method=method, budget=_budget(method, budget, keep), settings=settings or {},
+        texts=tuple(Path(t) for t in texts), images=tuple(Path(i) for i in images),
+        labels=None if labels is None else Path(labels), batches=data, batch=batch, rows=rows, length=length,
+        seed=seed, memory=memory,
     )  # fmt: skip
     cache = cache_folder()
     if isinstance(model, nn.Module) and out is None:
@@ -254,9 +256,28 @@ def compare(
     return measured(folders, wish, command=command, tell=tell, so_far=so_far)
 
 
-def _budget(budget: Budget | None, keep: float | None) -> Budget:
+def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect: Sequence[str] = ()) -> nn.Module:
+    """A smaller copy of a pruned module, without the units that do nothing; its outputs are the same.
+
+    Masks of `torch.nn.utils.prune` may still be attached. Constants that units leave go into the biases behind them.
+    Where nothing can go, the module itself comes back, with a warning.
+
+    Raises:
+        LayoutError: the axes cannot be derived, or no axis matches.
+        PlanError: the smaller module's outputs are not the same.
+    """
+    from penjing.pipeline.compacting import compact as compacted
+
+    return compacted(module, example=example, axes=axes, protect=tuple(protect))
+
+
+def _budget(method: str, budget: Budget | None, keep: float | None) -> Budget:
+    """The budget that was given, or the method's own, or 0.75 of the units."""
     if budget is not None and keep is not None:
         from penjing.errors import BudgetError
 
         raise BudgetError(f"a budget has one limit; found {budget} and keep {keep:g}; choose one")
-    return budget or Budget(keep=0.75 if keep is None else keep)
+    if budget is not None or keep is not None:
+        return budget or Budget(keep=keep)
+    usual = Budget(keep=0.75)
+    return getattr(catalog.load(method), "DEFAULT", usual) if method in catalog.names() else usual
