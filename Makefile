@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# lm-evaluation-harness brings hundreds of megabytes that nothing else here needs.
+HARNESS := $(VENV)-lm-eval
 JOBS ?= 2
 OUT ?= out/smollm2-0.75
 # One torch thread for each test process: more only fight over the cores.
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup check fmt lint types layers test-fast test-browser coverage golden docs papers bench bench-rivals method clean
+.PHONY: help demo test setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs papers bench bench-rivals method clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -53,6 +55,14 @@ test-fast: $(READY) ## the tests that take seconds
 test-browser: $(READY) ## the report page in a real browser
 	$(TEST_ENV) $(BIN)/pytest -m browser
 
+test-lm-eval: $(HARNESS)/.ready ## our scores against lm-evaluation-harness's own, in an environment that has it (600 MB)
+	$(TEST_ENV) PENJING_LM_EVAL=required $(HARNESS)/bin/pytest -n $(JOBS) tests/evaluate/test_harness.py
+
+$(HARNESS)/.ready: pyproject.toml constraints.txt $(READY)
+	test -x $(HARNESS)/bin/python || $(PYTHON) -m venv $(HARNESS)
+	$(HARNESS)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,lm-eval]'
+	@touch $@
+
 coverage: $(READY) ## every test, with branch coverage
 	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -m "not gpu" --cov --cov-report=term
 
@@ -75,4 +85,4 @@ method: $(READY) ## make method name=dsnot family=sparsify paper=2310.08915
 	@$(BIN)/python templates/new_method.py "$(name)" --family "$(family)" --paper "$(paper)"
 
 clean: ## remove the environment and what tests leave behind
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(HARNESS) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

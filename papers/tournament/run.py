@@ -42,6 +42,8 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
     "activation, no repair": ("activation", {"repair": False}),
     "taylor": ("taylor", {}),
     "minitron": ("minitron", {}),
+    "nirvana": ("nirvana", {"axes": "neurons.*"}),
+    "amp": ("amp", {}),
     "maw": ("maw", {}),
     "vow": ("vow", {}),
     "pon": ("pon", {}),
@@ -71,15 +73,11 @@ def texts(folder: Path) -> dict[str, list[dict[str, torch.Tensor]]]:
 
 @dataclass(frozen=True)
 class Field:
-    """Who plays: how many calibration seeds, and whether the slow block-by-block variant does."""
+    """Who plays, over how many calibration seeds, at which shares of neurons."""
 
+    candidates: tuple[str, ...]
     seeds: int
-    walk: bool
-
-    @property
-    def candidates(self) -> list[str]:
-        """Names, in the order of play."""
-        return [n for n in CANDIDATES if n != WALK] + ([WALK] if self.walk else [])
+    keep: tuple[float, ...] = KEEP
 
     def seeds_of(self, name: str) -> range:
         """One for what looks at weights alone, and for the walk, for its time."""
@@ -91,7 +89,7 @@ class Field:
         for seed in range(self.seeds):
             for name in self.candidates:
                 if seed in self.seeds_of(name):
-                    yield from ((name, keep, seed) for keep in KEEP)
+                    yield from ((name, keep, seed) for keep in self.keep)
 
 
 def play(out: Path, who: Field, tell: Tell) -> Losses:
@@ -148,7 +146,7 @@ def table(found: Losses, who: Field) -> dict[str, dict[str, dict[str, Any]]]:
     for text in names:
         whole = torch.tensor(found[f"whole|1|0|{text}"], dtype=torch.float64)
         out[f"{text} 1"] = {"whole": {"perplexity": figure(whole.mean().exp())}}
-        for keep in KEEP:
+        for keep in who.keep:
             base = per_window(found, who, "activation", keep, text)
             rows: dict[str, dict[str, Any]] = {}
             for name in who.candidates:
@@ -206,7 +204,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    who = Field(seeds=given.seeds, walk=given.walk)
+    names = tuple(n for n in CANDIDATES if n != WALK or given.walk)
+    who = Field(candidates=names, seeds=given.seeds)
     with progress() as tell:
         found = play(given.out, who, tell)
     rows = table(found, who)

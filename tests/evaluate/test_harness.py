@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import sys
 from importlib.util import find_spec
@@ -23,9 +24,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def installed(test):
-    """Slow (each run of the harness takes seconds around the model's milliseconds), and skipped without it."""
-    reason = "lm_eval is not installed: pip install 'penjing[lm-eval]'"
-    return pytest.mark.slow(pytest.mark.skipif(find_spec("lm_eval") is None, reason=reason)(test))
+    """Slow (each run of the harness takes seconds around the model's milliseconds), and skipped without it.
+
+    Where the environment says that it is required (`make test-lm-eval`), nothing is skipped.
+    """
+    missing = find_spec("lm_eval") is None and os.environ.get("PENJING_LM_EVAL") != "required"
+    return pytest.mark.slow(pytest.mark.skipif(missing, reason="lm_eval is not installed: make test-lm-eval")(test))
 
 
 CHOICES = ("blue", "a lazy brown fox", "the worst of times", "water")
