@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from penjing.calibrate import collect, objective, per_example
 from penjing.calibrate.batches import run
@@ -160,8 +161,70 @@ def test_recurrent_weights_are_differentiated_where_no_hook_reaches(kind):
     (g,) = torch.autograd.grad(per_example("loss")(net(leaf), (leaf, y)).sum(), leaf)
     torch.testing.assert_close(stats[names[0], "loss_taylor"], (leaf * g).sum(1).abs().mean(0).detach())
     assert all(len(stats[n, "loss_taylor"]) == 4 and bool((stats[n, "loss_taylor"] > 0).all()) for n in names[1:])
-    with pytest.raises(DataError, match="a recurrent layer hides its states"):
-        collect(net, [(x, y)], {names[1]: frozenset({"entropy_taylor"})})
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_the_entropy_is_differentiated_by_what_each_example_makes_of_recurrent_weights(kind, batch_first):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = kind(3, 4, num_layers=2, batch_first=batch_first), nn.Linear(4, 2)
+
+        def forward(self, x):
+            out = self.cell(x if batch_first else x.transpose(0, 1))[0]
+            return self.head(out[:, -1] if batch_first else out[-1])
+
+    class Steps(nn.Module):
+        """The same, step by step, noting what each weight takes in."""
+
+        def forward(self, x):
+            cells = {nn.LSTM: nn.LSTMCell, nn.GRU: nn.GRUCell, nn.RNN: nn.RNNCell}
+            for level in range(2):
+                cell = cells[kind](x.shape[2], 4)
+                cell.load_state_dict({n: getattr(net.cell, f"{n}_l{level}") for n in cell.state_dict()})
+                h, c, outs = torch.zeros(len(x), 4), torch.zeros(len(x), 4), []
+                for t in range(x.shape[1]):
+                    u, s = (v.clone() if v.requires_grad else v.clone().requires_grad_() for v in (x[:, t], h))
+                    took[f"cell.weight_ih_l{level}"].append(u)
+                    took[f"cell.weight_hh_l{level}"].append(s)
+                    if kind is nn.GRU:  # its state also goes on past the weight
+                        inner = F.linear(u, cell.weight_ih, cell.bias_ih)
+                        outer = F.linear(s, cell.weight_hh, cell.bias_hh)
+                        r, z = ((inner[:, k : k + 4] + outer[:, k : k + 4]).sigmoid() for k in (0, 4))
+                        h = (1 - z) * (inner[:, 8:] + r * outer[:, 8:]).tanh() + z * h
+                    else:
+                        h, c = cell(u, (s, c)) if kind is nn.LSTM else (cell(u, s), c)
+                    outs.append(h)
+                x = torch.stack(outs, 1)
+            return net.head(x[:, -1])
+
+    net, x = Net().eval(), torch.randn(3, 5, 3)
+    names = [f"cell.weight_{w}_l{i}" for i in range(2) for w in ("ih", "hh")]
+    asked = frozenset({"entropy_taylor", "entropy_gradient"})
+    stats = collect(net, [x], dict.fromkeys(names, asked) | {"head.weight": frozenset({"entropy_taylor"})})
+    took = {n: [] for n in names}
+    value = per_example("entropy")(Steps()(x), x).sum()
+    for name in names:
+        found = torch.autograd.grad(value, took[name], retain_graph=True)
+        each = sum(u.detach() * g for u, g in zip(took[name], found, strict=True))
+        torch.testing.assert_close(stats[name, "entropy_taylor"], each.abs().mean(0), rtol=1e-4, atol=1e-7)
+    (want,) = torch.autograd.grad(per_example("entropy")(net(x), x).mean(), net.cell.weight_hh_l0)
+    torch.testing.assert_close(stats["cell.weight_hh_l0", "entropy_gradient"], want, rtol=1e-4, atol=1e-7)
+
+
+def test_a_packed_sequence_has_no_examples_to_tell_apart():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 2)
+
+        def forward(self, x):
+            packed = nn.utils.rnn.pack_padded_sequence(x, [5, 3], batch_first=True)
+            return self.head(self.cell(packed)[1][0][-1])
+
+    with pytest.raises(DataError, match="cell was given PackedSequence for 2 examples"):
+        collect(Net(), [torch.randn(2, 5, 3)], {"cell.weight_hh_l0": frozenset({"entropy_taylor"})})
 
 
 def test_frozen_and_trained_parameters_are_left_as_they_were(mlp):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from penjing.calibrate import KNOWN, collect
+from penjing.calibrate.known import WINDOWS
 from penjing.errors import DataError
 
 
@@ -44,6 +45,30 @@ def test_activity_is_the_share_of_inputs_that_are_not_zero(cnn):
     want = (seen(cnn, cnn[5], x).movedim(1, -1).flatten(0, 2) != 0).float().mean(0)
     torch.testing.assert_close(stats["5.weight", "input_activity"], want)
     assert bool(((want > 0) & (want < 1)).any())
+
+
+@pytest.mark.parametrize("kind", ["zeros", "reflect"])
+def test_windows_are_all_that_a_convolution_multiplies_place_by_place(kind):
+    how = {"padding": (1, 2), "stride": (2, 1), "dilation": (1, 2), "padding_mode": kind}
+    conv, x = nn.Conv2d(2, 5, (3, 2), bias=False, **how), torch.randn(3, 2, 7, 6)
+    stats = collect(nn.Sequential(conv), [x[:1], x[1:]], {"0.weight": frozenset(WINDOWS)})
+    moment = stats["0.weight", "window_second_moment"]
+    weight = conv.weight.detach().flatten(1)
+    outputs = conv(x).detach().movedim(1, -1).flatten(0, 2)
+    torch.testing.assert_close(weight @ moment @ weight.T, outputs.T @ outputs / len(outputs))
+    assert moment.shape == (12, 12)
+    assert stats.samples == len(outputs)
+
+
+def test_windows_are_refused_of_grouped_and_of_strange_convolutions(cnn):
+    class Odd(nn.Conv2d):
+        def forward(self, input):
+            return super().forward(input) * 2
+
+    x = torch.randn(2, 2, 8, 8)
+    for net, name in ((cnn, "3.weight"), (nn.Sequential(Odd(2, 3, 3)), "0.weight")):
+        with pytest.raises(DataError, match="only of torch's own Conv2d without groups"):
+            collect(net, [x], {name: frozenset(WINDOWS)})
 
 
 def test_depthwise_convolutions_are_measured_by_input_channel(cnn):
@@ -105,10 +130,45 @@ def test_a_recurrent_layer_takes_its_own_outputs_one_step_later(batch_first):
         torch.testing.assert_close(stats[name, "input_magnitude"], magnitude(list(took)))
 
 
-def test_inner_states_of_stacked_recurrent_layers_are_refused():
-    lstm = nn.Sequential(nn.LSTM(3, 4, num_layers=2, batch_first=True))
-    with pytest.raises(DataError, match=r"whose inner states no one sees \(weight_hh_l0\)"):
-        collect(lstm, [torch.randn(2, 5, 3)], {"0.weight_hh_l0": frozenset({"input_mean"})})
+@pytest.mark.parametrize(("kind", "given"), [(nn.LSTM, False), (nn.LSTM, True), (nn.GRU, True), (nn.RNN, False)])
+def test_inner_levels_of_recurrent_layers_are_those_of_layers_run_one_after_another(kind, given):
+    g = torch.Generator().manual_seed(3)
+    stacked = kind(3, 4, num_layers=3, batch_first=True, bidirectional=True)
+    singles = [kind(3 if i == 0 else 8, 4, batch_first=True, bidirectional=True) for i in range(3)]
+    for i, single in enumerate(singles):
+        single.load_state_dict({n: getattr(stacked, n.replace("_l0", f"_l{i}")) for n in single.state_dict()})
+    state = torch.randn(6, 2, 4, generator=g)
+    x = torch.randn(2, 5, 3, generator=g)
+    start = [(state, -state) if kind is nn.LSTM else state] if given else []
+    asked = frozenset({"input_energy", "input_magnitude"})
+    names = [f"0.{w}_l{i}{back}" for w in ("weight_ih", "weight_hh") for i in range(3) for back in ("", "_reverse")]
+    before = torch.random.get_rng_state()
+
+    class Net(nn.ModuleList):
+        def forward(self, x):
+            return self[0](x, *start)[0]
+
+    stats = collect(Net([stacked]), [x], dict.fromkeys(names, asked))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    taken = x
+    for i, single in enumerate(singles):
+        own = state[2 * i : 2 * i + 2]
+        with torch.no_grad():
+            out = single(taken, (own, -own) if kind is nn.LSTM else own)[0] if given else single(taken)[0]
+        first = own if given else torch.zeros(2, 2, 4)
+        hidden = {"": torch.cat([first[0, :, None], out[:, :-1, :4]], 1),
+                  "_reverse": torch.cat([out[:, 1:, 4:], first[1, :, None]], 1)}  # fmt: skip
+        for back, steps in hidden.items():
+            for name, took in ((f"0.weight_ih_l{i}{back}", taken), (f"0.weight_hh_l{i}{back}", steps)):
+                torch.testing.assert_close(stats[name, "input_energy"], took.flatten(0, 1).square().mean(0))
+                torch.testing.assert_close(stats[name, "input_magnitude"], magnitude(list(took)))
+        taken = out
+
+
+def test_what_multihead_attention_multiplies_itself_is_refused():
+    encoder = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 12, batch_first=True))
+    with pytest.raises(DataError, match="whose weight MultiheadAttention multiplies without calling it"):
+        collect(encoder, [torch.randn(2, 5, 8)], {"0.self_attn.out_proj.weight": frozenset({"input_mean"})})
 
 
 def test_rows_that_do_not_divide_into_examples_are_refused():
@@ -146,7 +206,7 @@ def test_what_a_model_refuses_is_told_with_its_shape(vit):
 
 def test_each_known_statistic_is_collected(llama):
     head, block = "lm_head.weight", "model.layers.0"
-    wanted = {head: frozenset(KNOWN) - {"block_cosine"}, block: frozenset({"block_cosine"})}
+    wanted = {head: frozenset(KNOWN) - {"block_cosine", *WINDOWS}, block: frozenset({"block_cosine"})}
     stats = collect(llama, [torch.arange(12).view(2, 6)], wanted)
-    assert {statistic for _, statistic in stats} == set(KNOWN)
+    assert {statistic for _, statistic in stats} == set(KNOWN) - set(WINDOWS)
     assert all(stats[key].dtype == torch.float32 and bool(stats[key].isfinite().all()) for key in stats)

@@ -61,6 +61,20 @@ def test_inputs_are_those_of_the_readers_by_unit(heads, dims, seed):
     assert found.tolist() == [[float(inputs[u * dims + d]) for d in range(dims)] for u in range(heads)]
 
 
+def test_a_convolution_with_groups_reads_each_unit_once_in_every_group():
+    name = "grouped.weight"
+    pattern = resolve(parse("6 (heads.0 2) 3"), (6, 4, 3), {"heads.0": 2}, name)
+    axes = {"heads.0": Axis(name="heads.0", size=2, state="free")}
+    layout = Layout(patterns={name: pattern}, axes=axes, reads={name: (1,)})
+    inputs = torch.arange(12.0)  # three groups of four
+    (found,) = taken_in(layout, Stats({(name, GRAM): inputs}), "heads.0", GRAM)
+    for unit in range(2):
+        wanted = [group * 4 + unit * 2 + channel for group in range(3) for channel in range(2)]
+        assert sorted(found[unit].tolist()) == wanted
+    with pytest.raises(DataError, match=r"grouped.weight reads 4 inputs and its statistic has 11; collect it again"):
+        list(taken_in(layout, Stats({(name, GRAM): inputs[:11]}), "heads.0", GRAM))
+
+
 def test_a_parameter_that_holds_an_axis_twice_gives_two_pairs():
     model, layout, stats = small(3, 1, 2, 0, {"square.weight": "heads.0 heads.0"})
     (first, _), (second, _) = pairs(model, layout, stats, "heads.0", GRAM)

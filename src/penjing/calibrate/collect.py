@@ -34,7 +34,7 @@ def collect(
     `names` maps a parameter's name in `wanted` to its name in `module` where the two differ. `objective_of` replaces
     the objectives: (output, batch) -> the mean over examples [] or each example's [batch]; or a mapping by name.
 
-    Inputs can be measured of linear layers, transformers' Conv1D, convolutions and single recurrent layers; of
+    Inputs can be measured of linear layers, transformers' Conv1D, convolutions and recurrent layers; of
     convolutions with groups, a statistic has all input channels of the layer, and there is no second moment.
     Derivatives need a backward for each objective and batch, and for `fisher` one for each example. The module ends
     with the modes and gradients' flags that it had.
@@ -97,7 +97,7 @@ class Pass:
                 with (
                     torch.set_grad_enabled(self._derivatives.whole),
                     self._watch.hooks(self.means, count),
-                    self._derivatives.taps(),
+                    self._derivatives.taps(count),
                 ):
                     output = run(self._module, batch)
                 self._derivatives.backward(output, batch, self.means)

@@ -15,6 +15,7 @@ from penjing.calibrate.known import DERIVATIVES
 from penjing.calibrate.layers import Place
 from penjing.calibrate.means import Means
 from penjing.calibrate.objectives import Objective, entropy, per_example
+from penjing.calibrate.recurrent import Apart
 from penjing.errors import DataError
 
 ObjectiveOf = Objective | Mapping[str, Objective]
@@ -27,7 +28,8 @@ class Derivatives:
     `gradient` and `fisher` are taken by parameters, `taylor` by the inputs of layers, each layer's own: what other
     layers make of the same input does not count. Of recurrent weights, whose inputs are inside the layer, `taylor` is
     taken from each example's derivative by the weight, for the sum of w * d objective / d w over an input's weights
-    is the sum over positions of x * d objective / d x.
+    is the sum over positions of x * d objective / d x. An objective that joins examples is differentiated by a copy of
+    the weight for each of them.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Derivatives:
         self._taylor: dict[str, dict[str, Place]] = defaultdict(dict)
         self._recurrent: dict[str, list[str]] = defaultdict(list)
         self._parameters: dict[str, nn.Parameter] = {}
+        self._places: dict[str, Place] = {}
         self._objectives: dict[str, Objective] = {}
         self._coupled: set[str] = set()
         self._sort(wanted, names)
@@ -50,8 +53,8 @@ class Derivatives:
             self._objectives[name] = _objective(name, objective_of)
             if getattr(self._objectives[name], "func", None) is entropy:  # at any temperature
                 self._coupled.add(name)
-        self._refuse_coupled()
         self._tapped: list[tuple[Mapping[str, Place], Tensor]] = []
+        self._apart: dict[nn.Module, Apart] = {}
 
     def _sort(self, wanted: Mapping[str, frozenset[str]], names: Mapping[str, str]) -> None:
         known = dict(self._module.named_parameters(remove_duplicate=False))
@@ -65,24 +68,18 @@ class Derivatives:
                     if not place.recurrent:
                         self._taylor[objective][tensor] = place
                         continue
+                    self._places[tensor] = place
                 if not parameter.is_floating_point():
                     raise DataError(f"{tensor} is {parameter.dtype}, needed a floating point one to differentiate by")
                 self._parameters[tensor] = parameter
                 kept = {"gradient": self._gradient, "fisher": self._fisher, "taylor": self._recurrent}[kind]
                 kept[objective].append(tensor)
 
-    def _refuse_coupled(self) -> None:
-        wrong = next((t for name in self._coupled for t in self._recurrent.get(name, ())), None)
-        if wrong is not None:
-            raise DataError(
-                f"entropy_taylor of {wrong} is not known: a recurrent layer hides its states, and the entropy joins "
-                "all examples of a batch; use the objective 'loss' or 'output'"
-            )
-
     @property
     def whole(self) -> bool:
         """Whether the forward of a whole batch has to keep what a backward needs."""
-        return bool(self._gradient or self._taylor or any(n in self._coupled for n in self._fisher))
+        joined = any(n in self._coupled for n in (*self._fisher, *self._recurrent))
+        return bool(self._gradient or self._taylor or joined)
 
     @contextmanager
     def requiring(self) -> Iterator[None]:
@@ -100,9 +97,9 @@ class Derivatives:
                 p.requires_grad_(needed)
 
     @contextmanager
-    def taps(self) -> Iterator[None]:
-        """While the block runs, the inputs of layers are put in a form by which one can differentiate."""
-        self._tapped = []
+    def taps(self, count: int) -> Iterator[None]:
+        """While the block runs, on `count` examples, one can differentiate by what goes into layers."""
+        self._tapped, self._apart = [], {}
         by_layer: dict[nn.Module, dict[str, Place]] = defaultdict(dict)
         for asked in self._taylor.values():
             for tensor, place in asked.items():
@@ -111,6 +108,11 @@ class Derivatives:
             for layer, asked in by_layer.items():
                 hook = layer.register_forward_pre_hook(self._tap(asked), with_kwargs=True)
                 stack.callback(hook.remove)
+            for tensor in (t for name in self._coupled for t in self._recurrent.get(name, ())):
+                place = self._places[tensor]
+                if place.layer not in self._apart:
+                    self._apart[place.layer] = Apart(place.layer, place.path)
+                    stack.enter_context(self._apart[place.layer].running(count))
             yield
 
     def _tap(self, asked: Mapping[str, Place]) -> Callable[[nn.Module, Any, Any], Any]:
@@ -137,8 +139,25 @@ class Derivatives:
             each = self._fisher[name] if name in self._coupled else []
             for i in range(len(values) if each else 0):
                 self._move_squares(name, self._by_parameters(each, values[i], retain=True), means)
+            if name in self._coupled:
+                self._copies(name, values, means)
             self._batch(name, values, means, last=place + 1 == len(names))
-        self._tapped = []
+        self._tapped, self._apart = [], {}
+
+    def _copies(self, name: str, values: Tensor, means: Means) -> None:
+        """`taylor` of recurrent weights, from the copies that the examples used."""
+        for tensor in self._recurrent.get(name, []):
+            place, count = self._places[tensor], len(values)
+            copies = [own[place.local] for own in self._apart[place.layer].copies]
+            found = torch.autograd.grad(values.sum(), copies, retain_graph=True, allow_unused=True)
+            each = [
+                torch.zeros(w.shape[1], device=w.device) if g is None else (w.detach() * g).float().sum(0)
+                for w, g in zip(copies, found, strict=True)
+            ]
+            if each:  # a layer that runs several times runs all examples each time
+                taken = torch.stack(each).view(-1, count, each[0].shape[0]).sum(0)
+                require_finite(taken, f"the derivatives by the inputs of {tensor}")
+                means.move((tensor, f"{name}_taylor"), taken.abs().mean(0), count)
 
     def _batch(self, name: str, values: Tensor, means: Means, *, last: bool) -> None:
         tensors, taylor = self._gradient.get(name, []), self._taylor.get(name, {})

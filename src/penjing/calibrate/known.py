@@ -3,7 +3,10 @@
 SAMPLED = ("input_activity", "input_energy", "input_mean", "input_second_moment")
 """Means over samples (positions of examples) of what goes into a layer."""
 
-INPUTS = (*SAMPLED, "input_magnitude")
+WINDOWS = ("window_second_moment",)
+"""Means over the places of a convolution's window."""
+
+INPUTS = (*SAMPLED, *WINDOWS, "input_magnitude")
 OUTPUTS = ("output_magnitude",)
 BLOCKS = ("block_cosine",)
 FORWARD = (*INPUTS, *OUTPUTS, *BLOCKS)

@@ -6,9 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
+from penjing.calibrate.known import WINDOWS
+from penjing.calibrate.recurrent import level_of, outputs_of_level
 from penjing.errors import DataError, nearest
 
 _CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm)
@@ -65,33 +69,34 @@ def reader(tensor: str, holding: Sequence[Place], statistic: str) -> Place:
     more = _why_not(holding[0], statistic) if len(holding) == 1 else ""
     raise DataError(
         f"the inputs of {tensor} cannot be measured: it belongs to {kinds}{more}, and needed is one Linear, Conv1D, "
-        "Conv2d or single recurrent layer; protect the axes it reads or use a method without data"
+        "Conv2d or recurrent layer; protect the axes it reads or use a method without data"
     )
 
 
 def _why_not(place: Place, statistic: str) -> str:
-    if place.recurrent:
-        return f", whose inner states no one sees ({place.local})"
+    if isinstance(place.layer, NonDynamicallyQuantizableLinear):
+        return ", whose weight MultiheadAttention multiplies without calling it"
+    if statistic in WINDOWS:
+        return f", of which no {statistic} is taken (only of torch's own Conv2d without groups)"
     groups = getattr(place.layer, "groups", 1)
     return f" with {groups} groups, for which there is no {statistic}" if groups != 1 else ""
 
 
 def _reads(place: Place, statistic: str) -> bool:
     layer = place.layer
+    if statistic in WINDOWS:
+        if not isinstance(layer, nn.Conv2d) or type(layer).forward is not nn.Conv2d.forward:
+            return False  # what another forward multiplies is not known
+        return place.local == "weight" and layer.groups == 1
     if place.recurrent:
-        return place.local.startswith("weight_") and (statistic.endswith("_taylor") or _visible(place))
+        return place.local.startswith(("weight_ih", "weight_hh"))
     if place.local != "weight":
         return False
     if isinstance(layer, _ConvNd):
         return layer.groups == 1 or statistic != "input_second_moment"
+    if isinstance(layer, NonDynamicallyQuantizableLinear):
+        return False
     return isinstance(layer, nn.Linear) or is_transposed(layer)
-
-
-def _visible(place: Place) -> bool:
-    """Whether what a recurrent weight takes in can be seen from outside: the input, or the outputs one step before."""
-    layer: Any = place.layer
-    _, kind, level = place.local.removesuffix("_reverse").split("_")
-    return level == "l0" if kind == "ih" else kind == "hh" and level == f"l{layer.num_layers - 1}"
 
 
 def is_transposed(layer: nn.Module) -> bool:
@@ -131,6 +136,16 @@ def inputs_last(place: Place, x: Any) -> Tensor:
     return _channels_last(place.layer, x)
 
 
+def windows(place: Place, x: Tensor) -> Tensor:
+    """[examples * places in]: all that a convolution multiplies at each place of its window, channel by channel."""
+    layer: Any = place.layer
+    batch = x[None] if x.ndim == 3 else x
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = F.pad(batch, layer._reversed_padding_repeated_twice, mode=mode)
+    rows = F.unfold(padded, layer.kernel_size, dilation=layer.dilation, stride=layer.stride)
+    return rows.transpose(1, 2).flatten(0, 1)
+
+
 def outputs_last(place: Place, y: Any) -> Tensor:
     """[examples ... out]: a layer's output with its units in the last dimension."""
     first = y[0] if isinstance(y, tuple | list) else y
@@ -139,21 +154,31 @@ def outputs_last(place: Place, y: Any) -> Tensor:
     return _channels_last(place.layer, first)
 
 
-def states_before(place: Place, args: Sequence[Any], y: Any) -> Tensor:
-    """[examples length hidden]: what a recurrent layer's `weight_hh` of the last level took in at each step.
+def inside(place: Place) -> bool:
+    """Whether a recurrent weight takes in something else than the layer's own input."""
+    return place.recurrent and not (place.local.startswith("weight_ih") and level_of(place.local) == 0)
 
-    `args` are the layer's input and, if given, its first state; `y` its (output, state).
+
+def states_before(place: Place, args: Sequence[Any], y: Any) -> Tensor:
+    """[examples length hidden]: what a recurrent weight took in at each step, inside its layer.
+
+    Of `weight_hh` these are the level's own outputs one step before, of `weight_ih` those of the level below. `args`
+    are the layer's input and, if given, its first states; `y` is its (output, states).
     """
     layer: Any = place.layer
-    out = outputs_last(place, y)
-    size = out.shape[-1] // (2 if layer.bidirectional else 1)
+    level = level_of(place.local)
+    if not place.local.startswith("weight_hh"):
+        return _batch_first(place, outputs_of_level(layer, args, level - 1))
+    last = level + 1 == layer.num_layers
+    out = outputs_last(place, y) if last else _batch_first(place, outputs_of_level(layer, args, level))
+    each = 2 if layer.bidirectional else 1
+    size = out.shape[-1] // each
     backwards = place.local.endswith("_reverse")
     own = out[..., size:] if backwards else out[..., :size]
     first = own.new_zeros(len(own), 1, size)
     if len(args) > 1 and args[1] is not None:
         given = args[1][0] if isinstance(args[1], tuple | list) else args[1]
-        state = given[-1] if backwards or not layer.bidirectional else given[-2]
-        first = state.reshape(len(own), 1, size)
+        first = given[level * each + backwards].reshape(len(own), 1, size)
     return torch.cat([own[:, 1:], first], 1) if backwards else torch.cat([first, own[:, :-1]], 1)
 
 

@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor
 
-from penjing.calibrate.known import KNOWN, SAMPLED
+from penjing.calibrate.known import KNOWN, SAMPLED, WINDOWS
 
 __all__ = ["KNOWN", "magnitude", "moment"]
 
 
 def moment(name: str, x: Tensor) -> Tensor:
-    """The mean over samples that a statistic of `SAMPLED` names, of `x` [samples in] float32; [in] or [in in]."""
+    """The mean over samples that a statistic of `SAMPLED` or `WINDOWS` names, of `x` [samples in]; [in] or [in in]."""
     if name == "input_mean":
         return x.mean(0)
     if name == "input_energy":
         return x.square().mean(0)
     if name == "input_activity":
         return x.ne(0).float().mean(0)
-    assert name == SAMPLED[-1]  # noqa: S101
+    assert name in (SAMPLED[-1], *WINDOWS)  # noqa: S101
     return torch.mm(x.T, x).div_(x.shape[0])
 
 

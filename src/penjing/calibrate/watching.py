@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from penjing.calibrate import layers
 from penjing.calibrate.finite import require_finite
-from penjing.calibrate.known import BLOCKS, FORWARD, INPUTS, OUTPUTS, SAMPLED
+from penjing.calibrate.known import BLOCKS, FORWARD, INPUTS, OUTPUTS, SAMPLED, WINDOWS
 from penjing.calibrate.layers import Place
 from penjing.calibrate.means import Means
 from penjing.calibrate.moments import magnitude, moment
@@ -70,7 +70,7 @@ def _sides(
     own = holding.get(id(layers.parameter(module, name, parameters)), [])
     for statistic in sorted(statistics & set(INPUTS)):
         place = layers.reader(tensor, own, statistic)
-        side: Side = "state" if place.recurrent and place.local.startswith("weight_hh") else "input"
+        side: Side = "state" if layers.inside(place) else "input"
         yield side, place, frozenset({statistic})
     if part := statistics & set(OUTPUTS):
         yield "output", layers.writer(tensor, own), part
@@ -135,14 +135,24 @@ class Watch:
         known = self._known(given)
         if not known:
             require_finite(flat, f"the inputs of {name}")
-        for statistic in job.union:
+        for statistic in job.union.difference(WINDOWS):
             if statistic not in known:
                 single = flat.float() if statistic in SAMPLED else layers.by_example(x.float(), count, name)
                 known[statistic] = moment(statistic, single) if statistic in SAMPLED else magnitude(single)
         for tensor, asked in job.statistics.items():
-            for statistic in asked:
+            for statistic in asked.difference(WINDOWS):
                 samples = flat.shape[0] if statistic in SAMPLED else count
                 means.move((tensor, statistic), known[statistic], samples)
+        self._windows(job, given, means)
+
+    def _windows(self, job: Job, given: Tensor | None, means: Means) -> None:
+        """Windows are a layer's own: another layer's that reads the same tensor may be of another size."""
+        wanted = [(t, s) for t, asked in job.statistics.items() for s in asked & set(WINDOWS)]
+        if wanted and given is not None:
+            rows = layers.windows(job.place, given.detach().float())
+            value = moment(WINDOWS[0], rows)
+            for key in wanted:
+                means.move(key, value, len(rows))
 
     def _known(self, given: Tensor | None) -> dict[str, Tensor]:
         """What has been found of this very tensor already: queries, keys and values read the same one."""

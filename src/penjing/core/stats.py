@@ -17,6 +17,8 @@ class Stats:
 
     - `input_mean` [in]; `input_energy` [in], the mean of each squared input; `input_second_moment` [in in], the mean
       of x xᵀ; `input_activity` [in], the share of samples in which an input is not zero;
+    - `window_second_moment` [in in], of a convolution: the mean, over the places of its window, of x xᵀ, where x is all
+      that it multiplies there, channel by channel;
     - `input_magnitude` [in]: the root of the mean, over examples, of the squared mean of |x| over an example's
       positions; `output_magnitude` [out]: the same of what comes out of the layer (of a norm, as a rule);
     - `target_moment` [out in]: the mean of t xᵀ, where t is what the layer should give so that the residual stream

@@ -53,7 +53,7 @@ def edits_lines(plan: Plan) -> Iterator[str]:
 
 def plan_page(plan: Plan, verified: Verified, out: Path) -> Group:
     """The dry run of a plan."""
-    notes = [f"note: {escape(n)}" for n in verified.notes]
+    notes = [f"note: {escape(n)}" for n in (*plan.made.get("notes", ()), *verified.notes)]
     lines = [*tournament_lines(plan.made), *edits_lines(plan)]
     return Group(*lines, "", costs_table(verified), *notes, "", f"written: {out}")
 

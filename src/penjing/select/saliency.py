@@ -6,8 +6,8 @@ from math import prod
 from torch import Tensor
 
 from penjing.core import Checkpoint, Layout, Stats
-from penjing.core.pattern import shape
-from penjing.errors import PlanError
+from penjing.core.pattern import shape, size
+from penjing.errors import DataError, PlanError
 from penjing.layouts.costs import is_buffer
 from penjing.select.units import places, rows
 
@@ -48,16 +48,28 @@ def taken_in(layout: Layout, stats: Stats, axis: str, statistic: str) -> Iterato
     """[units channels] for each parameter that reads an axis: a statistic of its inputs, [in], by unit.
 
     Raises:
-        DataError: the statistic of a reader was not collected.
+        DataError: the statistic of a reader was not collected, or is of another number of inputs.
         PlanError: nothing reads the axis.
     """
     readers = layout.readers(axis)
     if not readers:
         raise PlanError(f"no weight reads axis '{axis}', so its inputs are unknown; protect it or use magnitude")
     for name, dim in readers:
-        values = stats[name, statistic]
+        width = size(layout.patterns[name][dim], {})
+        values = by_group(stats[name, statistic], width, name)
         for spots in places(layout.patterns[name][dim], axis):
-            yield values[spots]
+            yield values[spots].flatten(1)
+
+
+def by_group(values: Tensor, width: int, name: str) -> Tensor:
+    """[width groups]: a statistic of a layer's inputs, [in]; a convolution with groups takes `width` inputs in each.
+
+    Raises:
+        DataError: the inputs are no multiple of the width.
+    """
+    if len(values) % width:
+        raise DataError(f"{name} reads {width} inputs and its statistic has {len(values)}; collect it again")
+    return values.view(-1, width).T
 
 
 def weights_of(layout: Layout, axes: Sequence[str]) -> int:

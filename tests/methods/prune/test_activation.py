@@ -5,12 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.methods.tiny import Tensors, layout_of, llama
+from torch import nn
 
+import penjing
 from penjing.core import Axis, Budget, Stats, Update
 from penjing.errors import DataError, PlanError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
-from penjing.methods.prune.activation import MOMENT, TARGET, Method, score
+from penjing.methods.prune.activation import ENERGY, MOMENT, TARGET, WINDOW, Method, score
 
 
 def naive(inputs, weight):
@@ -121,6 +123,56 @@ def test_a_convolution_with_a_window_is_scored_and_named_but_not_refitted():
     assert plan.keeps()["channels.0"] == tuple(sorted(scores.argsort(descending=True)[:3].tolist()))
     assert len(plan.edits) == 1
     assert "b reads units that were cut" in plan.made["notes"][0]
+
+
+def test_with_windows_a_convolution_is_refitted_over_whole_windows():
+    g = torch.Generator().manual_seed(3)
+    values = {"a": torch.randn(6, 2, 3, 3, generator=g), "b": torch.randn(4, 6, 3, 2, generator=g)}
+    model = Tensors(values, {})
+    axes = [Axis(name="channels.0", size=6, state="free")]
+    layout = layout_of(model, {"a": "channels.0 2 3 3", "b": "4 channels.0 3 2"}, axes, {"a": (1,), "b": (1,)})
+    x = torch.randn(90, 36, generator=g)
+    held = Stats({("b", ENERGY): x.view(90, 6, 6)[:, :, 0].square().mean(0), ("b", WINDOW): moments(x)}, 90)
+    method = Method(axes="channels", windows=True, multiple=1)
+    plan = method.plan(model, layout, held, Budget(keep=0.5))
+    kept = plan.keeps()["channels.0"]
+    places = torch.tensor([6 * unit + place for unit in kept for place in range(6)])
+    new = next(e.values for e in plan if isinstance(e, Update))
+    wanted = repair(values["b"].reshape(4, 36), moments(x), places, ridge=0.01)
+    torch.testing.assert_close(new, wanted.float().reshape(4, 3, 3, 2))
+    assert not plan.made["notes"]
+    assert method.wants(layout) == {"b": frozenset({ENERGY, WINDOW})}
+    assert Method(axes="channels", windows=True, repair=False).wants(layout) == {"b": frozenset({ENERGY})}
+
+
+def test_windows_refit_a_network_better_than_the_cut_alone():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Conv2d(8, 5, 3, padding=1), nn.Flatten(), nn.Linear(180, 3))
+    x = torch.randn(40, 2, 8, 8)
+    gaps = []
+    for windows in (False, True):
+        settings = {"axes": "channels.0", "windows": windows, "multiple": 1}
+        plan = penjing.plan(net, method="activation", keep=0.5, settings=settings, data=[x], example=x[:1])
+        smaller = penjing.apply(net, plan, example=x[:1])
+        with torch.no_grad():
+            gaps.append(float((smaller(x) - net(x)).square().mean()))
+    assert gaps[1] < gaps[0]
+
+
+def test_a_convolution_with_groups_is_scored_by_what_each_group_takes_in():
+    values = {"a": torch.randn(12, 2), "b": torch.randn(6, 4, 3, 3)}  # three groups of four channels
+    model = Tensors(values, {})
+    axes = [Axis(name="channels.0", size=4, state="free")]
+    layout = layout_of(model, {"a": "(3 channels.0) 2", "b": "6 channels.0 3 3"}, axes, {"a": (1,), "b": (1,)})
+    assert Method(axes="channels").wants(layout) == {"b": frozenset({"input_energy"})}
+    energy = torch.rand(12)
+    plan = Method(axes="channels").plan(model, layout, Stats({("b", "input_energy"): energy}, 9), Budget(keep=0.5))
+    scores = [0.0] * 4
+    for out in range(6):
+        for channel in range(4):
+            scores[channel] += float(energy[out // 2 * 4 + channel] * values["b"][out, channel].square().sum())
+    best = sorted(range(4), key=lambda c: -scores[c])[:2]
+    assert plan.keeps()["channels.0"] == tuple(sorted(best))
 
 
 def test_few_samples_hold_on_to_the_old_weights_more():

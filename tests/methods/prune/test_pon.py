@@ -14,15 +14,22 @@ def naive(gate, up):
     scores = []
     for g, u in zip(gate.tolist(), up.tolist(), strict=True):
         scores.append(sum(abs(x) for x in g) * sum(abs(x) for x in u))
-    return torch.tensor(scores)
-
+    return torch.tensor(scores).double()
 
 
 @given(units=st.integers(1, 6), fan=st.integers(2, 9), seed=st.integers(0, 99))
 def test_equals_the_loop(units, fan, seed):
     g = torch.Generator().manual_seed(seed)
     gate, up = torch.randn(units, fan, generator=g), torch.randn(units, fan, generator=g)
-    torch.testing.assert_close(score([gate, up]), naive(gate, up))
+    torch.testing.assert_close(score([gate, up]), naive(gate, up), rtol=1e-5, atol=1e-7)
+
+
+def test_an_axis_that_many_matrices_write_stays_within_what_numbers_hold():
+    rows = torch.full((2, 100), 10.0)
+    rows[1] = 10.1
+    found = score([rows] * 30)  # a residual axis: 1000 ** 30
+    assert bool(found.isfinite().all())
+    assert found[1] > found[0]
 
 
 def test_the_down_projection_has_no_say():

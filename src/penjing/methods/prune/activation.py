@@ -11,13 +11,14 @@ dense stream after it less the cut stream before it, so that it makes up for wha
 Source: the refit is that of He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", arXiv:1707.06168,
 equation 1 with the choice of channels given, and, block by block, its pruning of a whole model and of multi-branch
 networks (`maths.drift`). Deviations: the choice is the energy above, not a LASSO path; the ridge pulls towards the old
-weights; at once, all layers are solved on the inputs of the unpruned model, in one pass; convolutions with a window,
-tied readers and readers with more than two dimensions are scored but not refitted (the plan's `made["notes"]` names
-them).
+weights; at once, all layers are solved on the inputs of the unpruned model, in one pass, and convolutions on all places
+of their windows, not on some drawn ones; convolutions with a window unless `windows` is set, tied readers and other
+readers with more than two dimensions are scored but not refitted (the plan's `made["notes"]` names them).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Literal
 
 import torch
@@ -25,15 +26,17 @@ from torch import Tensor
 
 from penjing.core import Axis, Budget, Card, Checkpoint, Edit, Keep, Layout, Plan, Stats, Update
 from penjing.core.pattern import kept_positions
+from penjing.core.pattern import shape as sizes_of
 from penjing.errors import PlanError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
 from penjing.maths.topk import best
 from penjing.select.axes import choose
+from penjing.select.saliency import by_group
 from penjing.select.uniform import sizes
 from penjing.select.units import places, rows
 
-MOMENT = "input_second_moment"
+MOMENT, WINDOW, ENERGY = "input_second_moment", "window_second_moment", "input_energy"
 TARGET = "target_moment"
 
 CARD = Card(
@@ -61,7 +64,9 @@ class Method:
     `axes` and `protect` are globs of axis names, `multiple` the rounding of sizes (None: one that hardware likes),
     `allow` further states of axes that may be cut ("sensitive"), `repair` whether readers are refitted, `ridge` how
     strongly the refit holds to the old weights, as a share of the mean input energy. `walk` says whether the model is
-    seen at once or block by block, `drift` whether the refit block by block makes up for the blocks before.
+    seen at once or block by block, `drift` whether the refit block by block makes up for the blocks before. `windows`
+    says whether convolutions with a window are refitted too (only at once): that takes the second moment of all that
+    is in a window, nine times the work of a 3 x 3 convolution itself.
     """
 
     axes: str = "neurons.*"
@@ -72,6 +77,7 @@ class Method:
     ridge: float = 0.01
     walk: Literal["at once", "block by block"] = "at once"
     drift: bool = True
+    windows: bool = False
 
     def __post_init__(self) -> None:
         if self.walk not in ("at once", "block by block"):
@@ -82,7 +88,9 @@ class Method:
         if self.walk == "block by block":
             return {}
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
-        return {t: CARD.needs for a in axes for t, _ in layout.readers(a.name)}
+        window = frozenset({ENERGY, WINDOW} if self.windows and self.repair else {ENERGY})
+        readers = [pair for a in axes for pair in layout.readers(a.name)]
+        return {t: window if _windowed(layout, t, d) else CARD.needs for t, d in readers}
 
     def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
         """Which units stay in each axis, and the refitted weights of their readers."""
@@ -123,14 +131,21 @@ class _Step:
 def _energies(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Tensor:
     parts = []
     for tensor, dim in layout.readers(axis.name):
-        energy = stats[tensor, MOMENT].diagonal()
         weight = model[tensor].float()
+        moment = stats[tensor, MOMENT].diagonal() if (tensor, MOMENT) in stats else stats[tensor, ENERGY]
+        energy = by_group(moment, weight.shape[dim], tensor)
         for spots in places(layout.patterns[tensor][dim], axis.name):
-            norms = rows(weight, dim, spots).square().view(*spots.shape, -1).sum(2)
-            parts.append((energy[spots], norms))
+            squares = rows(weight, dim, spots).square()
+            norms = squares.view(*spots.shape, energy.shape[1], -1).sum(3)  # the outputs of a group lie together
+            parts.append((energy[spots].flatten(1), norms.flatten(1)))
     if not parts:
         raise PlanError(f"no weight reads axis '{axis.name}', so its energy is unknown; protect it or use magnitude")
     return score(parts)
+
+
+def _windowed(layout: Layout, tensor: str, dim: int) -> bool:
+    """Whether a reader is a convolution [out in ...] with a window of more than one place."""
+    return dim == 1 and prod(sizes_of(layout.patterns[tensor], {})[2:]) > 1
 
 
 def _as_mask(keep: Keep, size: int) -> Tensor:
@@ -148,28 +163,43 @@ def _refit(
     updates, notes = [], []
     for tensor, dim in readers:
         shape = model.shapes[tensor]
-        if len([n for n in shape if n > 1]) > 2 or len(layout.patterns[tensor]) < 2 or tensor in tied:
+        many = len([n for n in shape if n > 1]) > 2 and (tensor, WINDOW) not in stats
+        if many or len(layout.patterns[tensor]) < 2 or tensor in tied:
             notes.append(f"{tensor} reads units that were cut and is not a plain, untied matrix; it was not refitted")
             continue
         positions = kept_positions(layout.patterns[tensor], kept)
         stays = positions[dim]
         if stays is None or len(stays) == shape[dim]:
             continue
-        matrix = model[tensor].movedim(dim, -1)
-        flat = matrix.reshape(-1, shape[dim])
-        if stats.samples < shape[dim]:
-            notes.append(f"{tensor}: {stats.samples} samples for {shape[dim]} inputs; the refit moves it less")
-        strength = _ridge(ridge, shape[dim], stats.samples)
-        if (tensor, TARGET) in stats:
-            new = refit(flat, stats[tensor, MOMENT], stats[tensor, TARGET], stays, ridge=strength)
-        else:
-            new = repair(flat, stats[tensor, MOMENT], stays, ridge=strength)
-        new = new.reshape(*matrix.shape[:-1], len(stays)).movedim(-1, dim)
+        inputs = shape[dim] * (prod(shape[2:]) if (tensor, WINDOW) in stats else 1)
+        if stats.samples < inputs:
+            notes.append(
+                f"{tensor}: {stats.samples} samples for {inputs} inputs, so the refit moves it less; give {inputs} "
+                "or more"
+            )
+        strength = _ridge(ridge, inputs, stats.samples)
+        new = _refitted(tensor, model[tensor], dim, stays, stats, strength)
         for d, places_kept in enumerate(positions):
             if d != dim and places_kept is not None:
                 new = new.index_select(d, places_kept)
         updates.append(Update(tensor, new.float().contiguous()))
     return updates, notes
+
+
+def _refitted(tensor: str, weight: Tensor, dim: int, stays: Tensor, stats: Stats, ridge: float) -> Tensor:
+    """The weight with `stays` left of dimension `dim`, in the stored order; what reads windows, by whole windows."""
+    if (tensor, WINDOW) in stats:
+        window = prod(weight.shape[2:])
+        columns = (stays[:, None] * window + torch.arange(window)).flatten()
+        new = repair(weight.flatten(1), stats[tensor, WINDOW], columns, ridge=ridge)
+        return new.reshape(len(weight), len(stays), *weight.shape[2:])
+    matrix = weight.movedim(dim, -1)
+    flat = matrix.reshape(-1, weight.shape[dim])
+    if (tensor, TARGET) in stats:
+        new = refit(flat, stats[tensor, MOMENT], stats[tensor, TARGET], stays, ridge=ridge)
+    else:
+        new = repair(flat, stats[tensor, MOMENT], stays, ridge=ridge)
+    return new.reshape(*matrix.shape[:-1], len(stays)).movedim(-1, dim)
 
 
 def _ridge(ridge: float, inputs: int, samples: int) -> float:

@@ -27,8 +27,11 @@ CARD = Card(
 
 
 def score(written: Iterable[Tensor]) -> Tensor:
-    """[units]: the product of the L1 norms of each unit's writing rows, [units fan] each. Higher is kept."""
-    return prod((w.abs().sum(1) for w in written), start=torch.ones(1))
+    """[units], float64: the product of the L1 norms of each unit's writing rows, [units fan] each. Higher is kept.
+
+    A residual axis is written by many matrices, and the product would leave what float32 holds.
+    """
+    return prod((w.abs().sum(1).double() for w in written), start=torch.ones(1).double())
 
 
 @dataclass(frozen=True, kw_only=True)
