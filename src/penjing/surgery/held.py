@@ -8,7 +8,7 @@ from penjing.core.pattern import leaves
 from penjing.errors import PlanError
 from penjing.layouts import paths
 from penjing.layouts.stock import full_config
-from penjing.surgery.loadable import heads_after, refusal
+from penjing.surgery.loadable import heads_after, heads_factor, refusal
 from penjing.surgery.recipe import Outcome
 
 ConfigOf = Callable[[Mapping[str, Any], Layout, Mapping[str, int]], dict[str, Any]]
@@ -33,7 +33,7 @@ def hold_result(
     lists = {b.axis for b in layout.blocks}
     if not any(isinstance(e, Keep) and e.axis not in lists for e in plan):
         return base, of, sizes
-    known = refusal(heads_after(base, _heads_factor(layout, outcome)))
+    known = refusal(heads_after(base, heads_factor(layout, outcome.sizes)))
     if known:
         raise PlanError(known)
     moved = {a: n for a, n in sizes.items() if n != of.axes[a].size and a not in {b.axis for b in of.blocks}}
@@ -86,13 +86,3 @@ def _translate(layout: Layout, outcome: Outcome) -> dict[str, int]:
                     "keep as many of each"
                 )
     return {a: sizes.get(a, axis.size) for a, axis in layout.axes.items()}
-
-
-def _heads_factor(layout: Layout, outcome: Outcome) -> float:
-    """By how much the query heads of the most cut block shrink: heads times queries per head."""
-    factors: dict[str, float] = {}
-    for axis in layout.axes.values():
-        if axis.kind in {"heads", "queries"} and axis.name in outcome.sizes:
-            block = axis.name.partition(".")[2]
-            factors[block] = factors.get(block, 1.0) * outcome.sizes[axis.name] / axis.size
-    return min(factors.values(), default=1.0)

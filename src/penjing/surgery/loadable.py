@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penjing.core import Layout
+
 
 @dataclass(frozen=True, kw_only=True)
 class Divides:
@@ -65,3 +67,18 @@ def heads_after(config: Mapping[str, Any], factor: float) -> dict[str, Any]:
         if kind in rule.model_types and isinstance(config.get(rule.heads), int):
             return {**config, rule.heads: round(config[rule.heads] * factor)}
     return dict(config)
+
+
+def heads_factor(layout: Layout, sizes: Mapping[str, int]) -> float:
+    """By how much the query heads of the most cut block shrink at these sizes: heads times queries per head."""
+    factors: dict[str, float] = {}
+    for axis in layout.axes.values():
+        if axis.kind in {"heads", "queries"} and axis.name in sizes:
+            block = axis.name.partition(".")[2]
+            factors[block] = factors.get(block, 1.0) * sizes[axis.name] / axis.size
+    return min(factors.values(), default=1.0)
+
+
+def opens(config: Mapping[str, Any], layout: Layout, sizes: Mapping[str, int]) -> bool:
+    """Whether nothing is known against these sizes of axes, all others whole."""
+    return not refusal(heads_after(config, heads_factor(layout, sizes)))
