@@ -1,0 +1,211 @@
+"""Measure what each group of axes costs the loss when it alone is cut, and choose all sizes together by that.
+
+Each group is cut to a few sizes, its units ranked by their energy, and the loss of the running model is taken with
+nothing else cut. Between the measured sizes the increase is read off straight lines, and an integer programme
+(`select.programme`) finds the sizes with the smallest summed increase under the budget; steps that still fit are then
+given back. Units of an axis are ranked by `E[h_i^2] * |W[:, i]|^2` over what reads them, or by `loss_taylor`.
+
+With `even` (default) all axes of a kind that follow one config entry are one group, so that the result is a stock
+checkpoint; the programme then weighs kinds (neurons against heads) under a limit on the whole model, and nothing is
+left to choose, nor run, where the budget is `keep` or there is one group. Without it every axis is a group.
+
+Source: Li et al., "Pruning Filters for Efficient ConvNets", arXiv:1608.08710, section 3.2, for the sensitivity of each
+layer cut alone, which they read by eye; Yao et al., "HAWQ-V3", arXiv:2011.10680, for an integer programme over such
+figures, there of bit widths and predicted, not measured. Uncertain: the section's number is from memory. Deviations:
+their ranking is the L1 norm of filters; the loss is measured on the examples that the statistics are made of; no
+training follows. Increases are taken to add up. That they do not is told by `made["measured"]`: `predicted` is the
+sum, `found` what all cuts together add. A budget of `loss` is held by `found`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
+from penjing.errors import PenjingError, PlanError, nearest
+from penjing.maths.topk import best
+from penjing.select import rungs as rung
+from penjing.select.axes import choose
+from penjing.select.programme import Option, solve
+from penjing.select.saliency import taken_in
+from penjing.select.uniform import cost, sizes, step_of
+from penjing.select.units import places, rows
+
+ENERGY, TAYLOR = "input_energy", "loss_taylor"
+RANKS = ("energy", "taylor")
+ROUNDS = 8
+"""How often a budget of loss is tightened until the model itself keeps to it."""
+
+CARD = Card(
+    title="Measured sensitivity",
+    paper="arXiv:1608.08710",
+    removes="units of an axis, by default the neurons of every MLP",
+    promise="equals its mask",
+    needs=frozenset({ENERGY}),
+    runs=True,
+)
+
+
+def score(parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """[units]: the energy that each unit adds to its readers. Higher is kept.
+
+    `parts` are, for each reader, the mean squared inputs [units channels] and the squared norms of the weights that
+    take them in, [units channels].
+    """
+    return sum(((e.double() * n.double()).sum(1) for e, n in parts), start=torch.zeros(1).double())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Choose the sizes of all groups of axes by what cutting each alone was measured to add to the loss.
+
+    `axes` and `protect` are globs of axis names; several kinds may be named ("neurons.*,heads.*"). `multiple` is the
+    rounding of sizes (None: one that hardware likes), `allow` further states of axes that may be cut ("sensitive").
+    `even` keeps axes that follow one config entry equally wide. `rank` is what ranks the units of an axis.
+    `fractions` are the shares kept at which each group is measured, besides the smallest. `objective` is what is
+    measured ("divergence" needs no labels), on the first `examples` (None: all).
+    """
+
+    axes: str = "neurons.*"
+    protect: tuple[str, ...] = ()
+    multiple: int | None = None
+    allow: tuple[str, ...] = ()
+    even: bool = True
+    rank: Literal["energy", "taylor"] = "energy"
+    fractions: tuple[float, ...] = (0.75, 0.5, 0.25)
+    objective: Literal["loss", "divergence"] = "loss"
+    examples: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.rank not in RANKS:
+            raise PenjingError(f"rank '{self.rank}' is not known{nearest(self.rank, RANKS)}; choose {', '.join(RANKS)}")
+        if not self.fractions or not all(0 < f < 1 for f in self.fractions):
+            raise PlanError(f"fractions are {list(self.fractions)}; needed one or more, each above 0 and below 1")
+
+    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
+        """Parameter -> the statistics needed of it: of every parameter that reads units."""
+        axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
+        wanted = frozenset({ENERGY if self.rank == "energy" else TAYLOR})
+        return {t: wanted for a in axes for t, _ in layout.readers(a.name)}
+
+    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+        """Which units stay in each axis; `made["measured"]` tells what each group adds when it alone is cut.
+
+        Raises:
+            BudgetError: the budget cannot be met.
+            MissingExtraError: sizes are to be chosen and scipy is not installed.
+        """
+        axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
+        ranked = energies if self.rank == "energy" else effects
+        scores = {a.name: ranked(model, layout, stats, a) for a in axes}
+        groups = rung.together(axes, even=self.even)
+        made: dict[str, Any] = {"method": "measured", "settings": asdict(self), "budget": str(budget)}
+        if budget.loss is None and (len(groups) == 1 or (self.even and budget.keep is not None)):
+            counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
+        else:
+            steps = {a.name: step_of(layout, a, self.multiple) for a in axes}
+            measured = _Measured(groups, steps, self._figure(stats, scores), self.fractions)
+            counts = measured.sizes(layout, budget, model)
+            made["measured"] = {**measured.told(counts), "examples": self._examples(stats)}
+        keeps = tuple(Keep(a.name, best(scores[a.name], counts[a.name])) for a in axes)
+        return Plan(keeps, made={**made, "samples": stats.samples})
+
+    def _examples(self, stats: Stats) -> int:
+        return min(self.examples or stats.running().examples, stats.running().examples)
+
+    def _figure(self, stats: Stats, scores: Mapping[str, Tensor]) -> Callable[[Mapping[str, int]], float]:
+        live, chosen = stats.running(), None if self.examples is None else range(self._examples(stats))
+
+        def figure(at: Mapping[str, int]) -> float:
+            cut = {a: n for a, n in at.items() if n < len(scores[a])}
+            plan = Plan(tuple(Keep(a, best(scores[a], n)) for a, n in cut.items()))
+            return live.value(plan, objective=self.objective, examples=chosen)
+
+        return figure
+
+
+def energies(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Tensor:
+    """[units]: `score` of an axis."""
+    norms = []
+    for tensor, dim in layout.readers(axis.name):
+        weight = model[tensor].float()
+        for spots in places(layout.patterns[tensor][dim], axis.name):
+            norms.append(rows(weight, dim, spots).square().view(*spots.shape, -1).sum(2))
+    return score(zip(taken_in(layout, stats, axis.name, ENERGY), norms, strict=True))
+
+
+def effects(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Tensor:
+    """[units]: the first-order effect of an axis on the loss, of all channels of a unit added up."""
+    return score((x, torch.ones_like(x)) for x in taken_in(layout, stats, axis.name, TAYLOR))
+
+
+class _Measured:
+    """What each group adds to the figure when it alone is cut, and the sizes that follow from it."""
+
+    def __init__(
+        self, groups: Mapping[str, Sequence[Axis]], steps: Mapping[str, int],
+        figure: Callable[[Mapping[str, int]], float], fractions: Sequence[float],
+    ) -> None:  # fmt: skip
+        self.groups, self.steps, self.figure = groups, steps, figure
+        self.whole = figure({})
+        self.points: dict[str, list[tuple[float, float]]] = {}
+        self.options: dict[str, list[Option]] = {}
+        self.curves: dict[str, list[tuple[float, float]]] = {}
+        for name, group in groups.items():
+            found = rung.rungs(group, steps)
+            tried = rung.nearest(group, found, fractions)
+            self.points[name] = [(rung.share(group, r), figure(r) - self.whole) for r in tried]
+            self.curves[name] = rung.curve(self.points[name])
+            self.options[name] = [Option(sizes=r, loss=self._height(name, r)) for r in found]
+
+    def sizes(self, layout: Layout, budget: Budget, model: Checkpoint) -> dict[str, int]:
+        if budget.loss is not None:
+            return self._within(layout, budget.loss, model)
+        found = solve(layout, self.options, budget, model=model)
+        most = self._most(budget)
+
+        def fits(at: Mapping[str, int]) -> bool:
+            if budget.keep is None:
+                return cost(layout, at, budget, model) <= budget.limit
+            return all(sum(at[a] for a in names) <= most[kind] for kind, names in self._kinds().items())
+
+        return rung.filled(self.groups, self.curves, self.steps, found, fits)
+
+    def told(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """What a plan says of it; shares are of the units kept, the rest in nats."""
+        predicted = sum(self._height(name, counts) for name in self.groups)
+        return {
+            "start": self.whole,
+            "increase": {name: [[round(s, 4), x] for s, x in points] for name, points in self.points.items()},
+            "predicted": predicted,
+            "found": self.figure(counts) - self.whole,
+            "uncuttable": [name for name, points in self.points.items() if not points],
+        }
+
+    def _within(self, layout: Layout, limit: float, model: Checkpoint) -> dict[str, int]:
+        """The fewest parameters whose increase, all cuts together, was found to be within the limit; else the whole."""
+        allowed = limit
+        for _ in range(ROUNDS):
+            counts = solve(layout, self.options, Budget(loss=allowed), model=model)
+            found = self.figure(counts) - self.whole
+            if found <= limit:
+                return counts
+            allowed *= min(0.8, limit / found) if found == found else 0.5
+        return {a.name: a.size for group in self.groups.values() for a in group}
+
+    def _height(self, name: str, at: Mapping[str, int]) -> float:
+        return rung.height(self.curves[name], rung.share(self.groups[name], at))
+
+    def _kinds(self) -> dict[str, list[str]]:
+        out: dict[str, list[str]] = {}
+        for axis in (a for group in self.groups.values() for a in group):
+            out.setdefault(axis.kind, []).append(axis.name)
+        return out
+
+    def _most(self, budget: Budget) -> dict[str, int]:
+        full = {a.name: a.size for group in self.groups.values() for a in group}
+        keep = budget.keep or 1.0
+        return {kind: round(keep * sum(full[a] for a in names)) for kind, names in self._kinds().items()}
