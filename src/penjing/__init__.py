@@ -1,7 +1,8 @@
 """Make neural networks small, and show what that cost.
 
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
-and `compare` are its steps; `load` opens a result; `compact` makes a pruned module smaller.
+and `compare` are its steps; `load` opens a result; `compact` makes a pruned module smaller; `sensitivity` measures
+what each cut alone would cost.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
 """
@@ -10,14 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penjing.api import apply, compact, compare, layout, load, look, measure, open, plan, shrink
+    from penjing.api import apply, compact, compare, layout, load, look, measure, open, plan, sensitivity, shrink
     from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Mask, Plan, Report, Stats, Update
     from penjing.errors import PenjingError
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "penjing.api": ("apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink"),
+    "penjing.api": (
+        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity", "shrink",
+    ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
     ),
@@ -27,7 +30,8 @@ _WHERE = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink",
+    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity",
+    "shrink",
 ]  # fmt: skip
 
 

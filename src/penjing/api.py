@@ -17,13 +17,17 @@ from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.look import Look, look_at
 from penjing.pipeline.planning import LENGTH, ROWS, Order
+from penjing.pipeline.sensitivity import FRACTIONS, HELD_OUT, Sensitivity, measure_sensitivity
 from penjing.pipeline.source import as_folder, resolve
 from penjing.pipeline.stock import load
 from penjing.pipeline.tell import Tell, silent
 from penjing.pipeline.tournament import plan_for
 from penjing.report import save, save_card
 
-__all__ = ["Shrunk", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink"]
+__all__ = [
+    "Shrunk", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity",
+    "shrink",
+]  # fmt: skip
 
 Model = str | Path | nn.Module
 Batches = Sequence[Any] | Callable[[], Iterable[Any]]
@@ -69,26 +73,36 @@ def look(model: Model, *, example: Any = None, table: Path | None = None, contex
     return look_at(resolve(model, example=example, table=table, weights=False), context=context)
 
 
-def plan(
-    model: Model,
-    *,
-    method: str = "activation",
-    budget: Budget | None = None,
-    keep: float | None = None,
-    settings: Mapping[str, Any] | None = None,
-    texts: Sequence[str | Path] = (),
-    images: Sequence[str | Path] = (),
-    labels: str | Path | None = None,
-    data: Batches | None = None,
-    rows: int = ROWS,
-    length: int = LENGTH,
-    batch: int | None = None,
-    memory: int | None = None,
-    seed: int = 0,
-    example: Any = None,
-    table: Path | None = None,
+def sensitivity(
+    model: Model, *, axes: str | None = None, fractions: Sequence[float] = FRACTIONS, method: str = "activation",
+    settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
+    labels: str | Path | None = None, data: Batches | None = None, rows: int = 16, held_out: int = HELD_OUT,
+    length: int = 256, batch: int | None = None, seed: int = 0, example: Any = None, table: Path | None = None,
     tell: Tell = silent,
-) -> Plan:
+) -> Sensitivity:  # fmt: skip
+    """What cutting each axis alone, to each share of `fractions`, adds to the loss on data that no plan is made from.
+
+    Raises:
+        PenjingError: nothing was removed, or the model, the method or the data does not serve.
+    """
+    order = Order(
+        method=method, budget=Budget(keep=1.0), settings=settings or {}, texts=tuple(map(Path, texts)),
+        images=tuple(map(Path, images)), labels=None if labels is None else Path(labels), batches=data, batch=batch,
+        rows=rows, length=length, seed=seed,
+    )  # fmt: skip
+    return measure_sensitivity(
+        resolve(model, example=example, table=table), order, axes=axes, fractions=fractions, held_out=held_out,
+        cache=cache_folder(), module=model if isinstance(model, nn.Module) else None, tell=tell,
+    )  # fmt: skip
+
+
+def plan(
+    model: Model, *, method: str = "activation", budget: Budget | None = None, keep: float | None = None,
+    settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
+    labels: str | Path | None = None, data: Batches | None = None, rows: int = ROWS, length: int = LENGTH,
+    batch: int | None = None, memory: int | None = None, seed: int = 0, example: Any = None, table: Path | None = None,
+    tell: Tell = silent,
+) -> Plan:  # fmt: skip
     """What a method would remove. Nothing is changed.
 
     Give `keep` or a whole `budget`; with neither, 0.75 of the units stay, or what the method says. `texts` are

@@ -7,7 +7,8 @@ from penjing import core
 
 TOP = [
     "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "shrink",
+    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity",
+    "shrink",
 ]  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from penjing.report.views import (
     marks,
     reasons,
     reliability,
+    sensitivity,
     sweep,
     tournament,
     withheld,
@@ -41,7 +42,7 @@ SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
     ("differences", "Real differences"), ("sweep", "What breaks"), ("corruptions", "Corruption"),
     ("curves", "Curves"), ("reliability", "Calibration"), ("kinds", "Instructions"), ("items", "Items"),
-    ("speed", "Speed"), ("tournament", "The choice"), ("load", "Load it"),
+    ("speed", "Speed"), ("sensitivity", "Sensitivity"), ("tournament", "The choice"), ("load", "Load it"),
     ("made", "How it was made"), ("limits", "Limits"),
 )  # fmt: skip
 """The headings of the page, by their anchors."""
@@ -108,6 +109,8 @@ def view(report: Report, *, charts: bool) -> dict[str, Any]:
         "data": json.dumps(to_json(report), ensure_ascii=False, allow_nan=False, indent=1),
         **_evidence(report),
     }
+    if shown["sensitivity"]:
+        shown["headline"] = f"{shown['sensitivity'].said}."
     shown["sections"] = [(key, name) for key, name in SECTIONS if shown.get(WHEN.get(key, key), True)]
     return shown | _charts(report, shown, charts)
 
@@ -129,6 +132,7 @@ def _evidence(report: Report) -> dict[str, Any]:
         "kinds": kinds(report),
         "flips": flips(report),
         "tournament": tournament(report.provenance),
+        "sensitivity": sensitivity(report.provenance),
         "depths": depths(report),
         "zeros": zeros(report),
     }

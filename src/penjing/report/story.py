@@ -60,9 +60,10 @@ def loading(report: Report, place: str | None = None) -> Snippet | None:
 def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, text) of everything that tells how it was made, the important first.
 
-    `load` is left to `loading`, and `tournament` to its view.
+    `load` is left to `loading`, `tournament` and `sensitivity` to their views.
     """
-    keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in (*ORDER, "load", "tournament")]
+    elsewhere = (*ORDER, "load", "tournament", "sensitivity")
+    keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in elsewhere]
     return [(label(key), told(provenance[key])) for key in keys]
 
 

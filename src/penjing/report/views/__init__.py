@@ -7,11 +7,12 @@ from penjing.report.views.grids import grids
 from penjing.report.views.kinds import kinds
 from penjing.report.views.lines import Lines, Mark, lines, marks
 from penjing.report.views.network import depths, zeros
+from penjing.report.views.sensitivity import sensitivity
 from penjing.report.views.sweep import classes, sweep
 from penjing.report.views.together import correlations, reasons, withheld
 from penjing.report.views.tournament import tournament
 
 __all__ = [
     "Lines", "Mark", "classes", "correlations", "curves", "depths", "differences", "flips", "grids", "kinds", "lines",
-    "marks", "reasons", "reliability", "sweep", "tournament", "withheld", "zeros",
+    "marks", "reasons", "reliability", "sensitivity", "sweep", "tournament", "withheld", "zeros",
 ]  # fmt: skip
