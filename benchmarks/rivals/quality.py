@@ -2,14 +2,15 @@
 
 SmolLM2-135M, the neurons of every MLP, nothing trained: optipfair's MAW, Torch-Pruning's magnitude and Taylor (which
 gets the rows that penjing calibrates on) and penjing's default, each a folder that is opened and read through the same
-windows of the two shipped texts. Perplexity and its ratio to penjing's, with the paired bootstrap over windows.
+windows of the two shipped texts. Perplexity and its ratio to penjing's, with the paired bootstrap over windows. What
+each side left is written as soon as it is there, so that a run that was stopped goes on.
 """
 
 import argparse
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,27 +61,42 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
     order = Order(method="taylor", budget=penjing.Budget(keep=0.5), settings={}, rows=ROWS, length=ROW)
     rows, _ = token_batches(source, order, cache, silent)
     windows = texts(folder)
-    dense = read(folder, windows)[1]
-    out: dict[str, Any] = {"whole": {t: figure(math.exp(mean(v))) for t, v in dense.items()}}
-    with progress() as tell, tempfile.TemporaryDirectory() as scratch:
+    kept: dict[str, Any] = json.loads(given.out.read_text(encoding="utf-8")) if given.out.is_file() else {}
+    if "whole" not in kept:
+        kept["whole"] = {t: figure(math.exp(mean(v))) for t, v in read(folder, windows)[1].items()}
+    with progress() as tell:
         for i, keep in enumerate(given.keep):
             tell("budgets", i, len(given.keep))
-            place = Path(scratch) / f"{keep:g}"
-            ours(folder, place / "ours", keep)
-            width, base = read(place / "ours", windows)
-            rows_told = {t: {"perplexity": figure(math.exp(mean(v)))} for t, v in base.items()}
-            out[f"{keep:g}"] = {OURS: {"width": width, "texts": rows_told}}
-            for side, (rival, job, told) in SIDES.items():
-                target = place / job / side
-                arguments = {"model": str(folder), "out": str(target), "keep": keep, "cold": False, **told}
-                arguments |= {"rows": rows.tolist()} if job == "width_torch_pruning" else {}
-                done = run(rival, job, arguments, seconds=SECONDS, threads=2)
-                if done["status"] != "ok":
-                    out[f"{keep:g}"][side] = {"failed": done["said"]}
-                    continue
-                width, theirs = read(target, windows)
-                out[f"{keep:g}"][side] = {"width": width, "texts": {t: against(theirs[t], base[t]) for t in windows}}
-    return out
+            kept.setdefault(f"{keep:g}", {})
+            for row in one_budget(folder, rows, windows, keep, kept[f"{keep:g}"]):
+                kept[f"{keep:g}"] |= row
+                given.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return {k: kept[k] for k in ["whole", *(f"{keep:g}" for keep in given.keep)]}
+
+
+def one_budget(
+    folder: Path, rows: torch.Tensor, windows: Mapping[str, Any], keep: float, there: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """{side: what it left}, a side at a time, of those that are not `there`."""
+    missing = [side for side in SIDES if side not in there]
+    if not missing and OURS in there:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        ours(folder, place / "ours", keep)
+        width, base = read(place / "ours", windows)
+        yield {OURS: {"width": width, "texts": {t: {"perplexity": figure(math.exp(mean(v)))} for t, v in base.items()}}}
+        for side in missing:
+            rival, job, told = SIDES[side]
+            target = place / job / side
+            arguments = {"model": str(folder), "out": str(target), "keep": keep, "cold": False, **told}
+            arguments |= {"rows": rows.tolist()} if job == "width_torch_pruning" else {}
+            done = run(rival, job, arguments, seconds=SECONDS, threads=2)
+            if done["status"] != "ok":
+                yield {side: {"failed": done["said"]}}
+                continue
+            width, theirs = read(target, windows)
+            yield {side: {"width": width, "texts": {t: against(theirs[t], base[t]) for t in windows}}}
 
 
 def against(theirs: list[float], base: list[float]) -> dict[str, Any]:
@@ -130,10 +146,8 @@ def main() -> None:
     parser.add_argument("--keep", type=float, nargs="+", default=[0.9, 0.8, 0.7, 0.5])
     parser.add_argument("--out", type=Path, default=Path("out/rivals-quality.json"))
     given = parser.parse_args()
-    found = compare(given)
-    show(found)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    show(compare(given))
     print(f"\nall figures: {given.out}")
 
 
