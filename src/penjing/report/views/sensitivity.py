@@ -15,6 +15,8 @@ DECADES = 3
 """Over how many powers of ten the shades go, from the largest increase down."""
 FEWEST = 4
 """From how many axes on lines are drawn."""
+APART = 10
+"""How many times the median the largest increase is, from which on heights go by powers of ten."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,19 +145,37 @@ def _drawing(kind: str, cuts: Sequence[Mapping[str, Any]], shown: Sequence[Mark]
     numbers = [str(c["axis"]).rpartition(".")[2] for c in cuts]
     numbered = all(n.isdigit() for n in numbers) and len(set(numbers)) == len(numbers)
     places = [float(n) if numbered else float(i) for i, n in enumerate(numbers)]
+    floor = _floor(cuts)
     series = []
     for i, mark in enumerate(shown):
-        spots = tuple(
-            Spot(x=x, y=p["increase"], low=p["low"], high=p["high"])
-            for x, c in zip(places, cuts, strict=True) if (p := c["points"][i])["increase"] is not None
-        )  # fmt: skip
+        spots = tuple(_spot(x, p, floor) for x, c in zip(places, cuts, strict=True) if _there(p := c["points"][i]))
         if spots:
             series.append(Series(mark=mark, spots=spots))
     if not series:
         return None
+    unit = what.split(" ")[0]
     return lines(
         Chart(
             key=f"sensitivity-{kind}", label=plain(kind), across="block" if numbered else "place in the model",
-            up=f"added, {what.split(' ')[0]}", series=tuple(series),
+            up=f"added, {unit}" + ("" if floor is None else f", by powers of ten; {floor:.2g} and less at the foot"),
+            series=tuple(series), log=floor is not None,
         )
     )  # fmt: skip
+
+
+def _there(point: Mapping[str, Any]) -> bool:
+    return finite(point["increase"]) is not None
+
+
+def _floor(cuts: Sequence[Mapping[str, Any]]) -> float | None:
+    """Where one increase dwarfs the others: the lowest height that is told apart, as the shades do; else None."""
+    found = sorted(float(p["increase"]) for c in cuts for p in c["points"] if _there(p))
+    if not found or found[-1] <= APART * max(found[len(found) // 2], 0.0):
+        return None
+    return found[-1] / 10**DECADES
+
+
+def _spot(x: float, point: Mapping[str, Any], floor: float | None) -> Spot:
+    y, low, high = (float(point[k]) for k in ("increase", "low", "high"))
+    least = -math.inf if floor is None else floor
+    return Spot(x=x, y=max(y, least), low=max(low, least), high=max(high, least))
