@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ MODULE = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])")
 
 def commands() -> str:
     """Each command's help, as the command prints it."""
-    from penjing.cli import COMMANDS
+    from penjing.cli import COMMANDS, GROUPS
 
     parts = ["# Commands\n\n", MADE, _block(_help())]
     for name in COMMANDS:
         parts += [f"\n## penjing {name}\n\n", _block(_help(name))]
+    for name in GROUPS:
+        parts.append(f"\n## penjing {name}\n\n")
+        parts += [f"{_block(_help(name, one))}" for one in import_module(f"penjing.cli.{name}").COMMANDS]
     return "".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
 and `compare` are its steps; `load` opens a result; `compact` makes a pruned module smaller; `sensitivity` measures
-what each cut alone would cost.
+what each cut alone would cost, `select_data` which calibration data serves best.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
 """
@@ -11,7 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penjing.api import apply, compact, compare, layout, load, look, measure, open, plan, sensitivity, shrink
+    from penjing.api import (
+        apply,
+        compact,
+        compare,
+        layout,
+        load,
+        look,
+        measure,
+        open,
+        plan,
+        select_data,
+        sensitivity,
+        shrink,
+    )
     from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Mask, Plan, Report, Stats, Update
     from penjing.errors import PenjingError
 
@@ -19,7 +32,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "penjing.api": (
-        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity", "shrink",
+        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "select_data",
+        "sensitivity", "shrink",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
@@ -30,8 +44,8 @@ _WHERE = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity",
-    "shrink",
+    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "select_data",
+    "sensitivity", "shrink",
 ]  # fmt: skip
 
 

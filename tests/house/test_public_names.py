@@ -7,8 +7,8 @@ from penjing import core
 
 TOP = [
     "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity",
-    "shrink",
+    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "select_data",
+    "sensitivity", "shrink",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ LONG_FILES: dict[str, str] = {}
 
 # Files whose functions are somebody's whole choice of settings, each a named option with a default.
 MANY_PARAMETERS = {
-    "api.py: ": "what users call: every option by its name",
+    "api/": "what users call: every option by its name",
     "io/writer.py: write_folder": "all that a folder is made of, each by its name",
     "cli/": "one parameter per command-line option, as typer wants it",
 }

@@ -3,11 +3,12 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penjing.errors import DataError
-from penjing.maths.student import incomplete_beta, quantile, two_sided_p
+from penjing.maths.student import incomplete_beta, mean_of, quantile, two_sided_p
 
 
 def naive_p(t, freedom, steps=4000):
@@ -48,3 +49,21 @@ def test_the_ends():
 def test_no_freedom_is_refused():
     with pytest.raises(DataError, match="0 degrees of freedom"):
         two_sided_p(1, 0)
+
+
+@given(values=st.lists(st.floats(-100, 100), min_size=2, max_size=20).filter(lambda v: max(v) - min(v) > 1e-3))
+@settings(max_examples=40, deadline=None)
+def test_what_is_said_of_a_mean_is_what_scipy_says(values):
+    from scipy.stats import ttest_1samp
+
+    found, wanted = mean_of(torch.tensor(values, dtype=torch.float64)), ttest_1samp(values, 0.0)
+    low, high = wanted.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6, abs=1e-6)
+    assert found.p == pytest.approx(wanted.pvalue, rel=1e-6, abs=1e-9)
+
+
+def test_values_that_do_not_vary_are_sure():
+    assert mean_of(torch.ones(3)).p == 0
+    assert mean_of(torch.zeros(3)).p == 1
+    with pytest.raises(DataError, match="found 1 examples, and an interval needs 2 or more"):
+        mean_of(torch.ones(1))

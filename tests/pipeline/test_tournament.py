@@ -172,6 +172,17 @@ def test_equal_losses_are_a_tie_and_clear_ones_are_not():
     assert middling.against == "tie with random"
 
 
+def test_candidates_that_do_not_differ_are_told_apart_in_few_of_many_tournaments():
+    """All ten are equally good, and the best is whoever was lucky: 5 % of tournaments may call somebody worse."""
+    g, told_apart = torch.Generator().manual_seed(0), 0
+    for _ in range(200):
+        rows = torch.randn(24, generator=g).exp()
+        losses = {str(i): rows * (1 + 0.1 * torch.randn(24, generator=g)) for i in range(10)}
+        found = standings(losses, torch.zeros(24), [], seconds={})
+        told_apart += any(s.verdict == "worse" for s in found)
+    assert told_apart <= 18  # 10 expected at most; 19 or more of 200 would come once in 150
+
+
 def test_nothing_to_judge_is_refused():
     with pytest.raises(DataError, match="no candidate was tried"):
         standings({}, torch.rand(4), [], seconds={})

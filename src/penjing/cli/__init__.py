@@ -18,6 +18,8 @@ COMMANDS = {
     "methods": "List the methods, or show one.",
     "demo": "Shrink a real language model, end to end.",
 }
+GROUPS = ("data",)
+"""Commands that have commands of their own: `app` in their file, with `COMMANDS`."""
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -25,6 +27,8 @@ app = typer.Typer(
 )  # fmt: skip
 for _name, _help in COMMANDS.items():
     app.command(_name, help=_help)(guarded(import_module(f"penjing.cli.{_name}").run))
+for _name in GROUPS:
+    app.add_typer(import_module(f"penjing.cli.{_name}").app, name=_name)
 
 
 def _version(wanted: bool) -> None:

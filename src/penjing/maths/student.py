@@ -1,14 +1,42 @@
-"""Student's t distribution, from the incomplete beta function.
+"""Student's t distribution, from the incomplete beta function, and what it says of a mean.
 
 Source: Abramowitz and Stegun 26.5.8 (the continued fraction), 26.7.1; evaluated by Lentz's method.
 """
 
 import math
+from dataclasses import dataclass
+
+from torch import Tensor
 
 from penjing.errors import DataError
 
 _TINY = 1e-300
 _STEPS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean:
+    """A mean with its standard error, the ends of its 95 % interval, and the p of a true mean of 0."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+    p: float
+
+
+def mean_of(values: Tensor) -> Mean:
+    """What [n] values say of the mean they are drawn around; of paired values, give the differences.
+
+    Raises:
+        DataError: there are fewer than two.
+    """
+    if len(values) < 2:
+        raise DataError(f"found {len(values)} examples, and an interval needs 2 or more; give more data")
+    value, error = float(values.double().mean()), float(values.double().std()) / len(values) ** 0.5
+    half = quantile(0.95, len(values) - 1) * error
+    p = two_sided_p(value / error, len(values) - 1) if error else float(value == 0)
+    return Mean(value=value, error=error, low=value - half, high=value + half, p=p)
 
 
 def two_sided_p(t: float, freedom: float) -> float:

@@ -1,15 +1,20 @@
-"""Losses of several plans on the same examples: who is best, how sure, and who is no worse than the best."""
+"""Losses of several plans on the same examples: who is best, how sure, and who is no worse than the best.
+
+Intervals and p are Student's t of the paired differences. Which plan is best is read off the same examples, so a p
+against the best is corrected over all pairs of plans, not only over those with it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from penjing.errors import DataError
-from penjing.maths.bootstrap import Bootstrap, bootstrap
 from penjing.maths.holm import holm
+from penjing.maths.student import Mean, mean_of
 
 ALPHA = 0.05
 Verdict = Literal["best", "tie", "worse"]
@@ -22,8 +27,9 @@ class Standing:
 
     `increase` is its loss less that of the unpruned model; `behind` its loss less the best one's and `over` its loss
     less random choice's (the mean over its seeds), each [value, low, high] with a 95 % interval over the examples,
-    and their p after Holm's correction over the candidates. `verdict` is `tie` where `behind` is not clear, `against`
-    is clear only if the loss also lies on one side of every random seed's. `seconds` is what running it took.
+    and their p after Holm's correction (over all pairs of candidates; over the candidates). `verdict` is `tie` where
+    `behind` is not clear, `against` is clear only if the loss also lies on one side of every random seed's. `seconds`
+    is what running it took.
     """
 
     name: str
@@ -48,7 +54,6 @@ def standings(
     random: Sequence[Tensor],
     *,
     seconds: Mapping[str, float],
-    seed: int = 0,
 ) -> list[Standing]:
     """The candidates, best first; ties at the top are in the order of their losses, which then means little.
 
@@ -61,17 +66,16 @@ def standings(
     _check(losses, dense, random)
     order = sorted(losses, key=lambda name: float(losses[name].double().mean()))
     first, baseline = order[0], torch.stack([r.double() for r in random]).mean(0) if random else None
-    behind = {n: _difference(losses[n], losses[first], seed) for n in order[1:]}
-    over = {} if baseline is None else {n: _difference(losses[n], baseline, seed) for n in order}
-    behind_p = dict(zip(behind, holm([b.p() for b in behind.values()]), strict=True))
-    over_p = dict(zip(over, holm([b.p() for b in over.values()]), strict=True))
+    behind_p = _against_the_best(losses, first)
+    over = {} if baseline is None else {n: mean_of(losses[n].double() - baseline) for n in order}
+    over_p = dict(zip(over, holm([o.p for o in over.values()]), strict=True))
     means = [float(r.double().mean()) for r in random]
     return [
         Standing(
             name=n,
             loss=float(losses[n].double().mean()),
-            increase=_told(_difference(losses[n], dense, seed)),
-            behind=_told(behind[n]) if n in behind else None,
+            increase=_told(mean_of(losses[n].double() - dense.double())),
+            behind=_told(mean_of(losses[n].double() - losses[first].double())) if n != first else None,
             behind_p=behind_p.get(n),
             over=_told(over[n]) if n in over else None,
             over_p=over_p.get(n),
@@ -93,13 +97,15 @@ def _check(losses: Mapping[str, Tensor], dense: Tensor, random: Sequence[Tensor]
             raise DataError(f"the loss of {name} is not finite; check the weights and the data for NaN")
 
 
-def _difference(one: Tensor, other: Tensor, seed: int) -> Bootstrap:
-    rows = torch.stack([one.double() - other.double(), torch.ones(len(one), dtype=torch.float64)], 1)
-    return bootstrap(rows, lambda t: t[..., 0] / t[..., 1], generator=torch.Generator().manual_seed(seed))
+def _against_the_best(losses: Mapping[str, Tensor], best: str) -> dict[str, float]:
+    """Candidate -> p of being no worse than the best one."""
+    pairs = list(combinations(losses, 2))
+    corrected = holm([mean_of(losses[a].double() - losses[b].double()).p for a, b in pairs])
+    return {a if b == best else b: p for (a, b), p in zip(pairs, corrected, strict=True) if best in (a, b)}
 
 
-def _told(found: Bootstrap) -> tuple[float, float, float]:
-    return (found.value, *found.interval())
+def _told(found: Mean) -> tuple[float, float, float]:
+    return (found.value, found.low, found.high)
 
 
 def _against(loss: float, p: float, random: Sequence[float]) -> Against:

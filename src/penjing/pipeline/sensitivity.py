@@ -18,7 +18,7 @@ from penjing.calibrate import stored_names
 from penjing.core import Axis, Budget, Layout, Plan
 from penjing.errors import DataError, PenjingError, PlanError
 from penjing.layouts import costs
-from penjing.maths.student import quantile
+from penjing.maths.student import mean_of
 from penjing.pipeline import catalog
 from penjing.pipeline.held_out import Split, split
 from penjing.pipeline.live import Running
@@ -229,10 +229,10 @@ class _Trial:
         zeroed = self._zeroed(axis, plan)
         if not zeroed:
             return replace(cut, note="all weights of the units that go are zero already, so nothing was removed")
-        differences = self.values(plan).double() - dense.double()
-        mean, error = float(differences.mean()), float(differences.std()) / len(differences) ** 0.5
-        half = quantile(0.95, len(differences) - 1) * error
-        return replace(cut, zeroed=zeroed, increase=mean, error=error, low=mean - half, high=mean + half)
+        added = mean_of(self.values(plan).double() - dense.double())
+        return replace(
+            cut, zeroed=zeroed, increase=added.value, error=added.error, low=added.low, high=added.high
+        )
 
     def _zeroed(self, axis: Axis, plan: Plan) -> int:
         """How many weights of an axis are not zero before, and zero under the plan."""

@@ -84,7 +84,7 @@ def hold(source: Source, order: Order, *, cache: Path, module: nn.Module | None 
     module = module if module is not None else load(as_folder(source, cache, tell), dtype=torch.float32)
     held = _Tournament(source, parted, rules, cache, module, tell)
     held.play()
-    ranked = standings(held.losses, held.dense, held.random, seconds=held.seconds, seed=order.seed)
+    ranked = standings(held.losses, held.dense, held.random, seconds=held.seconds)
     won = held.plans[ranked[0].name]
     told = {
         "rules": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(rules).items()},

@@ -17,8 +17,8 @@ s var(V), which the paper's own model makes equal. The median stands for all uni
 a mean alone. Layers lose alike unless `allocation` is "global", which is the paper's: one ranking over all layers of a
 kind, each layer keeping its best unit at least. A stock config holds only the first. Kinds with large units are rounded
 first, heads to a number that stock code opens, and those with small units make up for it; the paper rounds down, and
-spares neurons to multiples of 8. Its choice of calibration data by divergence is not here: compare seeds on held-out
-data. The LoRA afterwards is not here either.
+spares neurons to multiples of 8. Its choice of calibration data by divergence is `penjing data select`. The LoRA
+afterwards is not here.
 """
 
 from collections.abc import Iterable, Iterator

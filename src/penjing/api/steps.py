@@ -1,47 +1,25 @@
-"""What users call: each step of the path on its own, and the whole path in one."""
+"""Each step of the path on its own."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from penjing.api.given import Batches, Model, order
+from penjing.api.given import budget as wanted_budget
 from penjing.core import Budget, Layout, Plan, Report
 from penjing.core.places import cache_folder
 from penjing.errors import OutputError
 from penjing.evaluate.task import Task
-from penjing.io import OpenCheckpoint, check_output, load_plan, open_checkpoint
-from penjing.pipeline import catalog
+from penjing.io import OpenCheckpoint, load_plan, open_checkpoint
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.look import Look, look_at
-from penjing.pipeline.planning import LENGTH, ROWS, Order
-from penjing.pipeline.sensitivity import FRACTIONS, HELD_OUT, Sensitivity, measure_sensitivity
+from penjing.pipeline.planning import LENGTH, ROWS
 from penjing.pipeline.source import as_folder, resolve
-from penjing.pipeline.stock import load
 from penjing.pipeline.tell import Tell, silent
 from penjing.pipeline.tournament import plan_for
-from penjing.report import save, save_card
-
-__all__ = [
-    "Shrunk", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "sensitivity",
-    "shrink",
-]  # fmt: skip
-
-Model = str | Path | nn.Module
-Batches = Sequence[Any] | Callable[[], Iterable[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shrunk:
-    """What `shrink` gives: the plan, and the folder with its report, or the smaller module."""
-
-    plan: Plan
-    folder: Path | None = None
-    module: nn.Module | None = None
-    report: Report | None = None
-    applied: Applied | None = None
 
 
 def open(model: Model, *, revision: str | None = None) -> OpenCheckpoint:
@@ -73,29 +51,6 @@ def look(model: Model, *, example: Any = None, table: Path | None = None, contex
     return look_at(resolve(model, example=example, table=table, weights=False), context=context)
 
 
-def sensitivity(
-    model: Model, *, axes: str | None = None, fractions: Sequence[float] = FRACTIONS, method: str = "activation",
-    settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
-    labels: str | Path | None = None, data: Batches | None = None, rows: int = 16, held_out: int = HELD_OUT,
-    length: int = 256, batch: int | None = None, seed: int = 0, example: Any = None, table: Path | None = None,
-    tell: Tell = silent,
-) -> Sensitivity:  # fmt: skip
-    """What cutting each axis alone, to each share of `fractions`, adds to the loss on data that no plan is made from.
-
-    Raises:
-        PenjingError: nothing was removed, or the model, the method or the data does not serve.
-    """
-    order = Order(
-        method=method, budget=Budget(keep=1.0), settings=settings or {}, texts=tuple(map(Path, texts)),
-        images=tuple(map(Path, images)), labels=None if labels is None else Path(labels), batches=data, batch=batch,
-        rows=rows, length=length, seed=seed,
-    )  # fmt: skip
-    return measure_sensitivity(
-        resolve(model, example=example, table=table), order, axes=axes, fractions=fractions, held_out=held_out,
-        cache=cache_folder(), module=model if isinstance(model, nn.Module) else None, tell=tell,
-    )  # fmt: skip
-
-
 def plan(
     model: Model, *, method: str = "activation", budget: Budget | None = None, keep: float | None = None,
     settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
@@ -115,14 +70,12 @@ def plan(
         PenjingError: the model, the method, the budget or the data does not serve; each error says why.
     """
     source = resolve(model, example=example, table=table)
-    order = Order(
-        method=method, budget=_budget(method, budget, keep), settings=settings or {},
-        texts=tuple(Path(t) for t in texts), images=tuple(Path(i) for i in images),
-        labels=None if labels is None else Path(labels), batches=data, batch=batch, rows=rows, length=length,
-        seed=seed, memory=memory,
+    asked = order(
+        method, wanted_budget(method, budget, keep), settings=settings, texts=texts, images=images, labels=labels,
+        data=data, batch=batch, rows=rows, length=length, seed=seed, memory=memory,
     )  # fmt: skip
     module = model if isinstance(model, nn.Module) else None
-    return plan_for(source, order, cache=cache_folder(), module=module, tell=tell)
+    return plan_for(source, asked, cache=cache_folder(), module=module, tell=tell)
 
 
 def apply(
@@ -162,81 +115,6 @@ def apply(
         source, edits, Path(out), cache=cache_folder(), allow_sensitive=allow_sensitive,
         allow_nonfinite=allow_nonfinite, reopening=reopening, tell=tell,
     )  # fmt: skip
-
-
-def shrink(
-    model: Model,
-    out: str | Path | None = None,
-    *,
-    method: str = "activation",
-    budget: Budget | None = None,
-    keep: float | None = None,
-    settings: Mapping[str, Any] | None = None,
-    texts: Sequence[str | Path] = (),
-    evaluation: Sequence[str | Path] = (),
-    images: Sequence[str | Path] = (),
-    labels: str | Path | None = None,
-    data: Batches | None = None,
-    rows: int = ROWS,
-    length: int = LENGTH,
-    batch: int | None = None,
-    memory: int | None = None,
-    seed: int = 0,
-    example: Any = None,
-    table: Path | None = None,
-    measure: bool = True,
-    speed: bool = True,
-    allow_sensitive: bool = False,
-    allow_nonfinite: bool = False,
-    licence: str | None = None,
-    notes: Sequence[str] = (),
-    command: str = "",
-    tell: Tell = silent,
-    so_far: SoFar | None = None,
-) -> Shrunk:
-    """Make a model smaller: plan, verify, write, re-open, measure, report.
-
-    A module gives a smaller module; anything else is written into `out`, with `report.html` and a model card.
-    `texts`, `images` or `data` calibrate, as in `plan`, and `evaluation` measures; text that occurs in both is
-    refused. `licence` (its SPDX name) and `notes` go into the card and the page.
-
-    Raises:
-        PenjingError: something does not serve; each error says what, and nothing is half written.
-    """
-    source = resolve(model, example=example, table=table)
-    order = Order(
-        method=method, budget=_budget(method, budget, keep), settings=settings or {},
-        texts=tuple(Path(t) for t in texts), images=tuple(Path(i) for i in images),
-        labels=None if labels is None else Path(labels), batches=data, batch=batch, rows=rows, length=length,
-        seed=seed, memory=memory,
-    )  # fmt: skip
-    cache = cache_folder()
-    if isinstance(model, nn.Module) and out is None:
-        from penjing import surgery
-
-        made = plan_for(source, order, cache=cache, module=model, tell=tell)
-        smaller = surgery.apply(model, source.layout, made, example=example, allow_sensitive=allow_sensitive)
-        return Shrunk(plan=made, module=smaller)
-    if out is None:
-        raise OutputError("a checkpoint on disk is shrunk into a folder; found no folder; pass out=...")
-    out = Path(out)
-    folder = source.weights().folder
-    check_output(out, [folder] if folder else [])
-    made = plan_for(source, order, cache=cache, tell=tell)
-    done = carry_out(
-        source, made, out, cache=cache, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite, tell=tell
-    )
-    if not measure:
-        return Shrunk(plan=made, folder=out, applied=done)
-    wish = Evidence(texts=tuple(Path(t) for t in evaluation), calibration=order.texts, speed=speed, length=length)
-    report = measured(
-        [as_folder(source, cache, tell), out], wish, plan=made, applied=done, notes=notes, command=command, tell=tell,
-        so_far=so_far,
-    )  # fmt: skip
-    save(report, out)
-    hub_id = source.name if not Path(source.name).exists() else None
-    save_card(report, out, base=hub_id, licence=licence)
-    return Shrunk(plan=made, folder=out, report=report, applied=done)
 
 
 def measure(
@@ -283,15 +161,3 @@ def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect
     from penjing.pipeline.compacting import compact as compacted
 
     return compacted(module, example=example, axes=axes, protect=tuple(protect))
-
-
-def _budget(method: str, budget: Budget | None, keep: float | None) -> Budget:
-    """The budget that was given, or the method's own, or 0.75 of the units."""
-    if budget is not None and keep is not None:
-        from penjing.errors import BudgetError
-
-        raise BudgetError(f"a budget has one limit; found {budget} and keep {keep:g}; choose one")
-    if budget is not None or keep is not None:
-        return budget or Budget(keep=keep)
-    usual = Budget(keep=0.75)
-    return getattr(catalog.load(method), "DEFAULT", usual) if method in catalog.names() else usual
