@@ -13,11 +13,16 @@ from penjing.calibrate.batches import Batch, examples, one, run, some
 from penjing.calibrate.objectives import INVERSE_TEMPERATURE, per_example, scores
 from penjing.core import Layout, Plan
 from penjing.errors import DataError
+from penjing.pipeline.prefix import Prefix
 from penjing.surgery import work_out
 from penjing.surgery.memory import cut_of, spread
 
 KEPT = 1 << 30
-"""Bytes of the original's predictions that are kept, so that a divergence costs one forward and not two."""
+"""Bytes that are kept: the original's predictions, so that a divergence costs one forward and not two, and what its
+first blocks give, so that a plan for later blocks does not run them again."""
+
+_Key = tuple[int, tuple[int, ...] | None]
+"""A batch by its number, and the places in it of the examples that were asked for, None for all."""
 
 
 @dataclass(eq=False)
@@ -25,7 +30,8 @@ class Running:
     """`core.Live` of a module and batches that lie in memory.
 
     `names` maps stored names to those of the module where they differ; `inverse_temperature` is that of the entropy.
-    The module is put into evaluation mode while it runs, and is afterwards as it was, weights and all.
+    The module is put into evaluation mode while it runs, and is afterwards as it was, weights and all. Blocks before
+    the first that a plan changes do not run again where it is known what they give; the values are the same bits.
     """
 
     module: nn.Module
@@ -33,11 +39,15 @@ class Running:
     layout: Layout
     names: Mapping[str, str] | None = None
     inverse_temperature: float = INVERSE_TEMPERATURE
-    _original: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _original: dict[_Key, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _prefix: Prefix = field(init=False, repr=False)
+    _open: int = field(default=0, init=False, repr=False)
+    """How many edits the module is under."""
 
     def __post_init__(self) -> None:
         if not self.batches:
             raise DataError("found no data to run the model on, needed at least one batch; give a text or examples")
+        self._prefix = Prefix(self.module, self.layout.blocks, room=self._room)
 
     @property
     def examples(self) -> int:
@@ -58,11 +68,13 @@ class Running:
             DataError: the data do not serve the objective, or an example is not there.
         """
         chosen = list(self._chosen(examples))
+        if not self._open:
+            self._prefix.check()
         if objective == "divergence":
             return self._divergence(plan, chosen)
         each = per_example(objective, inverse_temperature=self.inverse_temperature)
-        with self.edited(plan), torch.no_grad():
-            return torch.cat([each(run(self.module, batch), batch).float().cpu() for _, batch in chosen])
+        with self._under(plan) as first, torch.no_grad():
+            return torch.cat([each(self._prefix.run(key, b, first), b).float().cpu() for key, b in chosen])
 
     def gradients(
         self, tensors: Sequence[str], plan: Plan, *, objective: str = "loss", examples: Sequence[int] | None = None
@@ -96,11 +108,18 @@ class Running:
         Raises:
             PlanError: the plan does not fit.
         """
+        with self._under(plan):
+            yield self.module
+
+    @contextmanager
+    def _under(self, plan: Plan) -> Iterator[int]:
+        """`edited`; gives the first block that may give something else than before, 0 if nobody knows."""
         outcome = work_out(self.layout, self._shapes(), plan)
         saved: list[tuple[Tensor, Tensor]] = []
         lists = {b.axis: b.path for b in self.layout.blocks}
         training = self.module.training
         self.module.eval()
+        self._open += 1
         try:
             with torch.no_grad():
                 for recipe in outcome.recipes.values():
@@ -109,47 +128,53 @@ class Running:
                         new = spread(cut_of(tensor.detach(), recipe), recipe).to(tensor.device)
                         saved.append((tensor, tensor.detach().clone()))
                         tensor.copy_(new)
+            known = self._open == 1 and not outcome.blocks
+            first = self._prefix.first([t for t, _ in saved]) if known else 0
             with _without(self.module, {lists[a]: kept for a, kept in outcome.blocks.items()}):
-                yield self.module
+                yield first
         finally:
+            self._open -= 1
             with torch.no_grad():
                 for tensor, before in reversed(saved):
                     tensor.copy_(before)
             self.module.train(training)
 
-    def _divergence(self, plan: Plan, chosen: list[tuple[int, Batch]]) -> Tensor:
+    def _divergence(self, plan: Plan, chosen: list[tuple[_Key, Batch]]) -> Tensor:
         out = []
         for key, batch in chosen:
             first = self._predictions(key, batch)
-            with self.edited(plan), torch.no_grad():
-                second = F.log_softmax(scores(run(self.module, batch)).float(), dim=-1)
+            with self._under(plan) as block, torch.no_grad():
+                second = F.log_softmax(scores(self._prefix.run(key, batch, block)).float(), dim=-1)
             each = (first.exp() * (first - second)).sum(-1)
             out.append(each.flatten(1).mean(1).cpu() if each.ndim > 1 else each.cpu())
         return torch.cat(out)
 
-    def _predictions(self, key: int, batch: Batch) -> Tensor:
+    def _predictions(self, key: _Key, batch: Batch) -> Tensor:
         if key in self._original:
             return self._original[key]
-        with self.edited(Plan()), torch.no_grad():
-            found = F.log_softmax(scores(run(self.module, batch)).float(), dim=-1)
-        if key >= 0 and sum(t.nbytes for t in self._original.values()) + found.nbytes <= KEPT:
+        with self._under(Plan()) as block, torch.no_grad():
+            found = F.log_softmax(scores(self._prefix.run(key, batch, block)).float(), dim=-1)
+        if key[1] is None and found.nbytes <= self._room():
             self._original[key] = found
         return found
 
-    def _chosen(self, wanted: Sequence[int] | None) -> Iterator[tuple[int, Batch]]:
-        """(number of the batch, or -1 for a part of one, batch)."""
+    def _room(self) -> int:
+        """How many bytes more may be kept."""
+        return KEPT - sum(t.nbytes for t in self._original.values()) - self._prefix.nbytes
+
+    def _chosen(self, wanted: Sequence[int] | None) -> Iterator[tuple[_Key, Batch]]:
         if wanted is None:
-            yield from enumerate(self.batches)
+            yield from (((number, None), batch) for number, batch in enumerate(self.batches))
             return
         last = self.examples
         if not wanted or not all(0 <= i < last for i in wanted):
             raise DataError(f"examples {list(wanted)[:5]} were asked for, and they go from 0 to {last - 1}")
         start = 0
-        for batch in self.batches:
+        for number, batch in enumerate(self.batches):
             count = _count(batch)
             inside = [i - start for i in wanted if start <= i < start + count]
             if inside:
-                yield -1, some(batch, inside)
+                yield (number, tuple(inside)), some(batch, inside)
             start += count
 
     def _tensor(self, name: str) -> Tensor:
