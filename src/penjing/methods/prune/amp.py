@@ -38,6 +38,7 @@ from penjing.errors import BudgetError, DataError, PenjingError, nearest
 from penjing.maths.topk import best
 from penjing.select.axes import choose
 from penjing.select.loss_bounded import Searched, least_sizes, meet, search
+from penjing.select.objectives import known
 from penjing.select.saliency import taken_in
 from penjing.select.uniform import cost, sizes, step_of
 
@@ -95,10 +96,7 @@ class Method:
         Raises:
             PenjingError: the objective is not known.
         """
-        if self.objective not in OBJECTIVES:
-            guess = nearest(self.objective, OBJECTIVES)
-            raise PenjingError(f"objective '{self.objective}' is not known{guess}; choose {', '.join(OBJECTIVES)}")
-        return f"{self.objective}_taylor"
+        return f"{known(self.objective, OBJECTIVES)}_taylor"
 
     def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
         """Parameter -> the statistics needed of it: of every parameter that reads units."""

@@ -30,11 +30,12 @@ import torch
 from torch import Tensor
 
 from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
-from penjing.errors import BudgetError, DataError, PenjingError, nearest
+from penjing.errors import BudgetError, DataError
 from penjing.maths import taylor
 from penjing.maths.topk import best
 from penjing.select.axes import choose
 from penjing.select.between_kinds import Sharing, by_kind, weights
+from penjing.select.objectives import known
 from penjing.select.saliency import pairs, sources, taken_in
 from penjing.surgery.loadable import opens
 
@@ -90,10 +91,7 @@ class Method:
         Raises:
             PenjingError: the objective is not known.
         """
-        if self.objective not in OBJECTIVES:
-            guess = nearest(self.objective, OBJECTIVES)
-            raise PenjingError(f"objective '{self.objective}' is not known{guess}; choose {', '.join(OBJECTIVES)}")
-        return f"{self.objective}_gradient"
+        return f"{known(self.objective, OBJECTIVES)}_gradient"
 
     def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
         """Parameter -> the statistics needed of it: of every parameter that holds units, and of readers for gamma."""

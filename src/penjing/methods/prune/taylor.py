@@ -31,6 +31,7 @@ from penjing.maths import taylor
 from penjing.maths.topk import best
 from penjing.select.allocation import allocate
 from penjing.select.axes import choose
+from penjing.select.objectives import known
 from penjing.select.saliency import pairs, sources
 
 OBJECTIVES = ("loss", "output", "entropy")
@@ -87,10 +88,7 @@ class Method:
         Raises:
             PenjingError: the objective is not known.
         """
-        if self.objective not in OBJECTIVES:
-            guess = nearest(self.objective, OBJECTIVES)
-            raise PenjingError(f"objective '{self.objective}' is not known{guess}; choose {', '.join(OBJECTIVES)}")
-        return f"{self.objective}_{'fisher' if self.reduce == 'fisher' else 'gradient'}"
+        return f"{known(self.objective, OBJECTIVES)}_{'fisher' if self.reduce == 'fisher' else 'gradient'}"
 
     def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
         """Parameter -> the statistics needed of it: of every parameter that holds units."""
