@@ -3,7 +3,7 @@
 Wanda at 50 % on the first blocks of SmolLM2-135M, over the same rows of tokens: the weights of both results are
 compared bit for bit, at once (its pipeline "basic") and block by block (its "sequential", which measures each block
 behind those that are pruned already). SparseGPT at 50 % on the whole model: perplexity of the two shipped texts and its
-ratio to penjing's, with the paired bootstrap over windows.
+ratio to penjing's that measures in the same way, with the paired bootstrap over windows.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from penjing.core.places import cache_folder
 from penjing.io import open_checkpoint
 from penjing.io.assets import fetch_asset
 from penjing.methods.sparsify.wanda import score
-from penjing.pipeline import catalog
 from penjing.pipeline.calibration import token_batches
 from penjing.pipeline.planning import Order
 from penjing.pipeline.source import as_folder, resolve
@@ -50,18 +49,10 @@ def theirs(model: Path, out: Path, rows: Tensor, method: str, pipeline: str) -> 
     return out
 
 
-def ours(folder: Path, rows: Tensor, method: str, *, walk: bool) -> dict[str, Tensor]:
-    """Tensor -> penjing's new weights: one plan at once, or one for each block, measured behind those before it."""
-    module = load(folder, dtype=torch.float32)
-    source = resolve(folder)
-    path, count = source.layout.blocks[0].path, source.layout.blocks[0].size
-    changed: dict[str, Tensor] = {}
-    for tensors in [f"{path}.{i}.*" for i in range(count)] if walk else [f"{path}.*"]:
-        made = catalog.build(method, {"tensors": tensors})
-        stats = collect(module, rows.split(BATCH), made.wants(source.layout))
-        plan = made.plan(open_checkpoint(module), source.layout, stats, Budget(keep=KEEP))
-        changed |= edited(module, plan)
-    return changed
+def ours(folder: Path, rows: Tensor, method: str, walk: str) -> Plan:
+    """Penjing's plan, at once or block by block."""
+    settings = {"walk": walk}
+    return penjing.plan(folder, method=method, keep=KEEP, settings=settings, data=list(rows.split(BATCH)))
 
 
 def edited(module: nn.Module, plan: Plan) -> dict[str, Tensor]:
@@ -116,8 +107,8 @@ def wanda(folder: Path, rows: Tensor) -> dict[str, Any]:
         blocks = resolve(folder).layout.blocks[0]
         penjing.apply(folder, Plan((Keep(blocks.axis, tuple(range(BLOCKS))),)), out=small, reopening=False)
         results = {p: theirs(small, Path(scratch) / p, rows, "wanda", p) for p in ("basic", "sequential")}
-        made = {"at once": ours(small, rows, "wanda", walk=False)}
-        made["block by block"] = ours(small, rows, "wanda", walk=True)
+        walks = ("at once", "block by block")
+        made = {w: edited(load(small, dtype=torch.float32), ours(small, rows, "wanda", w)) for w in walks}
         for pipeline, result in results.items():
             for how, mine in made.items():
                 found = differing(mine, result, blocks.path)
@@ -135,16 +126,11 @@ def sparsegpt(folder: Path, rows: Tensor) -> dict[str, Any]:
     windows = texts(folder)
     out: dict[str, Any] = {"whole": perplexities(read(folder, windows)[1])}
     with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch) / "ours"
-        penjing.apply(
-            folder,
-            penjing.plan(folder, method="sparsegpt", keep=KEEP, data=list(rows.split(BATCH))),
-            out=place,
-            reopening=False,
-        )
-        base = read(place, windows)[1]
-        out["penjing, at once"] = perplexities(base)
-        for pipeline in ("basic", "sequential"):
+        for walk, pipeline in {"at once": "basic", "block by block": "sequential"}.items():
+            place = Path(scratch) / f"ours-{pipeline}"
+            penjing.apply(folder, ours(folder, rows, "sparsegpt", walk), out=place, reopening=False)
+            base = read(place, windows)[1]
+            out[f"penjing, {walk}"] = perplexities(base)
             found = read(theirs(folder, Path(scratch) / pipeline, rows, "sparsegpt", pipeline), windows)[1]
             out[f"LLM Compressor, {pipeline}"] = {t: against(found[t], base[t]) for t in windows}
     return out

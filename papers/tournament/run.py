@@ -2,7 +2,8 @@
 
 `python -m papers.tournament.run [OUT] [--seeds N]` keeps the loss of every window in OUT/losses.json as soon as it is
 there (default out/tournament, 3 seeds), so that a run that was stopped goes on; then it prints the table. `--write`
-keeps it in expected.json, `--walk` has the slow block-by-block variant play too.
+keeps it in expected.json (or `--write FILE` in another file here), `--walk` has the slow block-by-block variant play
+too, `--only NAME ...` some candidates beside the default.
 
 Nothing is trained. A plan is tried on the running model as its mask, which gives what the cut model gives.
 """
@@ -201,10 +202,12 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="?", default=Path("out/tournament"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--walk", action="store_true")
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=list(CANDIDATES), default=[], metavar="NAME")
+    parser.add_argument("--write", nargs="?", const="expected.json", metavar="FILE")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    names = tuple(n for n in CANDIDATES if n != WALK or given.walk)
+    asked = {"activation", *given.only} if given.only else {n for n in CANDIDATES if n != WALK or given.walk}
+    names = tuple(n for n in CANDIDATES if n in asked)
     who = Field(candidates=names, seeds=given.seeds)
     with progress() as tell:
         found = play(given.out, who, tell)
@@ -212,7 +215,7 @@ def main() -> None:
     show(rows)
     if given.write:
         text = json.dumps(rows, indent=1) + "\n"
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+        Path(__file__).with_name(given.write).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

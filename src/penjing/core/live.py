@@ -55,3 +55,15 @@ class Walk(Protocol):
         and gives the edits that the next ones then see.
         """
         ...
+
+    def weights(
+        self,
+        tensors: Sequence[str],
+        statistics: frozenset[str],
+        decide: "Callable[[Sequence[str], Stats], Sequence[Edit]]",
+    ) -> list[Edit]:
+        """As `edits`, but for single weights: `decide` is called once for each block, with all its tensors of these.
+
+        Their statistics are those of the cut model's stream, with the block itself as it was.
+        """
+        ...

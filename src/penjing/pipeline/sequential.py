@@ -1,6 +1,6 @@
 """A model in memory walked through block by block, each measured behind blocks that are cut already, then cut."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -42,27 +42,52 @@ class Walking:
             DataError: there are no data, they do not serve, or the model cannot be run block by block.
             PlanError: an edit does not fit.
         """
-        if unknown := sorted(statistics - {*SAMPLED, TARGET}):
-            known = ", ".join((*SAMPLED, TARGET))
-            raise DataError(f"statistic '{unknown[0]}' cannot be had while walking block by block; known: {known}")
+        _require_known(statistics, (*SAMPLED, TARGET))
         stages = self._stages(axes)
+
+        def through(block: Walked, number: int) -> None:
+            for names in block.in_order(stages.get(number, [])):
+                block.edit(decide(names, block.measured(block.readers(names), statistics)))
+
+        return self._go(max(stages, default=-1), through)
+
+    def weights(self, tensors: Sequence[str], statistics: frozenset[str], decide: Decide) -> list[Edit]:
+        """All that was decided, in order; see `core.Walk`.
+
+        Raises:
+            LayoutError: there is not one list of blocks, or a tensor does not lie within a block.
+            DataError: as `edits`.
+            PlanError: an edit does not fit.
+        """
+        _require_known(statistics, SAMPLED)
+        self._require_one_list()
+        stages: dict[int, list[str]] = {}
+        for tensor in tensors:
+            stages.setdefault(self._within({tensor}, tensor), []).append(tensor)
+
+        def through(block: Walked, number: int) -> None:
+            if names := stages.get(number, []):
+                block.edit(decide(names, block.measured(names, statistics)))
+
+        return self._go(max(stages, default=-1), through)
+
+    def _go(self, last: int, through: Callable[[Walked, int], None]) -> list[Edit]:
+        """The edits of all blocks up to the last, each of which goes `through` measuring and editing."""
         try:
             with _evaluating(self.module), torch.no_grad():
-                return self._go(stages, statistics, decide)
+                return self._walked(last, through)
         except NotFiniteError as bad:
             raise DataError(
                 f"{bad.what} hold {bad.count} values that are not finite, needed are finite ones; check the weights"
             ) from bad
 
-    def _go(self, stages: Mapping[int, list[set[str]]], statistics: frozenset[str], decide: Decide) -> list[Edit]:
-        last = max(stages, default=-1)
+    def _walked(self, last: int, through: Callable[[Walked, int], None]) -> list[Edit]:
         blocks = list(self.module.get_submodule(self.layout.blocks[0].path).children())[: last + 1]
         calls, dense = _called(self.module, blocks, self.batches)
         streams, edits = (dense, list(dense)), list[Edit]()
         for i, module in enumerate(blocks):
             block = Walked(module, self._inside(i), self.layout, [each[i] for each in calls], streams)
-            for names in block.in_order(stages.get(i, [])):
-                block.edit(decide(names, block.measured(names, statistics)))
+            through(block, i)
             edits += block.edits
             if i < last:
                 block.push()
@@ -71,16 +96,10 @@ class Walking:
 
     def _stages(self, axes: Sequence[str]) -> dict[int, list[set[str]]]:
         """Block -> the axes in it, those together that share a reader."""
-        if len(self.layout.blocks) != 1:
-            lists = ", ".join(b.path for b in self.layout.blocks) or "no list of blocks"
-            raise LayoutError(f"walking block by block needs one list of blocks, found {lists}; walk at once")
+        self._require_one_list()
         stages: dict[int, list[set[str]]] = {}
         for axis in axes:
-            found = {self._block_of(t) for t in self.layout.tensors(axis)}
-            block = next(iter(found), None)
-            if len(found) != 1 or block is None:
-                path = self.layout.blocks[0].path
-                raise LayoutError(f"axis '{axis}' does not lie within one block of {path}; protect it, or walk at once")
+            block = self._within(self.layout.tensors(axis), f"axis '{axis}'")
             joined, rest = {axis}, []
             for group in stages.get(block, []):
                 if self._readers(group) & self._readers(joined):
@@ -89,6 +108,20 @@ class Walking:
                     rest.append(group)
             stages[block] = [*rest, joined]
         return stages
+
+    def _require_one_list(self) -> None:
+        if len(self.layout.blocks) != 1:
+            lists = ", ".join(b.path for b in self.layout.blocks) or "no list of blocks"
+            raise LayoutError(f"walking block by block needs one list of blocks, found {lists}; walk at once")
+
+    def _within(self, tensors: Iterable[str], what: str) -> int:
+        """The block in which all of the tensors lie."""
+        found = {self._block_of(t) for t in tensors}
+        block = next(iter(found), None)
+        if len(found) != 1 or block is None:
+            path = self.layout.blocks[0].path
+            raise LayoutError(f"{what} does not lie within one block of {path}; protect it, or walk at once")
+        return block
 
     def _readers(self, axes: set[str]) -> set[str]:
         return {t for a in axes for t, _ in self.layout.readers(a)}
@@ -104,6 +137,13 @@ class Walking:
         start = f"{self.layout.blocks[0].path}.{number}."
         own = {t: (self.names or {}).get(t, t) for t in self.layout.patterns}
         return {t: name.removeprefix(start) for t, name in own.items() if name.startswith(start)}
+
+
+def _require_known(statistics: frozenset[str], known: Sequence[str]) -> None:
+    if unknown := sorted(statistics.difference(known)):
+        raise DataError(
+            f"statistic '{unknown[0]}' cannot be had while walking block by block; known: {', '.join(known)}"
+        )
 
 
 class _StopError(Exception):

@@ -52,36 +52,45 @@ class Walked:
         """
         if not stages:
             return []
-        readers = {frozenset(group): self._readers(group) for group in stages}
+        readers = {frozenset(group): self.readers(group) for group in stages}
         writers = self._writers()
         watched = [t for group in readers.values() for t in group]
         seen, output = self._run(0, 0, [*watched, *writers])
         order = list(seen)
-        missing = next((t for t in watched if t not in seen), None)
-        if missing is not None:
-            raise DataError(f"the data never reached {missing}; give data that uses this layer, or protect its axes")
+        _require_reached(next((t for t in watched if t not in seen), None))
         adding = [t for t in order if t in writers]
         self._adding = adding if _is_sum(self._streams[0][0], [seen[t][1] for t in adding], output) else []
         place = {group: min((order.index(t) for t in found), default=0) for group, found in readers.items()}
         return [[a for a in self._layout.axes if a in group] for group in sorted(place, key=lambda g: place[g])]
 
-    def measured(self, axes: Sequence[str], statistics: frozenset[str]) -> Stats:
-        """The statistics of what reads the axes, on the stream of the cut model."""
-        means, readers = Means(), self._readers(axes)
-        watched = list(dict.fromkeys([*readers, *self._adding]))
+    def readers(self, axes: Sequence[str] | set[str]) -> list[str]:
+        """The tensors that read axes."""
+        return list(dict.fromkeys(t for a in axes for t, _ in self._layout.readers(a)))
+
+    def measured(self, tensors: Sequence[str], statistics: frozenset[str]) -> Stats:
+        """The statistics of tensors, on the stream of the cut model.
+
+        Raises:
+            DataError: the data never reached one, or it cannot be measured.
+        """
+        means = Means()
+        watched = list(dict.fromkeys([*tensors, *self._adding]))
         for batch in range(len(self._calls)):
             was = self._run(0, batch, watched)[0] if TARGET in statistics else {}
             now = self._run(1, batch, watched)[0]
-            for tensor in readers:
-                if tensor not in now:
-                    continue
+            shared: dict[tuple[int, torch.Size, str], Tensor] = {}
+            for tensor in (t for t in tensors if t in now):
                 x = now[tensor][0]
                 require_finite(x, f"the inputs of {tensor}")
                 for name in sorted(statistics - {TARGET}):
-                    means.move((tensor, name), moment(name, x), len(x))
+                    key = (x.data_ptr(), x.shape, name)  # queries, keys and values read the same tensor
+                    shared[key] = shared[key] if key in shared else moment(name, x)
+                    means.move((tensor, name), shared[key], len(x))
                 if tensor in was and len(was[tensor][1]) == len(x):
                     wanted = self._target(tensor, batch, was, now)
                     means.move((tensor, TARGET), torch.mm(wanted.T, x).div_(len(x)), len(x))
+        reached = {t for t, _ in means.values}
+        _require_reached(next((t for t in tensors if t not in reached), None))
         return Stats(means.values, samples=min(means.counts.values(), default=0))
 
     def edit(self, edits: Sequence[Edit]) -> None:
@@ -126,9 +135,6 @@ class Walked:
             output = self._calls[batch](module, self._streams[which][batch])
         return seen, output
 
-    def _readers(self, axes: Sequence[str] | set[str]) -> list[str]:
-        return list(dict.fromkeys(t for a in axes for t, _ in self._layout.readers(a)))
-
     def _place(self, tensor: str) -> Place:
         own = self._inside.get(tensor, "")
         if own not in self._known:
@@ -146,6 +152,11 @@ class Walked:
             and held[0].local == "weight"
             and (isinstance(held[0].layer, nn.Linear) or is_transposed(held[0].layer))
         ]
+
+
+def _require_reached(missing: str | None) -> None:
+    if missing is not None:
+        raise DataError(f"the data never reached {missing}; give data that uses this layer, or protect its axes")
 
 
 def _note(tensor: str, place: Place, seen: Seen) -> Callable[[nn.Module, Any, Any, Any], None]:

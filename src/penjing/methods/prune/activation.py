@@ -19,7 +19,6 @@ readers with more than two dimensions are scored but not refitted (the plan's `m
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +30,7 @@ from penjing.errors import PlanError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
 from penjing.maths.topk import best
+from penjing.select import walks
 from penjing.select.axes import choose
 from penjing.select.saliency import by_group
 from penjing.select.uniform import sizes
@@ -75,17 +75,16 @@ class Method:
     allow: tuple[str, ...] = ()
     repair: bool = True
     ridge: float = 0.01
-    walk: Literal["at once", "block by block"] = "at once"
+    walk: walks.Walks = walks.AT_ONCE
     drift: bool = True
     windows: bool = False
 
     def __post_init__(self) -> None:
-        if self.walk not in ("at once", "block by block"):
-            raise PlanError(f"walk is '{self.walk}', needed 'at once' or 'block by block'")
+        walks.known(self.walk)
 
     def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
         """Reader tensor -> the statistics needed of it before the plan; a walk collects its own."""
-        if self.walk == "block by block":
+        if self.walk == walks.BY_BLOCK:
             return {}
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         window = frozenset({ENERGY, WINDOW} if self.windows and self.repair else {ENERGY})
@@ -97,7 +96,7 @@ class Method:
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
         step = _Step(model, layout, counts, self.ridge if self.repair else None)
-        if self.walk == "block by block":
+        if self.walk == walks.BY_BLOCK:
             statistics = CARD.needs | ({TARGET} if self.repair and self.drift else set())
             edits = stats.walking().edits([a.name for a in axes], statistics, step)
         else:
