@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from penjing.data import read_texts, shipped, token_rows
+from penjing.data import read_texts, shipped
 from penjing.errors import DataError
 from penjing.pipeline.order import Order
 from penjing.pipeline.source import Source, as_folder
-from penjing.pipeline.stock import tokenizer
 from penjing.pipeline.tell import Tell
+from penjing.pipeline.tokenised import rows_of
 
 DATASETS = "datasets:"
 TOKEN_ROWS, IMAGES = 4, 32
@@ -76,7 +76,7 @@ def token_batches(source: Source, order: Order, cache: Path, tell: Tell) -> tupl
     Raises:
         DataError: the text cannot be read, or is too short.
     """
-    reader = tokenizer(as_folder(source, cache, tell))
+    folder = as_folder(source, cache, tell)
     tell("reading calibration text", 0, 0)
     named = [str(p) for p in order.texts]
     paths = [Path(n) for n in named if not n.startswith(DATASETS)] or ([] if named else shipped("calibration"))
@@ -84,7 +84,7 @@ def token_batches(source: Source, order: Order, cache: Path, tell: Tell) -> tupl
     enough = order.rows * order.length * _CHARACTERS_PER_TOKEN
     for name in (n for n in named if n.startswith(DATASETS)):
         texts += dataset_texts(name, enough)
-    rows = token_rows(reader, texts, length=order.length, count=order.rows, seed=order.seed)
+    rows = rows_of(folder, texts, length=order.length, count=order.rows, seed=order.seed, cache=cache)
     told = {
         "files": [p.name for p in paths] + [n for n in named if n.startswith(DATASETS)],
         "shipped": not order.texts,
