@@ -123,7 +123,14 @@ def run(folder: Path, pictures: int) -> dict[str, object]:
             "versions": {"penjing": penjing.__version__, "torch": torch.__version__},
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
-        save(replace(found, title=f"{name} and its cuts on CIFAR-10", provenance=told), folder / name)
+        notes = (
+            f"one seed and {pictures} pictures of {SIDE[name]} pixels, which is below what the model was trained with",
+            "a probe tells how well features separate the classes, not how a head of the model's own does",
+            "the probe is fitted on pictures of the test set, none of which is judged",
+            "nothing was trained after the cut",
+        )
+        title = f"{name} and its cuts on CIFAR-10"
+        save(replace(found, title=title, provenance=told, notes=notes), folder / name)
         out[name] = {s.name: rounded(s) for s in found.subjects} | {
             "classes": {str(r.details["figure"]): r.details["class"] for r in found.ratios if "class" in r.details}
         }

@@ -156,6 +156,42 @@ def test_dropped_blocks_shorten_the_lists():
     assert new["layer_types"] == full["layer_types"][1:]
 
 
+DINO = {
+    "model_type": "dinov2", "architectures": ["Dinov2Model"], "hidden_size": 48, "num_attention_heads": 4,
+    "num_hidden_layers": 4, "mlp_ratio": 2, "image_size": 28, "patch_size": 14,
+}  # fmt: skip
+
+
+def test_a_backbone_that_names_its_stages_has_blocks():
+    """Its config says what each block gives, so the count of blocks alone cannot change."""
+    layout = from_config(DINO)
+    assert [(b.path, b.entry, b.size) for b in layout.blocks] == [("encoder.layer", "num_hidden_layers", 4)]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "left"),
+    [
+        ([4], (0, 1, 3), [3]),
+        ([2, 4], (0, 1, 3), [2, 3]),
+        ([2, 4], (0, 2, 3), [1, 3]),
+        ([0, 1, 2], (2, 3), [0]),
+    ],
+)
+def test_dropped_blocks_renumber_the_stages(given, kept, left):
+    full = full_config({**DINO, "out_features": ["stem" if not k else f"stage{k}" for k in given]})
+    new = hold(full, from_config(full), {"blocks": len(kept)}, kept_blocks={"blocks": kept})
+    assert new["num_hidden_layers"] == len(kept)
+    assert new["stage_names"] == full["stage_names"][: len(kept) + 1]
+    assert new["out_indices"] == left
+    assert new["out_features"] == [full["stage_names"][k] for k in left]
+
+
+def test_a_config_that_says_nothing_of_stages_still_gives_its_last_one():
+    new = hold(DINO, from_config(DINO), {"blocks": 3})
+    assert (new["num_hidden_layers"], new["out_indices"]) == (3, [3])
+    assert full_config(new) == full_config({**DINO, "num_hidden_layers": 3})
+
+
 def test_heads_of_gpt2_are_held_by_no_config():
     config = ZOO["gpt2"].config
     with pytest.raises(PlanError, match=r"no stock config|'n_"):

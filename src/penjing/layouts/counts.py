@@ -35,7 +35,7 @@ def shorten(config: Mapping[str, Any], count: Count, keep: tuple[int, ...]) -> d
     for path in count.per_block:
         values = paths.get(config, path)
         changes[path] = [values[k] for k in keep]
-    return paths.put(config, changes)
+    return paths.put(config, {**changes, **_stages(config, count, keep)})
 
 
 def few_blocks(config: Mapping[str, Any], module: nn.Module) -> tuple[dict[str, Any], nn.Module, list[Count]]:
@@ -77,6 +77,26 @@ def droppable(layout: Layout, path: str, size: int) -> bool:
             for owner in owners & outer.keys():
                 outer[owner].add(axis)
     return len({frozenset(axes) for axes in outer.values()}) == 1 and bool(outer.get("0"))
+
+
+def _stages(config: Mapping[str, Any], count: Count, keep: tuple[int, ...]) -> dict[str, Any]:
+    """Of a config that names what each block gives (`stage_names`), the names and outputs that are left.
+
+    Stage 0 lies before the first block and stage k behind block k - 1; an output behind a block that goes is taken
+    behind the last one before it that stays.
+    """
+    folder = count.entry.rpartition(".")[0]
+    names, features, indices = (
+        f"{folder}.{name}" if folder else name for name in ("stage_names", "out_features", "out_indices")
+    )
+    stages, outputs = paths.get(config, names), paths.get(config, features)
+    if not isinstance(stages, list | tuple) or len(stages) != count.size + 1 or count.per_block:
+        return {}
+    changes: dict[str, Any] = {names: list(stages[: len(keep) + 1])}
+    if isinstance(outputs, list | tuple) and all(name in stages for name in outputs):
+        left = dict.fromkeys(sum(block < stages.index(name) for block in keep) for name in outputs)
+        changes |= {features: [stages[k] for k in left], indices: [*left]}
+    return changes
 
 
 def _try(config: Mapping[str, Any], entry: str, value: int, module: nn.Module) -> tuple[Count | None, int]:

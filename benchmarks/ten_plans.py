@@ -1,0 +1,66 @@
+"""Ten methods' plans from one pass of the data, over the costliest of these plans alone: passes and planning together.
+
+    python -m benchmarks.ten_plans MODEL_FOLDER [--rows 8] [--length 128] [--rounds 3] [--threads 1]
+
+The model is in memory; nothing is taken from disk. First each plan is made alone, once, and `alone` has its seconds;
+then the ten together and the costliest take turns: `together` is the median ratio over rounds, with the quartiles.
+`structured` is the same without the methods that zero single weights, whose planning costs more than all else.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks.collect_overhead import ratio, timed
+from penjing.core import Budget
+from penjing.pipeline.order import Order
+from penjing.pipeline.planning import make_plans
+from penjing.pipeline.source import resolve
+from penjing.pipeline.stock import load
+
+STRUCTURED = ("activation", "taylor", "minitron", "nirvana", "amp", "maw", "vow", "l2_rows")
+SPARSE = ("wanda", "sparsegpt")
+
+
+def main() -> None:
+    """Time and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    wish = parser.parse_args()
+    torch.set_num_threads(wish.threads)
+    source = resolve(wish.model)
+    module = load(wish.model, dtype=torch.float32)
+    orders = {
+        name: Order(method=name, budget=Budget(keep=0.75), settings={}, rows=wish.rows, length=wish.length)
+        for name in (*STRUCTURED, *SPARSE)
+    }
+
+    def planned(names: Sequence[str]) -> None:
+        with tempfile.TemporaryDirectory() as cache:
+            make_plans(source, {n: orders[n] for n in names}, cache=Path(cache), module=module)
+
+    planned(["maw"])  # the first plan warms up
+    alone = {name: timed(partial(planned, [name])) for name in orders}
+    groups = {"together": tuple(orders), "structured": STRUCTURED}
+    out: dict[str, object] = {
+        "model": wish.model.name, "tokens": wish.rows * wish.length, "threads": wish.threads,
+        "alone": {name: round(seconds, 2) for name, seconds in alone.items()},
+    }  # fmt: skip
+    for group, names in groups.items():
+        costliest = max(names, key=lambda name: alone[name])
+        found = ratio(partial(planned, names), partial(planned, [costliest]), wish.rounds)
+        out[group] = {"methods": len(names), "costliest": costliest, **found}
+    print(json.dumps(out, indent=1))
+
+
+if __name__ == "__main__":
+    main()
