@@ -17,7 +17,7 @@ from penjing.pipeline import live as live_file
 from penjing.pipeline.live import Running
 from penjing.pipeline.prefix import Prefix
 
-DEEP = ("llama", "qwen2", "bert", "vit")
+DEEP = ("llama", "qwen2", "bert", "vit", "dinov2")
 """Those whose layout has one list of blocks; they are made three blocks deep."""
 
 
