@@ -81,6 +81,17 @@ def test_a_disk_that_cannot_be_written_to_is_let_be(folder, tmp_path):
     assert found.shape == (5, 8)
 
 
+def test_a_file_that_cannot_be_read_keeps_nothing(folder, tmp_path, calls, monkeypatch):
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(tokenised, "_of_file", refuse)
+    for _ in range(2):
+        assert tokenised.rows_of(folder, TEXTS, **ASKED, cache=tmp_path / "cache").shape == (5, 8)
+    assert len(calls) == 2
+    assert not (tmp_path / "cache").exists()
+
+
 def test_too_short_texts_are_refused_and_nothing_is_kept(folder, tmp_path):
     with pytest.raises(DataError):
         tokenised.rows_of(folder, ["the cat"], **ASKED, cache=tmp_path / "cache")

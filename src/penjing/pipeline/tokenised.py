@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
@@ -24,17 +24,22 @@ WEIGHTS = frozenset({".safetensors", ".bin", ".gguf", ".pt", ".pth", ".onnx", ".
 def rows_of(folder: Path, texts: Sequence[str], *, length: int, count: int, seed: int, cache: Path) -> Tensor:
     """[count length] ids, as `data.token_rows` draws them with the tokenizer in `folder`.
 
-    What is on disk is taken only under the very same key, and if it is whole; a disk that cannot be written to is let
-    be.
+    What is on disk is taken only under the very same key, and if it is whole. Where a file beside the model cannot be
+    read, or the disk not be written to, nothing is kept.
 
     Raises:
         DataError: there is no tokenizer, or the texts are too short.
     """
-    key = _key(folder, texts, length, count, seed)
+    try:
+        key = _key(folder, texts, length, count, seed)
+    except OSError:
+        key = ""
     place = cache / "rows" / f"{key[:24]}.safetensors"
-    found = _read(place, key)
-    if found is None:
-        found = token_rows(tokenizer(folder), texts, length=length, count=count, seed=seed)
+    found = _read(place, key) if key else None
+    if found is not None:
+        return found
+    found = token_rows(tokenizer(folder), texts, length=length, count=count, seed=seed)
+    if key:
         with suppress(OSError):
             _write(place, key, found)
     return found
@@ -45,7 +50,7 @@ def _key(folder: Path, texts: Sequence[str], length: int, count: int, seed: int)
         "format": FORMAT,
         "transformers": version("transformers"),
         "tokenizers": version("tokenizers"),
-        "files": {p.name: _digest(p.read_bytes()) for p in _files(folder)},
+        "files": {p.name: _of_file(p) for p in _files(folder)},
         "texts": [_digest(t.encode("utf-8", "surrogatepass")) for t in texts],
         "rows": [count, length, seed],
     }
@@ -79,6 +84,11 @@ def _write(place: Path, key: str, rows: Tensor) -> None:
         os.replace(part, place)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _digest(held: bytes) -> str:
