@@ -3,7 +3,7 @@
 `python -m papers.tournament.run [OUT] [--seeds N]` keeps the loss of every window in OUT/losses.json as soon as it is
 there (default out/tournament, 3 seeds), so that a run that was stopped goes on; then it prints the table. `--write`
 keeps it in expected.json (or `--write FILE` in another file here), `--walk` has the slow block-by-block variant play
-too, `--only NAME ...` some candidates beside the default.
+too, `--only NAME ...` some candidates beside the default, `--keep SHARE ...` only at some budgets.
 
 Nothing is trained. A plan is tried on the running model as its mask, which gives what the cut model gives.
 """
@@ -11,7 +11,7 @@ Nothing is trained. A plan is tried on the running model as its mask, which give
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,14 +181,14 @@ def figure(value: Any) -> float:
     return float(f"{float(value):.4g}")
 
 
-def show(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+def show(rows: Mapping[str, Mapping[str, Mapping[str, Any]]], budgets: Sequence[float]) -> None:
     """A markdown table for each text: candidates down, budgets across, perplexity and its ratio to the default's."""
     for text in sorted({k.rsplit(" ", 1)[0] for k in rows}):
         print(f"\n{text}, whole {rows[f'{text} 1']['whole']['perplexity']}\n")
-        print("| | " + " | ".join(f"{k:g}" for k in KEEP) + " |\n|---|" + "---|" * len(KEEP))
-        for name in rows[f"{text} {KEEP[0]:g}"]:
+        print("| | " + " | ".join(f"{k:g}" for k in budgets) + " |\n|---|" + "---|" * len(budgets))
+        for name in rows[f"{text} {budgets[0]:g}"]:
             cells = []
-            for keep in KEEP:
+            for keep in budgets:
                 row = rows[f"{text} {keep:g}"][name]
                 ratio = f" ({row['interval'][0]:g} to {row['interval'][1]:g})" if "ratio" in row else ""
                 clear = "" if row.get("p_holm", 1) < 0.05 or not ratio else " ="
@@ -201,6 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="?", default=Path("out/tournament"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--keep", nargs="+", type=float, choices=KEEP, default=list(KEEP))
     parser.add_argument("--walk", action="store_true")
     parser.add_argument("--only", nargs="+", choices=list(CANDIDATES), default=[], metavar="NAME")
     parser.add_argument("--write", nargs="?", const="expected.json", metavar="FILE")
@@ -208,11 +209,11 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     asked = {"activation", *given.only} if given.only else {n for n in CANDIDATES if n != WALK or given.walk}
     names = tuple(n for n in CANDIDATES if n in asked)
-    who = Field(candidates=names, seeds=given.seeds)
+    who = Field(candidates=names, seeds=given.seeds, keep=tuple(given.keep))
     with progress() as tell:
         found = play(given.out, who, tell)
     rows = table(found, who)
-    show(rows)
+    show(rows, who.keep)
     if given.write:
         text = json.dumps(rows, indent=1) + "\n"
         Path(__file__).with_name(given.write).write_text(text, encoding="utf-8")
