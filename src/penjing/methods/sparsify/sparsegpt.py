@@ -3,9 +3,8 @@
 Source: Frantar and Alistarh, "SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot",
 arXiv:2301.00774, algorithm 1, with its blocks of 128 columns for both mask and updates and 1 % damping. Deviations: at
 once, the second moments are those of the unpruned model; block by block, as in the paper, those of the inputs that come
-out of the pruned blocks before, which needs the whole model in memory; the zeros of each block of
-columns are counted exactly, not by a threshold; damping is raised where 1 % does not let a moment be inverted
-(`made["notes"]` says where).
+out of the pruned blocks before, which needs the whole model in memory; the zeros of each block of columns are counted
+exactly, not by a threshold; damping is raised where 1 % does not let a moment be inverted (`made["notes"]` says where).
 """
 
 from collections.abc import Sequence
