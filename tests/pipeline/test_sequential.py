@@ -5,9 +5,8 @@ import copy
 import pytest
 import torch
 import transformers
-from tests.methods.tiny import Tensors
 
-from penjing import layouts, surgery
+from penjing import surgery
 from penjing.core import Budget, Keep, Stats, Update
 from penjing.errors import DataError, LayoutError, PlanError
 from penjing.methods.prune.activation import Method
@@ -38,22 +37,6 @@ def model():
             if name.endswith("bias"):
                 parameter.normal_(0, 0.3)
     return module
-
-
-@pytest.fixture(scope="module")
-def layout(model):
-    return layouts.from_config({**model.config.to_dict(), "architectures": ["LlamaForCausalLM"]})
-
-
-@pytest.fixture(scope="module")
-def checkpoint(model):
-    return Tensors(dict(model.state_dict()), {"model_type": "llama", "intermediate_size": 24})
-
-
-@pytest.fixture(scope="module")
-def batches():
-    g = torch.Generator().manual_seed(1)
-    return [torch.randint(50, (n, 32), generator=g) for n in (4, 3, 5)]
 
 
 def planned(model, layout, checkpoint, batches, budget=HALF, **settings):
