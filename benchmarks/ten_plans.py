@@ -1,10 +1,12 @@
 """Ten methods' plans from one pass of the data, over the costliest of these plans alone: passes and planning together.
 
-    python -m benchmarks.ten_plans MODEL_FOLDER [--rows 8] [--length 128] [--rounds 3] [--threads 1]
+    python -m benchmarks.ten_plans MODEL_FOLDER [--rows 4] [--length 128] [--rounds 3] [--threads 1]
 
 The model is in memory; nothing is taken from disk. First each plan is made alone, once, and `alone` has its seconds;
-then the ten together and the costliest take turns: `together` is the median ratio over rounds, with the quartiles.
-`structured` is the same without the methods that zero single weights, whose planning costs more than all else.
+then the ten together and the costliest take turns: the ratio is the median over rounds, with the quartiles.
+- `ten`: six that cut units and four that zero single weights. The costliest is `icbs`, which runs it at each step.
+- `nine`: the same without `icbs`, so that nothing hides behind it.
+- `units`: the six that cut units.
 """
 
 import argparse
@@ -23,15 +25,16 @@ from penjing.pipeline.planning import make_plans
 from penjing.pipeline.source import resolve
 from penjing.pipeline.stock import load
 
-STRUCTURED = ("activation", "taylor", "minitron", "nirvana", "amp", "maw", "vow", "l2_rows")
-SPARSE = ("wanda", "sparsegpt")
+UNITS = ("activation", "taylor", "minitron", "nirvana", "amp", "maw")
+NINE = (*UNITS, "weight_magnitude", "wanda", "sparsegpt")
+TEN = (*NINE, "icbs")
 
 
 def main() -> None:
     """Time and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
-    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -41,7 +44,7 @@ def main() -> None:
     module = load(wish.model, dtype=torch.float32)
     orders = {
         name: Order(method=name, budget=Budget(keep=0.75), settings={}, rows=wish.rows, length=wish.length)
-        for name in (*STRUCTURED, *SPARSE)
+        for name in TEN
     }
 
     def planned(names: Sequence[str]) -> None:
@@ -50,7 +53,7 @@ def main() -> None:
 
     planned(["maw"])  # the first plan warms up
     alone = {name: timed(partial(planned, [name])) for name in orders}
-    groups = {"together": tuple(orders), "structured": STRUCTURED}
+    groups = {"units": UNITS, "nine": NINE, "ten": TEN}
     out: dict[str, object] = {
         "model": wish.model.name, "tokens": wish.rows * wish.length, "threads": wish.threads,
         "alone": {name: round(seconds, 2) for name, seconds in alone.items()},

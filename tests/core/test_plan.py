@@ -3,6 +3,7 @@
 import pytest
 
 from penjing.core import Axis, Budget, Keep, Layout, Plan
+from penjing.core.pattern import parse
 from penjing.errors import BudgetError, LayoutError
 
 
@@ -42,3 +43,22 @@ def test_what_may_not_be_cut_is_named_with_its_reason():
         LAYOUT.match("residual")
     with pytest.raises(LayoutError, match="kinds neurons, residual"):
         LAYOUT.match("neuron.1")
+
+
+def test_an_axis_knows_its_tensors_and_who_sums_over_it():
+    layout = Layout(
+        patterns={
+            "up": parse("neurons.0 residual"),
+            "stack": parse("(neurons.0 + neurons.1) (neurons.0 2)"),
+            "bias": parse("residual"),
+        },
+        axes=LAYOUT.axes,
+        reads={"up": (1,), "stack": (1,), "elsewhere": (0,)},
+    )
+    assert layout.tensors("neurons.0") == ["up", "stack"]
+    assert layout.tensors("residual") == ["up", "bias"]
+    assert layout.readers("neurons.0") == [("stack", 1)]
+    assert layout.readers("residual") == [("up", 1)]
+    assert layout.tensors("none") == layout.readers("none") == []
+    layout.tensors("residual").append("mine")
+    assert layout.tensors("residual") == ["up", "bias"]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Literal
 
 from penjing.core.pattern import Pattern, names
@@ -166,13 +167,29 @@ class Layout:
 
     def tensors(self, axis: str) -> list[str]:
         """The tensors in which an axis occurs."""
-        return [t for t, p in self.patterns.items() if axis in names(p)]
+        return list(self._tensors.get(axis, ()))
 
     def readers(self, axis: str) -> list[tuple[str, int]]:
         """(tensor, dimension) of each parameter whose product sums over the axis."""
-        return [
-            (t, d) for t in self.tensors(axis) for d in self.reads.get(t, ()) if axis in names((self.patterns[t][d],))
-        ]
+        return list(self._readers.get(axis, ()))
+
+    @cached_property
+    def _tensors(self) -> dict[str, list[str]]:
+        """Axis -> its tensors: methods ask axis by axis, and to search every pattern each time took seconds."""
+        found: dict[str, list[str]] = {}
+        for tensor, pattern in self.patterns.items():
+            for axis in names(pattern):
+                found.setdefault(axis, []).append(tensor)
+        return found
+
+    @cached_property
+    def _readers(self) -> dict[str, list[tuple[str, int]]]:
+        found: dict[str, list[tuple[str, int]]] = {}
+        for tensor, pattern in self.patterns.items():
+            for dim in self.reads.get(tensor, ()):
+                for axis in names((pattern[dim],)):
+                    found.setdefault(axis, []).append((tensor, dim))
+        return found
 
 
 def matches(axis: str, glob: str) -> bool:

@@ -28,8 +28,10 @@ def repair(weight: Tensor, moment: Tensor, kept: Tensor, *, ridge: float) -> Ten
     damping = ridge * moments.diagonal().mean().clamp_min(torch.finfo(torch.float64).tiny)
     inner = moments[kept][:, kept]
     inner.diagonal().add_(damping)
-    target = old @ moments[:, kept] + damping * old[:, kept]
+    gone = torch.ones(inputs, dtype=torch.bool)
+    gone[kept] = False
+    missing = old[:, gone] @ moments[gone][:, kept]  # what the kept inputs have to take over; few columns, so fast
     factor, failed = torch.linalg.cholesky_ex(inner)
     if int(failed):
-        return torch.linalg.lstsq(inner, target.T, driver="gelsd").solution.T
-    return torch.cholesky_solve(target.T, factor).T
+        return old[:, kept] + torch.linalg.lstsq(inner, missing.T, driver="gelsd").solution.T
+    return old[:, kept] + torch.cholesky_solve(missing.T, factor).T

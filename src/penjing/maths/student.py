@@ -49,6 +49,8 @@ def two_sided_p(t: float, freedom: float) -> float:
         raise DataError(f"found {freedom} degrees of freedom; needed more than 0, so more points than parameters")
     if math.isinf(t):
         return 0.0
+    if t * t < freedom:  # the other way round, x would lie so near to 1 that rounding decides
+        return 1 - incomplete_beta(t * t / (freedom + t * t), 0.5, freedom / 2)
     return incomplete_beta(freedom / (freedom + t * t), freedom / 2, 0.5)
 
 
