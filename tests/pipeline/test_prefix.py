@@ -1,79 +1,18 @@
 """Blocks before those that a plan changes do not run again, and nobody can tell by the values."""
 
-from collections import Counter
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from tests.methods.architectures import STOCK, subject
+from tests.methods.architectures import STOCK
+from tests.pipeline.prefixed import DEEP, blocks, fresh, masks, model
 from torch import Tensor, nn
 
 from penjing.calibrate.batches import run
-from penjing.core import Blocks, Mask, Plan
-from penjing.layouts import from_config
-from penjing.layouts.stock import build
+from penjing.core import Blocks, Plan
 from penjing.pipeline import live as live_file
 from penjing.pipeline.live import Running
 from penjing.pipeline.prefix import Prefix
-
-DEEP = ("llama", "qwen2", "bert", "vit", "dinov2")
-"""Those whose layout has one list of blocks; they are made three blocks deep."""
-
-
-@cache
-def model(name: str) -> tuple[nn.Module, Any, list[Any]]:
-    """(module, layout, two batches)."""
-    given = subject(name)
-    if name not in DEEP:
-        return given.module, given.layout, given.data
-    config = {**STOCK[name], "num_hidden_layers": 3}
-    torch.manual_seed(0)
-    module = build(config, device="cpu").eval()
-    return module, from_config(config), given.data
-
-
-def masks(name: str) -> list[Plan]:
-    """A plan for the first, the middle and the last block, or where there are none for such tensors."""
-    module, layout, _ = model(name)
-    weights = {n: t for n, t in module.state_dict().items() if t.ndim > 1 and n in layout.patterns}
-    if name in DEEP:
-        path = layout.blocks[0].path
-        chosen = [[n for n in weights if n.startswith(f"{path}.{k}.")][-1] for k in range(3)]
-    else:
-        names = list(weights)
-        chosen = [names[0], names[len(names) // 2], names[-1]]
-    g = torch.Generator().manual_seed(3)
-    return [Plan((Mask(n, torch.rand(weights[n].shape, generator=g) > 0.5),)) for n in chosen]
-
-
-def blocks(name: str) -> list[nn.Module]:
-    module, layout, _ = model(name)
-    return list(module.get_submodule(layout.blocks[0].path).children())
-
-
-@pytest.fixture
-def runs(monkeypatch):
-    """Count the forwards of each block, by its number; a hook would be heeded, and change what is counted."""
-
-    def watch(watched: list[nn.Module]) -> Counter:
-        found: Counter = Counter()
-        numbers = {id(b): k for k, b in enumerate(watched)}
-        forward = type(watched[0]).forward
-
-        def counting(self, *args, **kwargs):
-            found[numbers[id(self)]] += 1
-            return forward(self, *args, **kwargs)
-
-        monkeypatch.setattr(type(watched[0]), "forward", counting)
-        return found
-
-    return watch
-
-
-def fresh(name: str, plan: Plan, objective: str = "loss", **more: Any) -> Tensor:
-    module, layout, data = model(name)
-    return Running(module, data, layout).values(plan, objective=objective, **more)
 
 
 @pytest.mark.parametrize("objective", ["loss", "divergence"])
@@ -145,114 +84,6 @@ def test_named_examples_profit_too(objective, runs):
     assert counted == {2: 2}
 
 
-def _in_place(weight: Tensor) -> None:
-    with torch.no_grad():
-        weight.mul_(1.5)
-
-
-def _by_data(weight: Tensor) -> None:
-    weight.data.mul_(1.5)
-
-
-def _by_numpy(weight: Tensor) -> None:
-    weight.detach().numpy()[:] *= 1.5
-
-
-def _exchanged(weight: Tensor) -> None:
-    weight.data.copy_(weight.data.flip(1))
-
-
-@pytest.mark.parametrize("change", [_in_place, _by_data, _by_numpy, _exchanged])
-@pytest.mark.parametrize("of", ["model.embed_tokens.weight", "model.layers.0.mlp.gate_proj.weight"])
-def test_after_a_change_of_the_weights_all_is_run_again(change, of):
-    module, layout, data = model("llama")
-    live, last = Running(module, data, layout), masks("llama")[2]
-    weight = module.get_parameter(of)
-    before, old = weight.detach().clone(), [live.values(last) for _ in range(3)][-1]
-    try:
-        change(weight)
-        for _ in range(2):
-            assert torch.equal(live.values(last), fresh("llama", last))
-        assert not torch.equal(live.values(last), old)
-    finally:
-        weight.data.copy_(before)
-    assert torch.equal(live.values(last), old)
-
-
-def test_after_a_change_of_a_part_or_its_attributes_all_is_run_again():
-    module, layout, data = model("llama")
-    live, last = Running(module, data, layout), masks("llama")[2]
-    old = [live.values(last) for _ in range(3)][-1]
-    attention, mlp = blocks("llama")[0].self_attn, blocks("llama")[0].mlp
-    scaling, activation = attention.scaling, mlp.act_fn
-    try:
-        attention.scaling = 2 * scaling
-        assert torch.equal(live.values(last), fresh("llama", last))
-        attention.scaling, mlp.act_fn = scaling, nn.Tanh()
-        found = live.values(last)
-        assert torch.equal(found, fresh("llama", last))
-        assert not torch.equal(found, old)
-    finally:
-        attention.scaling, mlp.act_fn = scaling, activation
-
-
-def test_after_a_change_of_a_batch_it_is_run_again():
-    module, layout, data = model("llama")
-    own = [{k: v.clone() for k, v in b.items()} for b in data]
-    live, last = Running(module, own, layout), masks("llama")[2]
-    old = [live.values(last) for _ in range(3)][-1]
-    own[1]["input_ids"][:, 2] = 5
-    for _ in range(3):
-        found = live.values(last)
-        assert torch.equal(found, Running(module, own, layout).values(last))
-    assert torch.equal(found[:6], old[:6])
-    assert not torch.equal(found[6:], old[6:])
-
-
-def test_under_another_edit_all_is_run():
-    module, layout, data = model("llama")
-    live, (first, _, last) = Running(module, data, layout), masks("llama")
-    old = [live.values(last) for _ in range(3)][-1]
-    with live.edited(first):
-        for _ in range(3):
-            assert torch.equal(live.values(last), fresh("llama", first + last))
-    assert torch.equal(live.values(last), old)
-    name = "model.layers.2.mlp.down_proj.weight"
-    for _ in live.gradients([name], first, examples=[0]):
-        assert torch.equal(live.values(last), fresh("llama", first + last))
-    assert torch.equal(live.values(last), old)
-
-
-def test_the_edits_of_another_running_model_are_seen():
-    module, layout, data = model("llama")
-    live, other, (first, _, last) = Running(module, data, layout), Running(module, data, layout), masks("llama")
-    old = [live.values(last) for _ in range(3)][-1]
-    with other.edited(first):
-        for _ in range(3):
-            assert torch.equal(live.values(last), fresh("llama", first + last))
-    assert torch.equal(live.values(last), old)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("calls", [1, 2, 3])
-def test_blocks_are_put_back_when_the_work_is_stopped(error, calls, monkeypatch):
-    module, layout, data = model("llama")
-    live, last = Running(module, data, layout), masks("llama")[2]
-    old = fresh("llama", last)
-    for _ in range(calls):
-        live.values(last)
-    with monkeypatch.context() as patch:
-
-        def failing(*args, **kwargs):
-            raise error
-
-        patch.setattr(module.model.norm, "forward", failing)
-        with pytest.raises((error, live_file.DataError)):
-            live.values(last)
-    assert all("forward" not in vars(b) for b in blocks("llama"))
-    assert torch.equal(live.values(last), old)
-
-
 def test_the_memory_is_bounded(monkeypatch, runs):
     module, layout, data = model("llama")
     rows = [{k: v[i : i + 2] for k, v in b.items()} for b in data for i in (0, 2, 4)]
@@ -279,42 +110,6 @@ def test_what_is_kept_holds_no_graph():
     kept = [k.given for held in live._prefix._kept.values() for k in held]
     assert len(kept) == 4
     assert not any(t.requires_grad or t.grad_fn for t in kept)
-
-
-@pytest.mark.parametrize("at", [0, 2])
-def test_a_hook_is_heeded(at):
-    module, layout, data = model("llama")
-    live, last = Running(module, data, layout), masks("llama")[2]
-    for _ in range(3):
-        live.values(last)
-    seen: list[int] = []
-    handle = blocks("llama")[at].mlp.register_forward_hook(lambda m, args, out: seen.append(1) or 2 * out)
-    try:
-        assert torch.equal(live.values(last), fresh("llama", last))
-        assert len(seen) == 4
-    finally:
-        handle.remove()
-    assert torch.equal(live.values(last), fresh("llama", last))
-
-
-@pytest.mark.parametrize("more", [{"use_cache": True}, {"output_hidden_states": True}, {"output_attentions": True}])
-def test_caches_and_further_outputs_change_nothing(more):
-    module, layout, data = model("llama")
-    rows = [{**b, **more} for b in data]
-    live, (_, middle, last) = Running(module, rows, layout), masks("llama")
-    for plan in (last, middle, last, middle, last):
-        assert torch.equal(live.values(plan), Running(module, rows, layout).values(plan))
-
-
-def test_under_other_casts_all_is_run_again():
-    module, layout, data = model("llama")
-    live, last = Running(module, data, layout), masks("llama")[2]
-    for _ in range(3):
-        live.values(last)
-    with torch.autocast("cpu", torch.bfloat16):
-        for _ in range(2):
-            assert torch.equal(live.values(last), fresh("llama", last))
-    assert torch.equal(live.values(last), fresh("llama", last))
 
 
 class Block(nn.Module):
