@@ -1,46 +1,17 @@
+"""What is written reads back; what does not fit, or would land elsewhere, is refused."""
+
 import errno
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
-from torch import Tensor
+from tests.io.written import SHARDS, SPECS, StopError, hashes, stopping, value, write
 
 from penjing.errors import OutputError
-from penjing.io import Span, TensorSpec, check_output, open_checkpoint, pack, write_folder
+from penjing.io import Span, TensorSpec, check_output, open_checkpoint, pack
 from penjing.io.shard_file import ShardFile
-
-SPECS = [TensorSpec(f"t.{i}", torch.float32 if i % 3 else torch.bfloat16, (5, 40 + i)) for i in range(12)]
-SHARDS = [[s.name for s in SPECS[:5]], [s.name for s in SPECS[5:9]], [s.name for s in SPECS[9:]]]
-
-
-def value(name: str) -> Tensor:
-    spec = next(s for s in SPECS if s.name == name)
-    return torch.randn(spec.shape, generator=torch.Generator().manual_seed(int(name[2:]))).to(spec.dtype)
-
-
-def write(out: Path, produce=value, *, fingerprint: str = "f", shards=SHARDS, **more) -> None:
-    given = {"config": {"a": 1}, "side_files": {"tokenizer.json": b"{}"}, **more}
-    write_folder(out, SPECS, produce, shards=shards, fingerprint=fingerprint, **given)
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
-
-
-@pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    out = tmp_path_factory.mktemp("reference") / "out"
-    write(out)
-    return hashes(out)
 
 
 def test_what_is_written_reads_back(tmp_path: Path) -> None:
@@ -145,208 +116,11 @@ def test_side_files_cannot_leave_or_overwrite(name: str, tmp_path: Path) -> None
         write(tmp_path / "out", side_files={name: b""})
 
 
-class StopError(Exception):
-    pass
-
-
-def stopping(at: int, error: BaseException, seen: list[str]):
-    def produce(name: str) -> Tensor:
-        seen.append(name)
-        if len(seen) == at:
-            raise error
-        return value(name)
-
-    return produce
-
-
-@pytest.mark.parametrize("error", [StopError(), KeyboardInterrupt()])
-@pytest.mark.parametrize("at", [1, 4, 7, 12])
-def test_a_stopped_run_goes_on_where_it_was(
-    at: int, error: BaseException, tmp_path: Path, wanted: dict[str, str]
-) -> None:
-    with pytest.raises(type(error)):
-        write(tmp_path / "out", stopping(at, error, []))
-    assert not (tmp_path / "out").exists()
-    again: list[str] = []
-    write(tmp_path / "out", stopping(99, error, again))
-    assert len(again) == 12 - (at - 1)
-    assert hashes(tmp_path / "out") == wanted
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
-
-
-def test_another_plan_starts_anew(tmp_path: Path, wanted: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(StopError):
-        write(tmp_path / "out", stopping(6, StopError(), []), fingerprint="other")
-    seen: list[str] = []
-    write(tmp_path / "out", stopping(99, StopError(), seen))
-    assert len(seen) == 12
-    assert "another plan" in caplog.text
-    assert hashes(tmp_path / "out") == wanted
-
-
-def test_a_strange_folder_in_the_way_is_left_alone(tmp_path: Path) -> None:
-    place = tmp_path / ".out.partial"
-    place.mkdir()
-    (place / "diary.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not of penjing"):
-        write(tmp_path / "out")
-    (place / "diary.txt").rename(place / "manifest.json")
-    with pytest.raises(OutputError, match="not a manifest"):
-        write(tmp_path / "out")
-    assert (place / "manifest.json").read_text() == "mine"
-
-
-def test_damage_in_the_journal_costs_only_work(tmp_path: Path, wanted: dict[str, str]) -> None:
-    with pytest.raises(StopError):
-        write(tmp_path / "out", stopping(9, StopError(), []))
-    journal = tmp_path / ".out.partial" / "journal"
-    journal.write_bytes(journal.read_bytes()[:-4] + b"\0\0\n\"t.11\"")
-    write(tmp_path / "out")
-    assert hashes(tmp_path / "out") == wanted
-
-
-def test_a_lost_file_is_written_again(tmp_path: Path, wanted: dict[str, str]) -> None:
-    with pytest.raises(StopError):
-        write(tmp_path / "out", stopping(9, StopError(), []))
-    (tmp_path / ".out.partial" / "folder" / "model-00001-of-00003.safetensors").unlink()
-    write(tmp_path / "out")
-    assert hashes(tmp_path / "out") == wanted
-
-
-def test_a_run_stopped_between_rename_and_tidying_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from penjing.io.workspace import Workspace
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "tidy", lambda self: None)
-        write(tmp_path / "out")
-    assert (tmp_path / ".out.partial").exists()
-    write(tmp_path / "out", stopping(1, StopError(), []))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
-
-
-def test_a_full_disk_keeps_what_is_finished(
-    tmp_path: Path, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, room = os.pwrite, [4000]
-
-    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
-        room[0] -= len(data)
-        if room[0] < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(descriptor, data, offset)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", pwrite)
-        with pytest.raises(OutputError, match=r"no room to write .* run the same again"):
-            write(tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    seen: list[str] = []
-    write(tmp_path / "out", stopping(99, StopError(), seen))
-    assert 0 < len(seen) < 12
-    assert hashes(tmp_path / "out") == wanted
-
-
 def test_a_disk_known_to_be_too_small_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr("penjing.io.writer.disk_usage", lambda _: usage)
     with pytest.raises(OutputError, match=r"more bytes, and its disk has 100 free"):
         write(tmp_path / "out", stopping(1, StopError(), []))
-
-
-def test_a_small_disk_that_fills_up_meanwhile(tmp_path: Path, wanted: dict[str, str]) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)]
-    told = subprocess.run(command, capture_output=True, check=False)
-    if told.returncode:
-        pytest.skip("mounting a tmpfs is not permitted here")
-    try:
-        ballast = disk / "ballast"
-
-        def produce(name: str) -> Tensor:
-            if name == "t.5":
-                with ballast.open("wb", buffering=0) as file, suppress(OSError):
-                    while file.write(b"x" * 4096):
-                        pass
-            return value(name)
-
-        with pytest.raises(OutputError, match="no room"):
-            write(disk / "out", produce)
-        assert not (disk / "out").exists()
-        ballast.unlink()
-        write(disk / "out")
-        assert hashes(disk / "out") == wanted
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-SLOW = """
-import sys, time
-sys.path.insert(0, {here!r})
-import test_writer as t
-from pathlib import Path
-def produce(name):
-    time.sleep(0.02)
-    return t.value(name)
-import penjing.io.writer as w
-w.GROUP = 1500
-print("ready", flush=True)
-t.write(Path({out!r}), produce)
-"""
-
-
-def hear_interrupts() -> None:
-    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def started(out: Path) -> subprocess.Popen[str]:
-    code = SLOW.format(here=str(Path(__file__).parent), out=str(out))
-    pipe = subprocess.PIPE
-    run = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True, preexec_fn=hear_interrupts
-    )
-    assert run.stdout
-    assert run.stdout.readline() == "ready\n"
-    return run
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_it_goes_on_to_the_same_bytes(tmp_path: Path, wanted: dict[str, str]) -> None:
-    random = Random(0)
-    kept = 0
-    for turn in range(20):
-        out = tmp_path / f"out{turn}"
-        run = started(out)
-        time.sleep(random.uniform(0, 0.35))
-        run.kill()
-        run.communicate()
-        if not out.exists():
-            journal = tmp_path / f".out{turn}.partial" / "journal"
-            kept += journal.exists() and journal.stat().st_size > 0
-            write(out)
-        assert hashes(out) == wanted
-    assert kept > 3
-
-
-def test_ctrl_c_leaves_a_run_that_can_go_on(tmp_path: Path, wanted: dict[str, str]) -> None:
-    run = started(tmp_path / "out")
-    time.sleep(0.1)
-    run.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in run.communicate()[1]
-    assert not (tmp_path / "out").exists()
-    write(tmp_path / "out")
-    assert hashes(tmp_path / "out") == wanted
-
-
-def test_two_runs_into_one_output_refuse(tmp_path: Path, wanted: dict[str, str]) -> None:
-    run = started(tmp_path / "out")
-    while not (tmp_path / ".out.partial" / "journal").exists():
-        time.sleep(0.005)
-    with pytest.raises(OutputError, match="another run is writing"):
-        write(tmp_path / "out")
-    assert run.communicate()[1] == ""
-    assert hashes(tmp_path / "out") == wanted
 
 
 def test_a_shard_cannot_be_led_elsewhere_by_a_link(tmp_path: Path) -> None:
