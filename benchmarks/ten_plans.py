@@ -4,7 +4,7 @@
 
 The model is in memory; nothing is taken from disk. First each plan is made alone, once, and `alone` has its seconds;
 then the ten together and the costliest take turns: the ratio is the median over rounds, with the quartiles.
-- `ten`: six that cut units and four that zero single weights. The costliest is `icbs`, which runs it at each step.
+- `ten`: six methods that cut units and four that zero single weights, of which `icbs` runs the model step after step.
 - `nine`: the same without `icbs`, so that nothing hides behind it.
 - `units`: the six that cut units.
 """

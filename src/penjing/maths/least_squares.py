@@ -28,7 +28,7 @@ def repair(weight: Tensor, moment: Tensor, kept: Tensor, *, ridge: float) -> Ten
     damping = ridge * moments.diagonal().mean().clamp_min(torch.finfo(torch.float64).tiny)
     inner = moments[kept][:, kept]
     inner.diagonal().add_(damping)
-    gone = torch.ones(inputs, dtype=torch.bool)
+    gone = torch.ones(inputs, dtype=torch.bool, device=kept.device)
     gone[kept] = False
     missing = old[:, gone] @ moments[gone][:, kept]  # what the kept inputs have to take over; few columns, so fast
     factor, failed = torch.linalg.cholesky_ex(inner)
