@@ -1,4 +1,4 @@
-"""Plans of ten methods from one pass of the data, over the costliest of these plans alone: passes and planning together.
+"""Plans of ten methods from one pass of the data, over the costliest of these plans alone: passes and planning.
 
     python -m benchmarks.ten_plans MODEL_FOLDER [--groups units nine ten] [--rounds 3]
 
