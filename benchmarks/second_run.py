@@ -46,6 +46,7 @@ def inside(model: Path, method: str, threads: int) -> None:
 def one(wish: argparse.Namespace) -> list[float]:
     """Seconds of each of `PARTS` in a new process."""
     env = {**os.environ, "OMP_NUM_THREADS": str(wish.threads)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs; so must a clone be, once
     command = [sys.executable, "-m", "benchmarks.second_run", str(wish.model), "--inside"]
     command += ["--method", wish.method, "--threads", str(wish.threads)]
     done = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout)

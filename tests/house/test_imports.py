@@ -32,6 +32,11 @@ def test_the_nouns_import_torch_only():
     assert not [m for m in loaded if m.split(".")[0] in HEAVY]
 
 
+def test_planning_imports_no_measuring():
+    loaded = modules_after("import penjing.pipeline.planning")
+    assert not [m for m in loaded if m.split(".")[0] in HEAVY or m.startswith("penjing.evaluate")]
+
+
 def test_penjing_starts_no_cuda():
     code = "import penjing, penjing.api, torch\nassert not torch.cuda.is_initialized()"
     assert "penjing.api" in modules_after(code)

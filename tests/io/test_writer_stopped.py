@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -134,6 +135,7 @@ def test_a_small_disk_that_fills_up_meanwhile(tmp_path: Path, wanted: dict[str, 
         subprocess.run(["umount", str(disk)], check=True)
 
 
+INTERRUPTED = 130
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["torch", "penjing.io"])  # imported once: each run would need seconds for them
 
@@ -148,7 +150,10 @@ def slowly(out: Path, ready: Connection) -> None:
         return value(name)
 
     ready.send("ready")
-    write(out, produce)
+    try:
+        write(out, produce)
+    except KeyboardInterrupt:  # told apart from any other failure, which gives 1
+        sys.exit(INTERRUPTED)
 
 
 def started(out: Path) -> BaseProcess:
@@ -183,7 +188,7 @@ def test_ctrl_c_leaves_a_run_that_can_go_on(tmp_path: Path, wanted: dict[str, st
     time.sleep(0.1)
     os.kill(run.pid, signal.SIGINT)
     run.join()
-    assert run.exitcode == 1
+    assert run.exitcode == INTERRUPTED
     assert not (tmp_path / "out").exists()
     write(tmp_path / "out")
     assert hashes(tmp_path / "out") == wanted

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from penjing.errors import CheckpointError, DataError
-from penjing.evaluate import loading
 
 
 def load(folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> nn.Module:
@@ -19,6 +18,8 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch
     Raises:
         CheckpointError: the folder has no config, or transformers does not know the model.
     """
+    from penjing.evaluate import loading  # brings all of that room, which a plan from the cache does not need
+
     return loading.load(Path(folder), str(device), dtype or "auto")
 
 
