@@ -56,7 +56,7 @@ test-browser: $(READY) ## the report page in a real browser
 	$(TEST_ENV) $(BIN)/pytest -m browser
 
 test-lm-eval: $(HARNESS)/.ready ## our scores against lm-evaluation-harness's own, in an environment that has it (600 MB)
-	$(TEST_ENV) PENJING_LM_EVAL=required $(HARNESS)/bin/pytest -n $(JOBS) tests/evaluate/test_harness.py
+	$(TEST_ENV) PENJING_LM_EVAL=required $(HARNESS)/bin/pytest -n $(JOBS) tests/tasks/test_lm_eval.py
 
 $(HARNESS)/.ready: pyproject.toml constraints.txt $(READY)
 	test -x $(HARNESS)/bin/python || $(PYTHON) -m venv $(HARNESS)

@@ -24,10 +24,10 @@ from penjing.data import read_texts, shipped, token_rows
 from penjing.io.assets import fetch_asset
 from penjing.maths.topk import best
 from penjing.methods.prune.measured import Method, energies
-from penjing.pipeline.live import Running
-from penjing.pipeline.planning import Order, gather_for
-from penjing.pipeline.source import resolve
-from penjing.pipeline.stock import load, tokenizer
+from penjing.planning.plans import Order, gather_for
+from penjing.running.live import Running
+from penjing.running.source import resolve
+from penjing.running.stock import load, tokenizer
 from penjing.select.allocation import allocate
 from penjing.select.axes import choose
 

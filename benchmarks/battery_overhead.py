@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from penjing.data import ChoiceItem, read_bigbench, read_texts, shipped
-from penjing.evaluate.choices import MultipleChoice
-from penjing.evaluate.loading import load
-from penjing.evaluate.task import Examined
+from penjing.running.loading import load
+from penjing.tasks.choices import MultipleChoice
+from penjing.tasks.task import Examined
 
 
 def questions(task: Path | None, count: int) -> tuple[tuple[Any, ...], str]:

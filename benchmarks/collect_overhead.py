@@ -24,9 +24,9 @@ import torch
 from penjing.calibrate import Pass
 from penjing.core import Layout
 from penjing.data import read_texts, shipped, token_rows
-from penjing.pipeline.source import resolve
-from penjing.pipeline.statistics import Wanted, union
-from penjing.pipeline.stock import load, tokenizer
+from penjing.planning.statistics_cache import Wanted, union
+from penjing.running.source import resolve
+from penjing.running.stock import load, tokenizer
 
 CHEAP = frozenset({"input_mean", "input_energy", "input_activity", "input_magnitude"})
 CRITERIA: dict[str, frozenset[str]] = {

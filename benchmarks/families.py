@@ -21,9 +21,10 @@ from tests.layouts.zoo import ZOO
 
 from penjing.core import Axis, Layout
 from penjing.errors import PenjingError
-from penjing.layouts import from_config, proof
-from penjing.layouts.inputs import example
-from penjing.layouts.stock import build
+from penjing.layouts import from_config
+from penjing.layouts.config.stock import build
+from penjing.layouts.graph.inputs import example
+from penjing.layouts.prove import proof
 
 
 def row(name: str) -> str:

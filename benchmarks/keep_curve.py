@@ -13,11 +13,11 @@ from pathlib import Path
 from penjing.core import Budget, Plan, Stats
 from penjing.core.places import cache_folder
 from penjing.io.assets import fetch_asset
-from penjing.pipeline import catalog
 from penjing.pipeline.carry_out import carry_out
 from penjing.pipeline.evidence import Evidence, measured
-from penjing.pipeline.planning import Order, gather
-from penjing.pipeline.source import as_folder, resolve
+from penjing.planning import catalog
+from penjing.planning.plans import Order, gather
+from penjing.running.source import as_folder, resolve
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.speed_ratio import SHAPES, build
-from penjing.evaluate import Speed, compare_speed, costs
+from penjing.evaluate import costs
 from penjing.evaluate.costs import Costs
-from penjing.evaluate.roofline import Job, Profile, calibrate, describe, predict
-from penjing.evaluate.speed import JOBS
+from penjing.profiling.roofline import Job, Profile, calibrate, describe, predict
+from penjing.profiling.speed import JOBS, Speed, compare_speed
 
 
 def seconds(profile: Profile, model: Costs, job: Job) -> float:

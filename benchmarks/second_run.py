@@ -26,19 +26,19 @@ def inside(model: Path, method: str, threads: int) -> None:
 
     from penjing.core import Budget
     from penjing.core.places import cache_folder
-    from penjing.pipeline.order import Order
-    from penjing.pipeline.planning import make_plan
-    from penjing.pipeline.source import resolve
+    from penjing.planning.order import Order
+    from penjing.planning.plans import make_plan
+    from penjing.running.source import resolve
 
     imported = time.perf_counter()
     torch.set_num_threads(threads)
     seen: dict[str, float] = {}
 
-    def tell(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int) -> None:
         seen.setdefault(what, time.perf_counter())
 
     order = Order(method=method, budget=Budget(keep=0.75), settings={})
-    make_plan(resolve(model), order, cache=cache_folder(), tell=tell)
+    make_plan(resolve(model), order, cache=cache_folder(), progress=progress)
     seconds = (imported - began, seen["planning"] - began, time.perf_counter() - seen["planning"])
     print(json.dumps({"found": "statistics found on disk" in seen, "seconds": seconds}))
 

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from penjing.core import Measurement
-from penjing.evaluate import Speed, compare_speed, costs, figure_to_json
-from penjing.evaluate.predicted import decode_ratio, prefill_ratio
+from penjing.evaluate import costs, figure_to_json
 from penjing.evaluate.statistics import NULL_LIMIT
+from penjing.profiling.predicted import decode_ratio, prefill_ratio
+from penjing.profiling.speed import Speed, compare_speed
 
 BASE: dict[str, Any] = {
     "hidden_size": 1024,

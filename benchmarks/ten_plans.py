@@ -20,10 +20,10 @@ import torch
 
 from benchmarks.collect_overhead import ratio, timed
 from penjing.core import Budget
-from penjing.pipeline.order import Order
-from penjing.pipeline.planning import make_plans
-from penjing.pipeline.source import resolve
-from penjing.pipeline.stock import load
+from penjing.planning.order import Order
+from penjing.planning.plans import make_plans
+from penjing.running.source import resolve
+from penjing.running.stock import load
 
 UNITS = ("activation", "taylor", "minitron", "nirvana", "amp", "maw")
 NINE = (*UNITS, "weight_magnitude", "wanda", "sparsegpt")

@@ -45,7 +45,7 @@ def _block(text: str) -> str:
 
 def methods() -> str:
     """Each method's card, settings and docstring."""
-    from penjing.pipeline import catalog
+    from penjing.planning import catalog
 
     parts = ["# Methods\n\n", MADE]
     for name in catalog.names():

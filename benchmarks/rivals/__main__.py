@@ -32,12 +32,12 @@ def main() -> None:
     for name in FOLDERS:
         if name in wanted:
             found[name] = between_folders(name, told)
-            tell(found[name], FOLDER_FIGURES)
+            progress(found[name], FOLDER_FIGURES)
     if "modules" in wanted:
         found["modules"] = {}
         for case in CASES:
             found["modules"][case] = in_memory(case, told)
-            tell(found["modules"][case], MODULE_FIGURES)
+            progress(found["modules"][case], MODULE_FIGURES)
     told.out.parent.mkdir(parents=True, exist_ok=True)
     told.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
     shown = told.out.with_suffix(".html")
@@ -45,7 +45,7 @@ def main() -> None:
     print(f"\nall results, with load and versions: {told.out}\nas a page: {shown}")
 
 
-def tell(found: dict[str, Any], labels: dict[str, str]) -> None:
+def progress(found: dict[str, Any], labels: dict[str, str]) -> None:
     """One contest: a line for each figure with the median ratio and its range, or what went wrong."""
     print(f"\n{found['title']}; {found['rival']} : penjing")
     if found["not_the_same_job"]:

@@ -23,15 +23,15 @@ from torch import Tensor, nn
 
 from benchmarks.rivals.jobs.cnns import last, macs, network, resized
 from benchmarks.rivals.running import run
-from penjing.cli.console import progress
+from penjing.cli.console import progress_bar
 from penjing.core import Budget
 from penjing.core.places import cache_folder
 from penjing.data.images import Images
-from penjing.evaluate.images import Preparation, fit_probe
 from penjing.maths.bootstrap import bootstrap
-from penjing.pipeline.planning import Order, make_plans
-from penjing.pipeline.source import resolve
+from penjing.planning.plans import Order, make_plans
+from penjing.running.source import resolve
 from penjing.surgery import apply
+from penjing.tasks.images import Preparation, fit_probe
 
 SEEDS, DRAWS, SECONDS = 3, 4000, 1800.0
 OURS = "penjing, activation"
@@ -248,9 +248,9 @@ def main() -> None:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = json.loads(given.out.read_text(encoding="utf-8")) if given.out.is_file() else {}
     todo = [(n, c, s) for n in given.net for c in NETS[n] if c in given.scope for s in given.share]
-    with progress() as tell:
+    with progress_bar() as progress:
         for i, (net, scope, share) in enumerate(todo):
-            tell("networks", i, len(todo))
+            progress("networks", i, len(todo))
             key = f"{net}, {scope} channels, {share:g}"
             if key not in found:
                 found[key] = compare(net, scope, data(net, network(net)), share)

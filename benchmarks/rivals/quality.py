@@ -19,15 +19,15 @@ from papers.tournament.run import DRAWS, ROW, ROWS, figure, texts
 
 import penjing
 from benchmarks.rivals.running import run
-from penjing.cli.console import progress
+from penjing.cli.console import progress_bar
 from penjing.core.places import cache_folder
+from penjing.core.progress import silent
 from penjing.io.assets import fetch_asset
 from penjing.maths.bootstrap import bootstrap
-from penjing.pipeline.calibration import token_batches
-from penjing.pipeline.planning import Order
-from penjing.pipeline.source import as_folder, resolve
-from penjing.pipeline.stock import load
-from penjing.pipeline.tell import silent
+from penjing.planning.examples import token_batches
+from penjing.planning.plans import Order
+from penjing.running.source import as_folder, resolve
+from penjing.running.stock import load
 
 OURS = "penjing, activation"
 SIDES: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -64,9 +64,9 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
     kept: dict[str, Any] = json.loads(given.out.read_text(encoding="utf-8")) if given.out.is_file() else {}
     if "whole" not in kept:
         kept["whole"] = {t: figure(math.exp(mean(v))) for t, v in read(folder, windows)[1].items()}
-    with progress() as tell:
+    with progress_bar() as progress:
         for i, keep in enumerate(given.keep):
-            tell("budgets", i, len(given.keep))
+            progress("budgets", i, len(given.keep))
             kept.setdefault(f"{keep:g}", {})
             for row in one_budget(folder, rows, windows, keep, kept[f"{keep:g}"]):
                 kept[f"{keep:g}"] |= row

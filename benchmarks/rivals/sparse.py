@@ -24,14 +24,14 @@ from benchmarks.rivals.running import run
 from penjing.calibrate import collect
 from penjing.core import Budget, Keep, Mask, Plan, Update
 from penjing.core.places import cache_folder
+from penjing.core.progress import silent
 from penjing.io import open_checkpoint
 from penjing.io.assets import fetch_asset
 from penjing.methods.sparsify.wanda import score
-from penjing.pipeline.calibration import token_batches
-from penjing.pipeline.planning import Order
-from penjing.pipeline.source import as_folder, resolve
-from penjing.pipeline.stock import load
-from penjing.pipeline.tell import silent
+from penjing.planning.examples import token_batches
+from penjing.planning.plans import Order
+from penjing.running.source import as_folder, resolve
+from penjing.running.stock import load
 from penjing.select.weights import matrices
 
 KEEP, ROWS, LENGTH, BLOCKS, SECONDS = 0.5, 8, 256, 6, 1800.0

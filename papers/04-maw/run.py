@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from papers.tournament.run import DRAWS, KEEP, WINDOWS, Field, Losses, figure, per_window, play
 
-from penjing.cli.console import progress
+from penjing.cli.console import progress_bar
 from penjing.maths.bootstrap import bootstrap
 from penjing.maths.holm import holm
 
@@ -77,8 +77,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    with progress() as tell:
-        found = play(given.out, WHO, tell)
+    with progress_bar() as progress:
+        found = play(given.out, WHO, progress)
     pairs = ratios(found)
     facts = {"windows of each text": WINDOWS, "seeds of random": WHO.seeds}
     told = {**facts, "perplexities": perplexities(found), "ratios": pairs, "holds": readings(pairs)}

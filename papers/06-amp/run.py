@@ -28,21 +28,21 @@ from penjing.calibrate.objectives import entropy
 from penjing.core import Budget, Keep, Plan
 from penjing.core.places import cache_folder
 from penjing.data.images import Images
-from penjing.evaluate.images import Preparation
-from penjing.evaluate.images.probe import Probe, WithProbe, features, fit_probe
 from penjing.maths.bootstrap import bootstrap
 from penjing.maths.cka import linear_cka
 from penjing.maths.holm import holm
 from penjing.maths.topk import best
 from penjing.methods.prune import amp
-from penjing.pipeline.live import Running
-from penjing.pipeline.order import Order
-from penjing.pipeline.planning import gather, make_plan
-from penjing.pipeline.source import Source, resolve
-from penjing.pipeline.stock import load
+from penjing.planning.order import Order
+from penjing.planning.plans import gather, make_plan
+from penjing.running.live import Running
+from penjing.running.source import Source, resolve
+from penjing.running.stock import load
 from penjing.select.allocation import allocate
 from penjing.select.axes import choose
 from penjing.select.saliency import taken_in
+from penjing.tasks.images import Preparation
+from penjing.tasks.images.probe import Probe, WithProbe, features, fit_probe
 
 SIDE, KEEP = 56, 922 / 1536
 PREPARE = Preparation(resize=(SIDE, SIDE), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), channels=3)

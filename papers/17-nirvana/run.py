@@ -31,11 +31,11 @@ from penjing.maths.bootstrap import bootstrap
 from penjing.maths.holm import holm
 from penjing.maths.topk import best
 from penjing.methods.prune import magnitude, nirvana
-from penjing.pipeline.live import Running
-from penjing.pipeline.order import Order
-from penjing.pipeline.planning import gather
-from penjing.pipeline.source import Source, as_folder, resolve
-from penjing.pipeline.stock import load, tokenizer
+from penjing.planning.order import Order
+from penjing.planning.plans import gather
+from penjing.running.live import Running
+from penjing.running.source import Source, as_folder, resolve
+from penjing.running.stock import load, tokenizer
 from penjing.select.axes import choose
 from penjing.select.between_kinds import by_kind, weights
 from penjing.select.saliency import taken_in

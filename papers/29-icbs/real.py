@@ -24,16 +24,16 @@ from torch.nn import functional as F
 from penjing.core import Budget, Plan, Stats
 from penjing.core.places import cache_folder
 from penjing.data.images import Images
-from penjing.evaluate.images import Preparation
-from penjing.evaluate.images.probe import Probe, features, fit_probe
 from penjing.maths.bootstrap import bootstrap
 from penjing.maths.correlation import pearson
 from penjing.methods.sparsify import icbs
-from penjing.pipeline.live import Running
-from penjing.pipeline.order import Order
-from penjing.pipeline.planning import gather
-from penjing.pipeline.source import Source, resolve
-from penjing.pipeline.stock import load
+from penjing.planning.order import Order
+from penjing.planning.plans import gather
+from penjing.running.live import Running
+from penjing.running.source import Source, resolve
+from penjing.running.stock import load
+from penjing.tasks.images import Preparation
+from penjing.tasks.images.probe import Probe, features, fit_probe
 
 SIDE, BLOCKS, TENSORS = 56, 4, "*mlp.fc*.weight"
 PREPARE = Preparation(resize=(SIDE, SIDE), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), channels=3)

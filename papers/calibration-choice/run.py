@@ -21,6 +21,7 @@ from torch import Tensor
 
 from penjing.core import Budget, Plan
 from penjing.core.places import cache_folder
+from penjing.core.progress import silent
 from penjing.data.shipped import shipped
 from penjing.data.text import read_texts
 from penjing.data.tokens import tokenise
@@ -28,14 +29,13 @@ from penjing.evaluate.windows import blocks
 from penjing.io.assets import fetch_asset
 from penjing.maths.correlation import fisher_interval, spearman, spearman_p
 from penjing.maths.student import quantile, two_sided_p
-from penjing.pipeline.candidates import Drawn, Search, draw
-from penjing.pipeline.live import Running
-from penjing.pipeline.order import Order
-from penjing.pipeline.planning import make_plan
-from penjing.pipeline.selecting import rank
-from penjing.pipeline.source import Source, as_folder, resolve
-from penjing.pipeline.stock import load, tokenizer
-from penjing.pipeline.tell import silent
+from penjing.planning.order import Order
+from penjing.planning.plans import make_plan
+from penjing.running.live import Running
+from penjing.running.source import Source, as_folder, resolve
+from penjing.running.stock import load, tokenizer
+from penjing.search.candidates import Drawn, Search, draw
+from penjing.search.data_selection import rank
 
 METHODS: dict[str, dict[str, Any]] = {"nirvana": {"axes": "neurons.*"}, "activation": {}}
 KEEP = 0.7
@@ -72,7 +72,7 @@ class Subject:
 def drawn(source: Source, name: str) -> Drawn:
     """The candidates for a method; what is held out is the same for both."""
     order = Order(method=name, budget=Budget(keep=KEEP), settings=METHODS[name], rows=ROWS, length=ROW, batch=4)
-    return draw(source, order, Search(candidates=SEEDS, held_out=HELD), cache=cache_folder(), tell=silent)
+    return draw(source, order, Search(candidates=SEEDS, held_out=HELD), cache=cache_folder(), progress=silent)
 
 
 def texts(folder: Path) -> Iterator[dict[str, Tensor]]:

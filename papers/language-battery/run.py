@@ -13,7 +13,7 @@ from pathlib import Path
 from papers.assets.questions import bigbench
 
 import penjing
-from penjing.cli.console import progress
+from penjing.cli.console import progress_bar
 from penjing.core import Report
 from penjing.io.assets import fetch_asset
 from penjing.pipeline.tasks import read_tasks
@@ -35,18 +35,18 @@ def questions(folder: Path) -> list[str]:
 
 def run(out: Path) -> Report:
     """The report; the smaller models stay in `out`."""
-    with progress() as tell:
+    with progress_bar() as progress:
         model = fetch_asset("smollm2")
         folders = []
         for keep in KEEP:
             folder = out / f"smollm2-{keep:g}"
             if not folder.is_dir():
-                penjing.shrink(model, folder, keep=keep, measure=False, tell=tell)
+                penjing.shrink(model, folder, keep=keep, measure=False, progress=progress)
             folders.append(folder)
         tasks = (*read_tasks(questions(out / "questions"), limit=ITEMS), *read_tasks(["instructions"]))
         report = penjing.compare(
             model, folders, tasks=tasks,
-            command=f"python -m papers.language-battery.run {out}", tell=tell,
+            command=f"python -m papers.language-battery.run {out}", progress=progress,
         )  # fmt: skip
     save(report, out)
     return report

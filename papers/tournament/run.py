@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 
-from penjing.cli.console import progress
+from penjing.cli.console import progress_bar
 from penjing.core import Budget, Plan
 from penjing.core.places import cache_folder
+from penjing.core.progress import Progress
 from penjing.data.shipped import shipped
 from penjing.data.text import read_texts
 from penjing.data.tokens import tokenise
@@ -28,11 +29,10 @@ from penjing.evaluate.windows import blocks
 from penjing.io.assets import fetch_asset
 from penjing.maths.bootstrap import bootstrap
 from penjing.maths.holm import holm
-from penjing.pipeline.live import Running
-from penjing.pipeline.planning import Order, make_plan
-from penjing.pipeline.source import as_folder, resolve
-from penjing.pipeline.stock import load, tokenizer
-from penjing.pipeline.tell import Tell
+from penjing.planning.plans import Order, make_plan
+from penjing.running.live import Running
+from penjing.running.source import as_folder, resolve
+from penjing.running.stock import load, tokenizer
 
 KEEP = (0.9, 0.8, 0.7, 0.5)
 WINDOWS, LENGTH = 16, 256
@@ -93,7 +93,7 @@ class Field:
                     yield from ((name, keep, seed) for keep in self.keep)
 
 
-def play(out: Path, who: Field, tell: Tell) -> Losses:
+def play(out: Path, who: Field, progress: Progress) -> Losses:
     """`candidate|keep|seed|text` -> the mean loss of each window, in nats per token."""
     place = out / "losses.json"
     found: Losses = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
@@ -105,7 +105,7 @@ def play(out: Path, who: Field, tell: Tell) -> Losses:
     running = {t: Running(module, rows, source.layout) for t, rows in windows.items()}
     todo = list(who.jobs())
     for i, (name, keep, seed) in enumerate(todo):
-        tell("tournament", i, len(todo))
+        progress("tournament", i, len(todo))
         keys = {t: f"{name}|{keep:g}|{seed}|{t}" for t in windows}
         if all(k in found for k in keys.values()):
             continue
@@ -210,8 +210,8 @@ def main() -> None:
     asked = {"activation", *given.only} if given.only else {n for n in CANDIDATES if n != WALK or given.walk}
     names = tuple(n for n in CANDIDATES if n in asked)
     who = Field(candidates=names, seeds=given.seeds, keep=tuple(given.keep))
-    with progress() as tell:
-        found = play(given.out, who, tell)
+    with progress_bar() as progress:
+        found = play(given.out, who, progress)
     rows = table(found, who)
     show(rows, who.keep)
     if given.write:

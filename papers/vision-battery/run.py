@@ -19,13 +19,13 @@ from torch import Tensor, nn
 import penjing
 from penjing.core import Measurement, Report, Subject
 from penjing.data.images import Images
-from penjing.evaluate.images import Corrupted, ImageAccuracy, Preparation
 from penjing.evaluate.similarity import similarity
-from penjing.evaluate.task import Examined
 from penjing.pipeline.battery import paired, swept
-from penjing.pipeline.stock import load
 from penjing.pipeline.vision import Probed, Training
 from penjing.report import save
+from penjing.running.stock import load
+from penjing.tasks.images import Corrupted, ImageAccuracy, Preparation
+from penjing.tasks.task import Examined
 
 SIDE = {"lite0": 128, "dinov2": 98}
 POINTS = {"lite0": "model._blocks.1[1-5]"}

@@ -11,7 +11,7 @@ import penjing
 from penjing.cli import app
 from penjing.cli.options import amount
 from penjing.errors import DataError
-from penjing.pipeline import planning
+from penjing.planning import plans as planning
 
 SHORT = ["--length", "32", "--rows", "8"]
 

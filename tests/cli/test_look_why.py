@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from tests.evaluate.roofline import machine
+from tests.profiling.roofline import machine
 from typer.testing import CliRunner
 
 from penjing.cli import app
-from penjing.evaluate import roofline
+from penjing.profiling import roofline
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from penjing.calibrate import collect
 from penjing.core import Budget, Layout, Live, Plan, Stats
 from penjing.data import read_texts, shipped, windows
 from penjing.io import open_checkpoint
-from penjing.pipeline import catalog
+from penjing.planning import catalog
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 256, "hidden_size": 64,
@@ -58,7 +58,7 @@ class Subject:
     @cached_property
     def live(self) -> Live:
         """The model itself, for methods that run it."""
-        from penjing.pipeline.live import Running
+        from penjing.running.live import Running
 
         return Running(self.module(torch.float32), list(self.rows.split(8)), self.layout)
 

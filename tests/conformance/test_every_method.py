@@ -17,7 +17,7 @@ from penjing import surgery
 from penjing.calibrate.moments import KNOWN
 from penjing.core import Budget, Card, Stats
 from penjing.core.method import Promise
-from penjing.pipeline import catalog
+from penjing.planning import catalog
 
 METHODS = pytest.mark.parametrize("name", catalog.names())
 APPROXIMATES = 1.05

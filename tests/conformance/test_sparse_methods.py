@@ -10,8 +10,8 @@ from penjing import surgery
 from penjing.core import Budget, Mask, Plan, Update
 from penjing.errors import BudgetError
 from penjing.io import open_checkpoint
-from penjing.pipeline import catalog
-from penjing.pipeline.zeros import count_zeros
+from penjing.planning import catalog
+from penjing.profiling.zeros import count_zeros
 
 METHODS = pytest.mark.parametrize("name", methods(sparse=True))
 PATTERNS = [n for n in methods(sparse=True) if "pattern" in {s.name for s in catalog.settings(n)}]

@@ -33,7 +33,7 @@ def test_the_nouns_import_torch_only():
 
 
 def test_planning_imports_no_measuring():
-    loaded = modules_after("import penjing.pipeline.planning")
+    loaded = modules_after("import penjing.planning.plans")
     assert not [m for m in loaded if m.split(".")[0] in HEAVY or m.startswith("penjing.evaluate")]
 
 
@@ -50,7 +50,7 @@ def test_help_imports_no_torch(arguments):
 
 
 def test_listing_methods_imports_none():
-    loaded = modules_after("from penjing.pipeline import catalog\nassert list(catalog.names())")
+    loaded = modules_after("from penjing.planning import catalog\nassert list(catalog.names())")
     leaves = {m for m in loaded if m.startswith("penjing.methods.") and m.count(".") > 2}
     assert not leaves
 

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from penjing.core import Axis, Layout
 from penjing.core.pattern import kept_positions
-from penjing.layouts import hold, proof
-from penjing.layouts.inputs import example
-from penjing.layouts.stock import build
+from penjing.layouts import hold
+from penjing.layouts.config.stock import build
+from penjing.layouts.graph.inputs import example
+from penjing.layouts.prove import proof
 
 
 def stock_error(config: Mapping[str, Any], layout: Layout, axes: Sequence[Axis], count: int) -> tuple[float, float]:

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penjing.layouts import atoms
-from penjing.layouts.atoms import Conflict
-from penjing.layouts.proof import mask
+from penjing.layouts.graph import atoms
+from penjing.layouts.graph.atoms import Conflict
+from penjing.layouts.prove.proof import mask
 
 
 def random_kept(dims, seed):

@@ -5,12 +5,13 @@ from tests.layouts.zoo import ZOO
 
 from penjing.core.pattern import cut, parse
 from penjing.errors import PlanError
-from penjing.layouts import alike, from_config, hold
-from penjing.layouts.counts import few_blocks
-from penjing.layouts.paths import get, numbers, put
-from penjing.layouts.sizes import solve
-from penjing.layouts.small import shrunken
-from penjing.layouts.stock import build, full_config
+from penjing.layouts import from_config
+from penjing.layouts.config import alike, hold
+from penjing.layouts.config.counts import few_blocks
+from penjing.layouts.config.paths import get, numbers, put
+from penjing.layouts.config.sizes import solve
+from penjing.layouts.config.stock import build, full_config
+from penjing.layouts.prove.small import shrunken
 
 LLAMA = ZOO["llama"].config
 

@@ -5,10 +5,12 @@ import torch
 from tests.layouts.zoo import ZOO
 
 from penjing.core.pattern import kept_positions
-from penjing.layouts import from_config, hold, proof
+from penjing.layouts import from_config
+from penjing.layouts.config import hold
+from penjing.layouts.config.stock import build, full_config
 from penjing.layouts.derive import traced
-from penjing.layouts.inputs import example
-from penjing.layouts.stock import build, full_config
+from penjing.layouts.graph.inputs import example
+from penjing.layouts.prove import proof
 
 FAMILIES = [pytest.param(n, marks=() if f.main else pytest.mark.slow) for n, f in ZOO.items()]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from penjing.layouts.infer import infer
-from penjing.layouts.names import Fact, assign
+from penjing.layouts.graph.infer import infer
+from penjing.layouts.graph.names import Fact, assign
 
 
 def fact(kind, *tensors, writer=None, place=(0, 0)):

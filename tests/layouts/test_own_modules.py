@@ -3,8 +3,8 @@
 import pytest
 from tests.layouts import modules
 
-from penjing.layouts.infer import infer
-from penjing.layouts.proof import prove
+from penjing.layouts.graph.infer import infer
+from penjing.layouts.prove.proof import prove
 
 
 def states(layout):

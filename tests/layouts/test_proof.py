@@ -6,10 +6,10 @@ from tests.layouts import modules
 from torch import nn
 
 from penjing.errors import LayoutError
-from penjing.layouts import atoms
-from penjing.layouts.infer import infer_traced
-from penjing.layouts.proof import TOGETHER, error_of, prove, randomised, reference, run_cut
-from penjing.layouts.trace import trace
+from penjing.layouts.graph import atoms
+from penjing.layouts.graph.infer import infer_traced
+from penjing.layouts.graph.trace import trace
+from penjing.layouts.prove.proof import TOGETHER, error_of, prove, randomised, reference, run_cut
 
 
 def test_the_uncut_graph_is_the_module():

@@ -5,8 +5,8 @@ import torch
 from tests.layouts.zoo import ZOO
 
 from penjing.errors import CheckpointError, LayoutError
-from penjing.layouts.inputs import example
-from penjing.layouts.stock import build, full_config
+from penjing.layouts.config.stock import build, full_config
+from penjing.layouts.graph.inputs import example
 
 
 def test_the_class_that_the_config_names_is_built_without_weights():

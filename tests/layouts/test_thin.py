@@ -5,10 +5,10 @@ import torch
 from tests.layouts.zoo import ZOO
 from torch import nn
 
-from penjing.layouts.infer import infer
-from penjing.layouts.inputs import example
-from penjing.layouts.stock import build
-from penjing.layouts.thin import infer_thin, renumber, thinned
+from penjing.layouts.config.stock import build
+from penjing.layouts.graph.infer import infer
+from penjing.layouts.graph.inputs import example
+from penjing.layouts.graph.thin import infer_thin, renumber, thinned
 
 
 class Cell(nn.Module):

@@ -6,9 +6,9 @@ from tests.layouts import modules
 from torch import nn
 
 from penjing.errors import LayoutError
-from penjing.layouts import infer as infer_module
-from penjing.layouts.infer import infer
-from penjing.layouts.proof import prove
+from penjing.layouts.graph import infer as infer_module
+from penjing.layouts.graph.infer import infer
+from penjing.layouts.prove.proof import prove
 
 
 @pytest.mark.parametrize("name", modules.TRAPS)

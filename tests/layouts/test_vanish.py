@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from tests.layouts import modules
 from torch import nn
 
-from penjing.layouts import atoms
-from penjing.layouts.infer import infer, infer_traced
-from penjing.layouts.proof import prove, randomised
-from penjing.layouts.trace import trace
+from penjing.layouts.graph import atoms
+from penjing.layouts.graph.infer import infer, infer_traced
+from penjing.layouts.graph.trace import trace
+from penjing.layouts.prove.proof import prove, randomised
 
 
 class Pooled(nn.Module):
@@ -80,7 +80,7 @@ def test_what_is_said_to_vanish_does(make):
 
 
 def _look(inference, leaf, kept):
-    from penjing.layouts.proof import mask
+    from penjing.layouts.prove.proof import mask
 
     values = _masked_values(inference, leaf, kept)
     for node, value in values.items():
@@ -94,8 +94,8 @@ def _look(inference, leaf, kept):
 
 
 def _masked_values(inference, leaf, kept):
-    from penjing.layouts.proof import _call, _start, mask
-    from penjing.layouts.walk import is_assertion
+    from penjing.layouts.graph.walk import is_assertion
+    from penjing.layouts.prove.proof import _call, _start, mask
 
     env = _start(inference, {})
     for node, name in inference.placeholders.items():

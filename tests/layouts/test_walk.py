@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from penjing.core.pattern import show
-from penjing.layouts.infer import infer, infer_traced
-from penjing.layouts.proof import prove
-from penjing.layouts.trace import trace
+from penjing.layouts.graph.infer import infer, infer_traced
+from penjing.layouts.graph.trace import trace
+from penjing.layouts.prove.proof import prove
 
 
 class Between(nn.Module):

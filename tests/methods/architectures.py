@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from penjing.layouts import from_config, from_module, save_layout
-from penjing.layouts.stock import build
+from penjing.layouts.config.stock import build
 
 EXAMPLES, BATCHES = 6, 2
 

@@ -11,7 +11,7 @@ from tests.methods.architectures import OWN, STOCK, subject
 import penjing
 from penjing import surgery
 from penjing.errors import PenjingError
-from penjing.pipeline import catalog
+from penjing.planning import catalog
 
 METHODS = [n for n, (family, _) in sorted(catalog.places().items()) if family == "prune"]
 CASES = [(name, "*") for name in OWN] + [(name, "neurons.*") for name in STOCK if name != "resnet"]

@@ -12,7 +12,7 @@ import torch
 from tests.methods.tiny import Tensors, llama
 
 from penjing.core import Budget, Layout, Mask, Plan, Stats, Update
-from penjing.pipeline import catalog
+from penjing.planning import catalog
 
 FOLDER = Path(__file__).parents[1] / "golden"
 WRITING = os.environ.get("PENJING_GOLDEN") == "write"

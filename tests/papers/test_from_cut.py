@@ -7,7 +7,7 @@ from transformers import Dinov2Config, Dinov2Model
 
 from penjing.core import Keep, Plan
 from penjing.layouts import from_module
-from penjing.pipeline.live import Running
+from penjing.running.live import Running
 
 
 @pytest.fixture

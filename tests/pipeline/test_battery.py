@@ -9,8 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from penjing.core import Measurement, Subject
 from penjing.data import ChoiceItem
 from penjing.errors import DataError, MeasureError
-from penjing.evaluate.choices import MultipleChoice
 from penjing.pipeline.battery import examine, paired, require_unseen
+from penjing.tasks.choices import MultipleChoice
 
 
 @pytest.fixture(scope="module")

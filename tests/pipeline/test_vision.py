@@ -11,7 +11,7 @@ from penjing.core import Measurement, Subject
 from penjing.data.images import from_arrays
 from penjing.errors import DataError
 from penjing.pipeline.battery import examine, swept
-from penjing.pipeline.likeness import alike
+from penjing.pipeline.cka_figure import alike
 from penjing.pipeline.tasks import read_tasks
 from penjing.pipeline.vision import outputs_of
 
@@ -148,7 +148,7 @@ def test_an_attack_refuses_labels_that_the_model_has_not(tmp_path):
     path.write_text('{"text": "a fine film", "label": 7}\n')
     (task,) = read_tasks([f"attack:misspellings:{path}"])
     assert task.name == "texts-misspellings"
-    from penjing.evaluate.task import Examined
+    from penjing.tasks.task import Examined
 
     module = torch.nn.Linear(1, 1)
     module.config = ViTConfig(num_labels=2)

@@ -7,8 +7,8 @@ import samples
 from penjing.core import Measurement, Report, Subject
 from penjing.report import headline
 from penjing.report.build import speeds
-from penjing.report.lineup import lineup
-from penjing.report.story import limits
+from penjing.report.comparison_rows import lineup
+from penjing.report.provenance import limits
 
 
 def test_the_answer_is_built_from_the_figures():

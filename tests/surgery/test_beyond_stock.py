@@ -6,9 +6,10 @@ from tests.layouts.zoo import ZOO
 
 from penjing.core import Keep, Plan
 from penjing.errors import PlanError
-from penjing.layouts import from_config, proof
-from penjing.layouts.inputs import example
-from penjing.layouts.stock import build
+from penjing.layouts import from_config
+from penjing.layouts.config.stock import build
+from penjing.layouts.graph.inputs import example
+from penjing.layouts.prove import proof
 from penjing.surgery import apply, masked
 
 

@@ -9,7 +9,7 @@ from modules import case, outcome
 from penjing.core import Budget, Stats
 from penjing.io import open_checkpoint
 from penjing.layouts import from_module
-from penjing.pipeline import catalog
+from penjing.planning import catalog
 from penjing.surgery import apply
 
 

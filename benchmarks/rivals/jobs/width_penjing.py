@@ -11,7 +11,7 @@ from figures import forgotten, main, measured
 from penjing.core import Budget, Stats
 from penjing.io import open_checkpoint
 from penjing.layouts import from_config
-from penjing.pipeline import catalog
+from penjing.planning import catalog
 from penjing.surgery import stream, verify
 
 

@@ -6,20 +6,20 @@ from typing import Any
 
 from torch import nn
 
-from penjing.api.given import Batches, Model, order
-from penjing.api.given import budget as wanted_budget
+from penjing.api.arguments import Batches, Model, order
+from penjing.api.arguments import budget as wanted_budget
 from penjing.core import Budget, Layout, Plan, Report
 from penjing.core.places import cache_folder
+from penjing.core.progress import Progress, silent
 from penjing.errors import OutputError
-from penjing.evaluate.task import Task
 from penjing.io import OpenCheckpoint, load_plan, open_checkpoint
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
-from penjing.pipeline.look import Look, look_at
-from penjing.pipeline.planning import LENGTH, ROWS
-from penjing.pipeline.source import as_folder, resolve
-from penjing.pipeline.tell import Tell, silent
-from penjing.pipeline.tournament import plan_for
+from penjing.planning.plans import LENGTH, ROWS
+from penjing.profiling.look import Look, look_at
+from penjing.running.source import as_folder, resolve
+from penjing.search.auto import plan_for
+from penjing.tasks.task import Task
 
 
 def open(model: Model, *, revision: str | None = None) -> OpenCheckpoint:
@@ -56,7 +56,7 @@ def plan(
     settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
     labels: str | Path | None = None, data: Batches | None = None, rows: int = ROWS, length: int = LENGTH,
     batch: int | None = None, memory: int | None = None, seed: int = 0, example: Any = None, table: Path | None = None,
-    tell: Tell = silent,
+    progress: Progress = silent,
 ) -> Plan:  # fmt: skip
     """What a method would remove. Nothing is changed.
 
@@ -75,7 +75,7 @@ def plan(
         data=data, batch=batch, rows=rows, length=length, seed=seed, memory=memory,
     )  # fmt: skip
     module = model if isinstance(model, nn.Module) else None
-    return plan_for(source, asked, cache=cache_folder(), module=module, tell=tell)
+    return plan_for(source, asked, cache=cache_folder(), module=module, progress=progress)
 
 
 def apply(
@@ -89,7 +89,7 @@ def apply(
     allow_nonfinite: bool = False,
     reopening: bool = True,
     stock: bool = True,
-    tell: Tell = silent,
+    progress: Progress = silent,
 ) -> Applied | nn.Module:
     """Carry out a plan: into the folder `out`, or, for a module without `out`, as a smaller module.
 
@@ -113,13 +113,13 @@ def apply(
         raise OutputError("a checkpoint on disk is carried out into a folder; found no folder; pass out=...")
     return carry_out(
         source, edits, Path(out), cache=cache_folder(), allow_sensitive=allow_sensitive,
-        allow_nonfinite=allow_nonfinite, reopening=reopening, tell=tell,
+        allow_nonfinite=allow_nonfinite, reopening=reopening, progress=progress,
     )  # fmt: skip
 
 
 def measure(
     model: str | Path, *, texts: Sequence[str | Path] = (), tasks: Sequence[Task] = (), speed: bool = True,
-    length: int = LENGTH, command: str = "", tell: Tell = silent, so_far: SoFar | None = None,
+    length: int = LENGTH, command: str = "", progress: Progress = silent, so_far: SoFar | None = None,
 ) -> Report:  # fmt: skip
     """The figures of one model; `tasks` are those of `penjing.pipeline.tasks.read_tasks`, or your own.
 
@@ -127,13 +127,15 @@ def measure(
         PenjingError: the model or the text does not serve.
     """
     return compare(
-        model, [], texts=texts, tasks=tasks, speed=speed, length=length, command=command, tell=tell, so_far=so_far
+        model, [], texts=texts, tasks=tasks, speed=speed, length=length, command=command, progress=progress,
+        so_far=so_far
     )
 
 
 def compare(
     base: str | Path, others: Sequence[str | Path], *, texts: Sequence[str | Path] = (), tasks: Sequence[Task] = (),
-    speed: bool = True, length: int = LENGTH, command: str = "", tell: Tell = silent, so_far: SoFar | None = None,
+    speed: bool = True, length: int = LENGTH, command: str = "", progress: Progress = silent,
+    so_far: SoFar | None = None,
 ) -> Report:  # fmt: skip
     """The figures of several models, with ratios to the first, and paired differences from it.
 
@@ -143,9 +145,9 @@ def compare(
         PenjingError: a model or the text does not serve.
     """
     cache = cache_folder()
-    folders = [as_folder(resolve(m), cache, tell) for m in [base, *others]]
+    folders = [as_folder(resolve(m), cache, progress) for m in [base, *others]]
     wish = Evidence(texts=tuple(Path(t) for t in texts), tasks=tuple(tasks), speed=speed, length=length)
-    return measured(folders, wish, command=command, tell=tell, so_far=so_far)
+    return measured(folders, wish, command=command, progress=progress, so_far=so_far)
 
 
 def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect: Sequence[str] = ()) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from penjing.errors import DataError
 from penjing.io import OpenCheckpoint
 from penjing.layouts import build
-from penjing.layouts.stored import one_to_one
+from penjing.layouts.config.stored import one_to_one
 
 
 def stored_names(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:

@@ -21,17 +21,17 @@ def run(
     as_json: o.JSON = False,
 ) -> None:
     """Verify, write tensor by tensor, then open the result with the stock loader and compare outputs."""
-    from penjing.cli.console import progress, show, show_json
+    from penjing.cli.console import progress_bar, show, show_json
     from penjing.core.places import cache_folder
     from penjing.io import load_plan
     from penjing.pipeline.carry_out import carry_out
-    from penjing.pipeline.source import resolve
     from penjing.report.plan import applied_json, applied_page
+    from penjing.running.source import resolve
 
-    with progress() as tell:
+    with progress_bar() as progress:
         done = carry_out(
             resolve(model, table=table), load_plan(plan), out, cache=cache_folder(), allow_sensitive=allow_sensitive,
-            allow_nonfinite=allow_nonfinite, reopening=reopen, tell=tell,
+            allow_nonfinite=allow_nonfinite, reopening=reopen, progress=progress,
         )  # fmt: skip
     if as_json:
         show_json(applied_json(done))

@@ -25,8 +25,8 @@ def run(
     """Measure all in turn, each next to the first, and write one self-contained page."""
     from penjing import api
     from penjing.cli.console import command_line
-    from penjing.cli.following import following
-    from penjing.cli.outcome import show_report
+    from penjing.cli.output import show_report
+    from penjing.cli.run_folder import following
     from penjing.pipeline.tasks import read_tasks
     from penjing.report import check_page, save_page
 
@@ -35,7 +35,7 @@ def run(
     with following(runs, "compare", base, *others) as followed:
         report = api.compare(
             base, others, texts=text or (), tasks=tasks, length=length, speed=speed, command=command_line(),
-            tell=followed.tell, so_far=followed.so_far,
+            progress=followed.progress, so_far=followed.so_far,
         )  # fmt: skip
     save_page(report, out)
     show_report(report, as_json=as_json)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from penjing.pipeline.tell import Tell
+    from penjing.core.progress import Progress
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -39,7 +39,7 @@ def command_line() -> str:
 
 
 @contextmanager
-def progress() -> Iterator["Tell"]:
+def progress_bar() -> Iterator["Progress"]:
     """A bar on stderr for each kind of work; yields the callback that moves it."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.table import Column
@@ -53,7 +53,7 @@ def progress() -> Iterator["Tell"]:
     )  # fmt: skip
     tasks: dict[str, Any] = {}
 
-    def tell(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int) -> None:
         if what not in tasks:
             for other in tasks.values():
                 _finish(bar, other)
@@ -61,7 +61,7 @@ def progress() -> Iterator["Tell"]:
         bar.update(tasks[what], completed=done, total=total or None)
 
     with bar:
-        yield tell
+        yield progress
         for task in tasks.values():
             _finish(bar, task)
 

@@ -60,20 +60,20 @@ def select(
 ) -> None:
     """Draw sets of calibration data, make a plan from each, try each plan on data that none has seen, and rank them."""
     from penjing import api
-    from penjing.cli.console import progress, show, show_json
-    from penjing.report.selecting import check_rows, plan_command, save_rows, selecting_lines
+    from penjing.cli.console import progress_bar, show, show_json
+    from penjing.report.data_selection import check_rows, plan_command, save_rows, selecting_lines
 
     if out is not None:
         if images:
             raise typer.BadParameter("--out writes rows of text, and images are asked for; leave one of the two out")
         check_rows(out)
     settings = o.settings(setting, axes=axes, protect=protect, multiple=multiple, allow_sensitive=allow_sensitive)
-    with progress() as tell:
+    with progress_bar() as progress:
         found = api.select_data(
             model, method=method, budget=o.budget(keep, parameters, size, macs), settings=settings, texts=text or (),
             images=images or (), labels=labels, candidates=candidates, each=each, held_out=held_out,
             held_out_texts=held_out_text or (), rows=rows, length=length, batch=batch, seed=seed, table=table,
-            tell=tell,
+            progress=progress,
         )  # fmt: skip
     written = save_rows(found, out) if out is not None else ""
     if as_json:

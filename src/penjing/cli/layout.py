@@ -19,17 +19,17 @@ def run(
     as_json: JSON = False,
 ) -> None:
     """Show every axis: free (proved how), sensitive (why) or uncut (why), and the config entry that holds it."""
-    from penjing.cli.console import progress, show, show_json
+    from penjing.cli.console import progress_bar, show, show_json
     from penjing.layouts import save_layout
-    from penjing.pipeline.proving import proved
-    from penjing.pipeline.source import resolve
     from penjing.report.layout import layout_json, layout_page
+    from penjing.running.proving import proved
+    from penjing.running.source import resolve
 
     source = resolve(model, table=table, weights=False)
     layout = source.layout
     if prove:
-        with progress() as tell:
-            layout = proved(source, tell)
+        with progress_bar() as progress:
+            layout = proved(source, progress)
     if save:
         save_layout(layout, save)
     if as_json:

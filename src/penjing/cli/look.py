@@ -8,8 +8,8 @@ import typer
 from penjing.cli import options as o
 
 if TYPE_CHECKING:
-    from penjing.pipeline.sensitivity import Sensitivity
-    from penjing.pipeline.why import Why
+    from penjing.profiling.why import Why
+    from penjing.search.sensitivity import Sensitivity
 
 SENSITIVITY = "With --sensitivity: "
 
@@ -91,10 +91,10 @@ def run(
 
 def _sensitivity(model: str, asked: dict[str, Any], out: Path | None) -> "Sensitivity":
     from penjing import api
-    from penjing.cli.console import command_line, progress
+    from penjing.cli.console import command_line, progress_bar
 
-    with progress() as tell:
-        found = api.sensitivity(model, **asked, tell=tell)
+    with progress_bar() as progress:
+        found = api.sensitivity(model, **asked, progress=progress)
     if out is not None:
         from penjing.report import save_page
         from penjing.report.sensitivity import sensitivity_report
@@ -115,18 +115,20 @@ def _show_sensitivity(found: "Sensitivity", out: Path | None) -> None:
 
 
 def _why(model: str, table: Path | None, *, context: int, prompt: int, calibrate: bool, timed: bool) -> "Why":
-    from penjing.cli.console import progress
+    from penjing.cli.console import progress_bar
     from penjing.core.places import cache_folder
-    from penjing.evaluate import roofline
-    from penjing.pipeline.source import resolve
-    from penjing.pipeline.why import dtype_of, explain, measure_parts
+    from penjing.profiling import roofline
+    from penjing.profiling.why import dtype_of, explain, measure_parts
+    from penjing.running.source import resolve
 
-    with progress() as tell:
+    with progress_bar() as progress:
         source = resolve(model, table=table, weights=False)
         dtype = dtype_of(source)
         if calibrate:
-            profile = roofline.calibrate(dtype=dtype, progress=lambda d, n: tell("calibrating this machine", d, n))
+            profile = roofline.calibrate(dtype=dtype, progress=lambda d, n: progress("calibrating this machine", d, n))
         else:
             profile = roofline.find(dtype=dtype)
-        inside = measure_parts(source, cache_folder(), context=context, tokens=prompt, tell=tell) if timed else None
-        return explain(source, context=context, tokens=prompt, profile=profile, measured=inside, tell=tell)
+        inside = None
+        if timed:
+            inside = measure_parts(source, cache_folder(), context=context, tokens=prompt, progress=progress)
+        return explain(source, context=context, tokens=prompt, profile=profile, measured=inside, progress=progress)

@@ -24,14 +24,14 @@ def run(
     """Show parameters, bytes, multiply-adds, cache, perplexity, tasks, prefill and decode time, peak memory."""
     from penjing import api
     from penjing.cli.console import command_line
-    from penjing.cli.following import following
-    from penjing.cli.outcome import show_report
+    from penjing.cli.output import show_report
+    from penjing.cli.run_folder import following
     from penjing.pipeline.tasks import read_tasks
 
     tasks = read_tasks(task or (), limit=limit, shots=shots)
     with following(runs, "measure", model) as followed:
         report = api.measure(
             model, texts=text or (), tasks=tasks, length=length, speed=speed, command=command_line(),
-            tell=followed.tell, so_far=followed.so_far,
+            progress=followed.progress, so_far=followed.so_far,
         )  # fmt: skip
     show_report(report, as_json=as_json)

@@ -29,20 +29,20 @@ def run(
 ) -> None:
     """Write plan.json and plan.safetensors into a folder, after a dry run with exact costs."""
     from penjing import api
-    from penjing.cli.console import progress, show, show_json
+    from penjing.cli.console import progress_bar, show, show_json
     from penjing.io import save_plan
     from penjing.pipeline.dry_run import dry_run
     from penjing.report.plan import plan_json, plan_page
 
     chosen = o.settings(setting, axes=axes, protect=protect, multiple=multiple, allow_sensitive=allow_sensitive)
-    with progress() as tell:
+    with progress_bar() as progress:
         made = api.plan(
             model, method=method, budget=o.budget(keep, parameters, size, macs), settings=chosen, texts=text or (),
             images=images or (), labels=labels, batch=batch,
             memory=None if memory is None else o.amount(memory, "--memory"), rows=rows, length=length, seed=seed,
-            table=table, tell=tell,
+            table=table, progress=progress,
         )  # fmt: skip
-        tell("verifying the plan", 0, 0)
+        progress("verifying the plan", 0, 0)
         verified = dry_run(model, made, table=table, allow_sensitive=allow_sensitive)
     save_plan(made, out)
     if as_json:

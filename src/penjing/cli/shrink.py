@@ -42,8 +42,8 @@ def run(
     """Without a budget, 0.75 of the chosen units stay. The folder opens with plain transformers."""
     from penjing import api
     from penjing.cli.console import command_line
-    from penjing.cli.following import following
-    from penjing.cli.outcome import show_shrunk
+    from penjing.cli.output import show_shrunk
+    from penjing.cli.run_folder import following
 
     with following(runs, "shrink", model) as followed:
         done = api.shrink(
@@ -55,6 +55,6 @@ def run(
             memory=None if memory is None else o.amount(memory, "--memory"),
             evaluation=evaluation or (), rows=rows, length=length, seed=seed, table=table, measure=measure,
             speed=speed, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite, command=command_line(),
-            tell=followed.tell, so_far=followed.so_far,
+            progress=followed.progress, so_far=followed.so_far,
         )  # fmt: skip
     show_shrunk(done, as_json=as_json)

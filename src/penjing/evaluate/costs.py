@@ -11,7 +11,7 @@ import torch
 
 from penjing.core import Checkpoint, Layout, Measurement
 from penjing.errors import LayoutError
-from penjing.evaluate.children import weight_files
+from penjing.running.children import weight_files
 
 
 @dataclass(frozen=True, kw_only=True)

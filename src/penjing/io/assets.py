@@ -113,14 +113,14 @@ def fetch_asset(name: str, progress: Callable[[str, int], None] | None = None) -
         return found
     asset = _asset(name)
     path = _place(asset)
-    tell = progress or (lambda phase, done: None)
+    progress = progress or (lambda phase, done: None)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as folder:
-            tell("fetch", 0)
+            progress("fetch", 0)
             archive = _download(asset, Path(folder))
             new = Path(folder) / "member"
-            _extract(archive, asset, new, lambda done: tell("unpack", done))
+            _extract(archive, asset, new, lambda done: progress("unpack", done))
             new.replace(path)
     return path
 
@@ -146,7 +146,7 @@ def _download(asset: Asset, folder: Path) -> Path:
     return files[0]
 
 
-def _extract(archive: Path, asset: Asset, new: Path, tell: Callable[[int], None]) -> None:
+def _extract(archive: Path, asset: Asset, new: Path, progress: Callable[[int], None]) -> None:
     """Copy the asset's member to `new`, refusing any content but the pinned one."""
     digest = sha256()
     done = 0
@@ -156,7 +156,7 @@ def _extract(archive: Path, asset: Asset, new: Path, tell: Callable[[int], None]
                 digest.update(chunk)
                 sink.write(chunk)
                 done += len(chunk)
-                tell(done)
+                progress(done)
             sink.flush()
             os.fsync(sink.fileno())
     except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:

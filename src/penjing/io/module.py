@@ -44,8 +44,8 @@ def _copy(tensor: Tensor) -> Tensor:
 
 def _config(module: nn.Module) -> dict[str, Any]:
     held = getattr(module, "config", None)
-    tell = getattr(held, "to_dict", None)
-    table = tell() if callable(tell) else held
+    progress = getattr(held, "to_dict", None)
+    table = progress() if callable(progress) else held
     # A round trip gives what a config.json would give: lists for tuples, texts for dtypes and number keys.
     return json.loads(json.dumps(table, default=str)) if isinstance(table, Mapping) else {}
 

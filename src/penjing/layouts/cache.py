@@ -63,6 +63,6 @@ def write(name: str, layout: Layout) -> None:
 def _rules() -> str:
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in [*sorted(here.glob("*.py")), here.parent / "core" / "pattern.py", here.parent / "core" / "layout.py"]:
-        digest.update(path.name.encode() + path.read_bytes())
+    for path in [*sorted(here.rglob("*.py")), here.parent / "core" / "pattern.py", here.parent / "core" / "layout.py"]:
+        digest.update(path.relative_to(here.parent).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

@@ -113,7 +113,7 @@ def kv_cache_bytes_per_token(config: Mapping[str, Any], dtype_bytes: int) -> int
     Raises:
         CheckpointError: stock code cannot build the config.
     """
-    from penjing.layouts.stock import build, quiet
+    from penjing.layouts.config.stock import build, quiet
 
     module: Any = build(config)
     if not _generates(module):
@@ -125,7 +125,7 @@ def kv_cache_bytes_per_token(config: Mapping[str, Any], dtype_bytes: int) -> int
 
 def _unlike(config: Mapping[str, Any]) -> int:
     """A small prime that divides no number of the config: a size of a cache that it divides comes from the tokens."""
-    from penjing.layouts.paths import numbers
+    from penjing.layouts.config.paths import numbers
 
     sizes = [v for _, v in numbers(config) if isinstance(v, int) and v > 0]
     return next((p for p in (11, 13, 17, 19, 23, 29, 31, 37) if all(v % p for v in sizes)), 41)

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from penjing.core import Layout
 from penjing.errors import LayoutError
 from penjing.layouts import cache as kept
-from penjing.layouts.entries import with_entries
-from penjing.layouts.hold import held
-from penjing.layouts.infer import infer
-from penjing.layouts.inputs import example as example_of
-from penjing.layouts.stock import build, full_config
-from penjing.layouts.stored import under_stored
-from penjing.layouts.thin import infer_thin
+from penjing.layouts.config.entries import with_entries
+from penjing.layouts.config.hold import held
+from penjing.layouts.config.stock import build, full_config
+from penjing.layouts.config.stored import under_stored
+from penjing.layouts.graph.infer import infer
+from penjing.layouts.graph.inputs import example as example_of
+from penjing.layouts.graph.thin import infer_thin
 
 Shapes = Mapping[str, tuple[int, ...]]
 

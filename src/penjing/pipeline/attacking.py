@@ -10,9 +10,9 @@ from penjing.core import Measurement
 from penjing.data.labelled import LabelledText, read_labelled
 from penjing.data.synonyms import read_synonyms, read_wordnet
 from penjing.errors import DataError, MeasureError
-from penjing.evaluate.attacks import RECIPES, Attacked, Classifier, label_words, recipe, sequence_classifier
-from penjing.evaluate.task import Examined, Progress
 from penjing.pipeline.vision import parted
+from penjing.tasks.attacks import RECIPES, Attacked, Classifier, label_words, recipe, sequence_classifier
+from penjing.tasks.task import Examined, Progress
 
 SETTINGS = ("synonyms", "words")
 

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from penjing.core import Measurement, Subject
+from penjing.core.progress import Progress, silent
 from penjing.data import require_disjoint
 from penjing.errors import DataError, MeasureError
 from penjing.evaluate.statistics import compare_figures, differences
 from penjing.evaluate.sweep import Point, classes, classify, correlate, correlations
-from penjing.evaluate.task import Examined, Task
 from penjing.io import open_checkpoint
-from penjing.pipeline.stock import load, tokenizer
-from penjing.pipeline.tell import Tell, silent
+from penjing.running.stock import load, tokenizer
+from penjing.tasks.task import Examined, Task
 
 
 def examine(
-    folders: Sequence[Path], subjects: Sequence[Subject], tasks: Sequence[Task], *, cache: Path, tell: Tell = silent
+    folders: Sequence[Path], subjects: Sequence[Subject], tasks: Sequence[Task], *, cache: Path,
+    progress: Progress = silent
 ) -> tuple[Subject, ...]:
     """The subjects with the figures of every task; one model is in memory at a time, and only if something is to do.
 
@@ -38,7 +39,7 @@ def examine(
         figures: list[Measurement] = []
         for task in tasks:
             place = cache / "battery" / f"{_digest(print_, type(task).__name__, task.name, task.key())}.json"
-            figures += _kept(place) or _taken(task, place, _loader(folder, subject.name, held), tell)
+            figures += _kept(place) or _taken(task, place, _loader(folder, subject.name, held), progress)
         out.append(replace(subject, figures=(*subject.figures, *figures)))
         held.clear()
     return tuple(out)
@@ -102,10 +103,10 @@ def _loader(folder: Path, name: str, held: list[Examined]) -> Callable[[], Exami
     return get
 
 
-def _taken(task: Task, place: Path, model: Callable[[], Examined], tell: Tell) -> list[Measurement]:
+def _taken(task: Task, place: Path, model: Callable[[], Examined], progress: Progress) -> list[Measurement]:
     examined = model()
     try:
-        found = task.run(examined, progress=lambda d, n: tell(f"{task.name} of {examined.name}", d, n))
+        found = task.run(examined, progress=lambda d, n: progress(f"{task.name} of {examined.name}", d, n))
     except (MeasureError, DataError) as error:
         return [Measurement(name=task.name, value=None, unit="", protocol=task.key(), note=str(error))]
     text = json.dumps([asdict(f) for f in found])

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from penjing.core import Plan
+from penjing.core.progress import Progress, counter, silent
 from penjing.errors import PlanError
 from penjing.io import check_finite
-from penjing.layouts.inputs import example
-from penjing.pipeline.source import Source, as_folder
-from penjing.pipeline.stock import load
-from penjing.pipeline.tell import Tell, counter, silent
+from penjing.layouts.graph.inputs import example
+from penjing.running.source import Source, as_folder
+from penjing.running.stock import load
 from penjing.surgery import ReopenResult, Verified, apply, reopen, stream, verify
 
 
@@ -35,7 +35,7 @@ def carry_out(
     allow_sensitive: bool = False,
     allow_nonfinite: bool = False,
     reopening: bool = True,
-    tell: Tell = silent,
+    progress: Progress = silent,
 ) -> Applied:
     """Verify the plan, stream it into `out`, and open the result with the stock loader in a fresh process.
 
@@ -46,31 +46,31 @@ def carry_out(
         CheckpointError: stored weights hold NaN or infinity, and that was not allowed.
     """
     checkpoint = source.weights()
-    tell("verifying the plan", 0, 0)
+    progress("verifying the plan", 0, 0)
     verified = verify(
         checkpoint, source.layout, plan, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite
     )
     if not allow_nonfinite:
-        tell("looking for NaN and infinity", 0, 0)
+        progress("looking for NaN and infinity", 0, 0)
         check_finite(checkpoint)
     total = verified.after.bytes
     stream(
-        checkpoint, source.layout, plan, out, verified=verified, progress=counter(tell, "writing", total)
+        checkpoint, source.layout, plan, out, verified=verified, progress=counter(progress, "writing", total)
     )
-    reopened = _reopen(source, plan, verified, out, cache, tell) if reopening and source.config else None
+    reopened = _reopen(source, plan, verified, out, cache, progress) if reopening and source.config else None
     return Applied(folder=out, verified=verified, reopened=reopened)
 
 
-def _reopen(source: Source, plan: Plan, verified: Verified, out: Path, cache: Path, tell: Tell) -> ReopenResult:
-    tell("carrying the plan out in memory, to compare", 0, 0)
-    before = load(as_folder(source, cache, tell))
+def _reopen(source: Source, plan: Plan, verified: Verified, out: Path, cache: Path, progress: Progress) -> ReopenResult:
+    progress("carrying the plan out in memory, to compare", 0, 0)
+    before = load(as_folder(source, cache, progress))
     inputs = {k: v for k, v in example(before, device="cpu").items() if isinstance(v, Tensor)}
     smaller = apply(before, source.layout, plan, verified=verified)
     del before
     with torch.inference_mode():
         expected = first_output(smaller(**inputs))
     del smaller
-    tell("opening the result in a fresh process", 0, 0)
+    progress("opening the result in a fresh process", 0, 0)
     result = reopen(out, inputs, expected)
     if not result.ok:
         raise PlanError(

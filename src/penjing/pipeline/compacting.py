@@ -12,8 +12,8 @@ from torch.nn.utils import parametrize, prune
 from penjing import surgery
 from penjing.core import Plan
 from penjing.errors import PlanError
-from penjing.pipeline import catalog
-from penjing.pipeline.source import resolve
+from penjing.planning import catalog
+from penjing.running.source import resolve
 from penjing.select.constants import alike, constants
 from penjing.select.dead import Constants
 from penjing.surgery.memory import run

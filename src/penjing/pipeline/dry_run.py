@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from penjing.core import Plan
-from penjing.pipeline.source import resolve
+from penjing.running.source import resolve
 from penjing.surgery import Verified, verify
 
 

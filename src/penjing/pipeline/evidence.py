@@ -12,15 +12,16 @@ from typing import Any
 
 from penjing.core import Plan, Report
 from penjing.core.places import cache_folder
+from penjing.core.progress import Progress, silent
 from penjing.data import read_texts, require_disjoint, shipped, tokenise
 from penjing.errors import DataError
-from penjing.evaluate import Blocks, measure_many
-from penjing.evaluate.task import Task
+from penjing.evaluate import Blocks
 from penjing.pipeline.battery import examine, paired, require_unseen, swept
 from penjing.pipeline.carry_out import Applied
-from penjing.pipeline.likeness import alike
-from penjing.pipeline.stock import architecture, tokenizer
-from penjing.pipeline.tell import Tell, silent
+from penjing.pipeline.cka_figure import alike
+from penjing.pipeline.measure import measure_many
+from penjing.running.stock import architecture, tokenizer
+from penjing.tasks.task import Task
 
 WINDOWS = 16
 SoFar = Callable[[Report], None]
@@ -51,7 +52,7 @@ def measured(
     applied: Applied | None = None,
     notes: Sequence[str] = (),
     command: str = "",
-    tell: Tell = silent,
+    progress: Progress = silent,
     so_far: SoFar | None = None,
 ) -> Report:
     """A report of the models in `folders`; the first is the original. `so_far` gets it as it grows.
@@ -65,7 +66,7 @@ def measured(
     if wish.calibration is not None and wish.tasks:
         require_unseen(read_texts(list(wish.calibration) or shipped("calibration")), wish.tasks)
     found = measure_many(
-        folders[0], folders[1:], texts=ids, protocols=(Blocks(window=wish.length),), speed=wish.speed, tell=tell
+        folders[0], folders[1:], texts=ids, protocols=(Blocks(window=wish.length),), speed=wish.speed, progress=progress
     )
     told |= {"tasks": [f"{t.name}: {t.key()}" for t in wish.tasks]} if wish.tasks else {}
     said = Report(
@@ -75,12 +76,12 @@ def measured(
         notes=(*notes, *(applied.verified.notes if applied else ())),
         provenance=_provenance(folders[-1], plan, applied, told, command),
     )
-    near = alike(folders, ids, wish.tasks, tell=tell) if ids or wish.tasks else (None,) * len(folders)
+    near = alike(folders, ids, wish.tasks, progress=progress) if ids or wish.tasks else (None,) * len(folders)
     subjects = [replace(s, figures=(*s.figures, c)) if c else s for s, c in zip(found.subjects, near, strict=True)]
     for i, folder in enumerate(folders if wish.tasks else ()):
         if so_far is not None:
             so_far(replace(said, subjects=tuple(subjects)))
-        subjects[i] = examine([folder], [subjects[i]], wish.tasks, cache=cache_folder(), tell=tell)[0]
+        subjects[i] = examine([folder], [subjects[i]], wish.tasks, cache=cache_folder(), progress=progress)[0]
     differences = paired(subjects) if len(subjects) > 1 else ()
     said = replace(said, subjects=tuple(subjects), ratios=(*found.ratios, *differences, *swept(subjects)))
     if so_far is not None:

@@ -8,13 +8,13 @@ from typing import Any
 from penjing.data import READERS, read_bigbench, read_choices, read_exact
 from penjing.data.instructions import read_instructions, shipped_instructions
 from penjing.errors import DataError, nearest
-from penjing.evaluate.choices import MultipleChoice, TruthfulQA
-from penjing.evaluate.generation import ExactMatch, bigbench_exact, gsm8k
-from penjing.evaluate.harness import HarnessTask
-from penjing.evaluate.instructions import Instructions
-from penjing.evaluate.task import Task
 from penjing.pipeline.attacking import read_attack
 from penjing.pipeline.vision import read_vision
+from penjing.tasks.choices import MultipleChoice, TruthfulQA
+from penjing.tasks.generation import ExactMatch, bigbench_exact, gsm8k
+from penjing.tasks.instructions import Instructions
+from penjing.tasks.lm_eval import HarnessTask
+from penjing.tasks.task import Task
 
 PICTURES = {"images": "", "corruptions": "-corrupted", "probe": "-probe"}
 """Kinds of tasks of pictures, and what their names end in."""

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from penjing.core import Measurement
 from penjing.data.images import Images, read_images
 from penjing.errors import DataError, nearest
-from penjing.evaluate.images import COMMON, EXTRA, SEVERITIES, Corrupted, ImageAccuracy, WithProbe, features, fit_probe
-from penjing.evaluate.images.forward import grouped, scores
-from penjing.evaluate.images.preparation import Preparation, preparation
-from penjing.evaluate.images.probe import Probe
-from penjing.evaluate.task import Examined, Progress, Task
+from penjing.tasks.images import COMMON, EXTRA, SEVERITIES, Corrupted, ImageAccuracy, WithProbe, features, fit_probe
+from penjing.tasks.images.forward import grouped, scores
+from penjing.tasks.images.preparation import Preparation, preparation
+from penjing.tasks.images.probe import Probe
+from penjing.tasks.task import Examined, Progress, Task
 
 Labels = Literal["auto", "name", "index"]
 LABELS: tuple[Labels, ...] = ("auto", "name", "index")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from penjing.core import Measurement, Report, Subject
-from penjing.report import words
+from penjing.report import formats
+from penjing.report.facts import numbers, said, verdict_tone
 from penjing.report.figures import AGAINST, PREDICTORS, Better, is_ratio, kind, spoken, stem
-from penjing.report.told import numbers, said, verdict_tone
 
 JOBS = {"decode": "decode_seconds_per_token", "prefill": "prefill_seconds"}
 """The figures that ratios of jobs speak of."""
@@ -99,7 +99,7 @@ def unit(figure: Measurement) -> str:
 
 def quantity(figure: Measurement) -> str:
     """The value with unit and ±; only for a figure that has one."""
-    return words.quantity(float(figure.value or 0), unit(figure), margin(figure)[0])
+    return formats.quantity(float(figure.value or 0), unit(figure), margin(figure)[0])
 
 
 def unclear(ratio: Measurement | None) -> bool:
@@ -171,7 +171,7 @@ def _row(report: Report, name: str) -> Row:
         group=spoken_of.group,
         cells=tuple(_cell(report, s, name, spoken_of.better) for s in report.subjects),
         protocols=tuple(dict.fromkeys(f.protocol for f in there if f.protocol)),
-        chance=words.quantity(float(chances[0].chance or 0), unit(chances[0])) if chances else "",
+        chance=formats.quantity(float(chances[0].chance or 0), unit(chances[0])) if chances else "",
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -209,7 +209,7 @@ def _cell(report: Report, subject: Subject, name: str, better: Better) -> Cell:
         n=figure.n,
         spread_kind=kind_of_spread,
         change=shown,
-        ratio=words.ratio(quotient, margin(ratio)[0] if ratio else None),
+        ratio=formats.ratio(quotient, margin(ratio)[0] if ratio else None),
         share=quotient,
         tone=verdict_tone(report, subject, name) or tone(quotient, better),
     )
@@ -230,11 +230,11 @@ def changed(report: Report, subject: Subject, name: str) -> str:
         before is not None
         and first is not None
         and second is not None
-        and words.is_share(before.unit)
+        and formats.is_share(before.unit)
     ):
-        return words.points(second - first)
+        return formats.points(second - first)
     quotient = known(figure_ratio(report, subject, name))
-    return "" if quotient is None else words.change(quotient)
+    return "" if quotient is None else formats.change(quotient)
 
 
 def speeds(report: Report) -> list[Speed]:

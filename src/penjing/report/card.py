@@ -9,10 +9,10 @@ from penjing.core import Report, Subject
 from penjing.errors import DataError
 from penjing.report.build import known, rows, speeds
 from penjing.report.figures import kind
+from penjing.report.formats import ratio
 from penjing.report.headline import headline
-from penjing.report.story import limits, loading, made
+from penjing.report.provenance import limits, loading, made
 from penjing.report.views import differences
-from penjing.report.words import ratio
 
 
 def card(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from penjing.report import words
+from penjing.report import formats
 
 Better = Literal["lower", "higher", "unknown"]
 Group = Literal["size", "quality", "time", "other"]
@@ -140,7 +140,7 @@ def kind(name: str, unit: str = "") -> Kind:
         )
     label = spoken(name)
     base = unit.split("/")[0].split(" per ")[0].strip().lower()
-    if base in words.SECONDS:
+    if base in formats.SECONDS:
         return Kind(
             label=label,
             better="lower",
@@ -149,11 +149,11 @@ def kind(name: str, unit: str = "") -> Kind:
             less=f"less {label.lower()}",
             more=f"more {label.lower()}",
         )
-    if base in words.BYTES or base in words.COUNTS:
+    if base in formats.BYTES or base in formats.COUNTS:
         return Kind(label=label, better="lower", group="size", rank=5)
     if "accuracy" in name.lower() or base == "accuracy":
         return Kind(label=label, better="higher", group="quality", rank=16)
-    if words.is_share(base):
+    if formats.is_share(base):
         low = LOWER & set(re.split(r"[^a-z0-9]+", name.lower()))
         return Kind(label=label, better="lower" if low else "higher", group="quality", rank=16)
     return Kind(label=label, better="unknown", group="other", rank=40)

@@ -1,10 +1,10 @@
 """The answer in one sentence."""
 
 from penjing.core import Report, Subject
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import changed, figure_ratio, known, names, reason, unclear, unit
+from penjing.report.facts import said
 from penjing.report.figures import kind, stem
-from penjing.report.told import said
 
 
 def headline(report: Report) -> str:
@@ -44,7 +44,7 @@ def _one(report: Report) -> str:
         value = known(figure)
         if name and figure is not None and value is not None:
             label = kind(name, figure.unit).label.lower()
-            text = words.quantity(value, unit(figure))
+            text = formats.quantity(value, unit(figure))
             parts.append(f"{text} {label}" if name == "parameters" else f"{label} {text}")
     return f"{subject.name}: {', '.join(parts)}." if parts else f"{subject.name}: nothing was measured."
 
@@ -77,7 +77,7 @@ def _saving(report: Report, subject: Subject, name: str) -> str:
     thing = spoken.label.lower()
     if value == 1:
         return f"{thing} unchanged"
-    amount = words.percent(value - 1) if value < 3 else f"{words.times(value)} as much:"
+    amount = formats.percent(value - 1) if value < 3 else f"{formats.times(value)} as much:"
     way = (spoken.less if value < 1 else spoken.more) or f"{'less' if value < 1 else 'more'} ({thing})"
     return f"{amount} {way}{' (within the spread)' if unclear(ratio) else ''}"
 
@@ -96,7 +96,7 @@ def _quality(report: Report, subject: Subject, name: str) -> str:
     blurred = unclear(ratio) if paired else bool(both) and abs(second - first) <= 2 * both**0.5
     close = ", within the spread" if blurred and move != "unchanged" else ""
     tail = f" ({move}{close})" if move else ""
-    return f"{label} {words.quantity(first, unit(before))} → {words.quantity(second, unit(after))}{tail}"
+    return f"{label} {formats.quantity(first, unit(before))} → {formats.quantity(second, unit(after))}{tail}"
 
 
 def _missing(report: Report, subject: Subject, name: str) -> str:
@@ -117,18 +117,18 @@ def _many(report: Report) -> tuple[str, str]:
     ratios = [known(figure_ratio(report, s, size)) for s in others] if size else []
     if size and (there := [r for r in ratios if r is not None]):
         label = kind(size, _unit(report, size)).label.lower()
-        parts.append(f"{label} {_range([words.change(r) for r in (max(there), min(there))])}")
+        parts.append(f"{label} {_range([formats.change(r) for r in (max(there), min(there))])}")
     quality = first_figure(report, "quality")
     found = [(s, v) for s in others if quality and (v := known(s.figure(quality))) is not None]
     if quality and found:
         shape, first = _unit(report, quality), known(base.figure(quality))
         values = sorted(v for _, v in found)
-        shown = _range([words.quantity(v, shape) for v in (values[0], values[-1])])
-        instead = "" if first is None else f" (the original: {words.quantity(first, shape)})"
+        shown = _range([formats.quantity(v, shape) for v in (values[0], values[-1])])
+        instead = "" if first is None else f" (the original: {formats.quantity(first, shape)})"
         parts.append(f"{kind(quality, shape).label.lower()} {shown}{instead}")
     text = f"{parts[0]}: {', '.join(parts[1:])}." if len(parts) > 1 else f"{parts[0]}: nothing could be compared."
     lacking = [s.name for s in others if quality and known(s.figure(quality)) is None]
-    return text, f"Not measured for {words.listing(lacking)}." if lacking and found else ""
+    return text, f"Not measured for {formats.listing(lacking)}." if lacking and found else ""
 
 
 def _range(ends: list[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from penjing.pipeline.look import Look
+from penjing.profiling.look import Look
 from penjing.report.layout import axes_table
 
 

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from penjing.pipeline import catalog
+from penjing.planning import catalog
 
 
 def methods_json() -> list[dict[str, Any]]:

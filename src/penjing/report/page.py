@@ -6,15 +6,15 @@ from typing import Any
 
 from penjing.core import Report
 from penjing.errors import PenjingError
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import Row, rows, speeds
 from penjing.report.charts import embedded, figures_data, there
+from penjing.report.comparison_rows import lineup
 from penjing.report.headline import answer
-from penjing.report.lineup import lineup
 from penjing.report.picture import picture
 from penjing.report.plot import gauge, scatter
+from penjing.report.provenance import limits, loading, made
 from penjing.report.store import to_json
-from penjing.report.story import limits, loading, made
 from penjing.report.views import (
     classes,
     correlations,
@@ -33,7 +33,7 @@ from penjing.report.views import (
     tournament,
     withheld,
     zeros,
-)  # fmt: skip
+)
 from penjing.report.views.lines import told
 
 TILES = ("parameters", "bytes", "decode_seconds_per_token", "perplexity")
@@ -79,8 +79,8 @@ def page(report: Report, *, charts: bool | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters["bind"] = bind
-    environment.filters["bare"] = words.without_spread
-    environment.filters["ratio"] = words.ratio
+    environment.filters["bare"] = formats.without_spread
+    environment.filters["ratio"] = formats.ratio
     environment.filters["tick"] = told
     return environment.get_template("page.html").render(**view(report, charts=there() if charts is None else charts))
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from penjing.core import Keep, Plan
 from penjing.pipeline.carry_out import Applied
-from penjing.report.tournament import tournament_lines
+from penjing.report.auto import tournament_lines
 from penjing.surgery import Verified
 
 COSTS = (

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penjing.core import Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import Speed, known, names
+from penjing.report.facts import said
 from penjing.report.figures import kind
-from penjing.report.told import said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +88,8 @@ def scatter(report: Report) -> Scatter | None:
                 name=report.subjects[i].name,
                 left=left.place(a),
                 top=100 - high.place(b),
-                across=words.quantity(a, units[0]),
-                up=words.quantity(b, units[1]),
+                across=formats.quantity(a, units[0]),
+                up=formats.quantity(b, units[1]),
             )
             for i, a, b in whole
             if i
@@ -97,8 +97,8 @@ def scatter(report: Report) -> Scatter | None:
         base=base.name,
         base_left=left.place(whole[0][1]),
         base_top=100 - high.place(whole[0][2]),
-        across_ticks=tuple(Tick(place=left.place(t), text=words.quantity(t, units[0])) for t in left.ticks(4)),
-        up_ticks=tuple(Tick(place=100 - high.place(t), text=words.quantity(t, units[1])) for t in high.ticks(5)),
+        across_ticks=tuple(Tick(place=left.place(t), text=formats.quantity(t, units[0])) for t in left.ticks(4)),
+        up_ticks=tuple(Tick(place=100 - high.place(t), text=formats.quantity(t, units[1])) for t in high.ticks(5)),
         missing=tuple(s.name for s, (a, b) in zip(report.subjects, pairs, strict=True) if a is None or b is None),
     )
 

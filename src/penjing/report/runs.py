@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from penjing.core import Report
 from penjing.errors import DataError, OutputError
-from penjing.report.gist import Gist, gist
-from penjing.report.heads import (
+from penjing.report.items import FILE, item_lines
+from penjing.report.run_reader import (
     REPORT_BYTES,
     RunSummary,
     alive,
@@ -28,8 +28,8 @@ from penjing.report.heads import (
     read_object,
     read_plain,
 )  # fmt: skip
-from penjing.report.items import FILE, item_lines
 from penjing.report.store import from_json, to_json
+from penjing.report.summary import Gist, gist
 
 __all__ = ["Gist", "Known", "RunSummary", "RunWriter", "list_runs", "read_report", "read_run", "report_bytes"]
 

@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from penjing.core import Measurement, Report, Subject
-from penjing.pipeline.sensitivity import Point, Sensitivity
-from penjing.report import words
+from penjing.report import formats
+from penjing.report.views.auto import WHAT
 from penjing.report.views.sensitivity import data_of, sensitivity, signed
-from penjing.report.views.tournament import WHAT
+from penjing.search.sensitivity import Point, Sensitivity
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,7 +36,7 @@ def sensitivity_page(found: Sensitivity) -> "Iterator[RenderableType]":
     table.add_column("units", justify="right")
     tops = []
     for i, keep in enumerate(found.fractions):
-        table.add_column(f"{words.percent(keep)} kept", justify="right", no_wrap=True)
+        table.add_column(f"{formats.percent(keep)} kept", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
         tops.append(max((p.increase or 0.0 for c in found.cuts for p in [c.points[i]]), default=0.0))
     for cut in found.cuts:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from penjing.core import Report
 from penjing.report.build import Cell, rows, speeds
+from penjing.report.formats import ratio
 from penjing.report.headline import headline
-from penjing.report.words import ratio
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,9 +6,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from penjing.pipeline.cuts import Cut
-from penjing.pipeline.why import Part, Why
-from penjing.report import words
+from penjing.profiling.cuts import Cut
+from penjing.profiling.why import Part, Why
+from penjing.report import formats
 
 _INDEX_BYTES = 4
 _WAITS = {"bytes": "memory", "arithmetic": "arithmetic", "calls": "calls"}
@@ -74,7 +74,7 @@ def parts_table(seen: Why) -> Table:
 
 
 def _amount(value: float | None, unit: str) -> str:
-    return words.quantity(value, unit) if value else ""
+    return formats.quantity(value, unit) if value else ""
 
 
 def _ms(seconds: float | None) -> str:
@@ -82,7 +82,7 @@ def _ms(seconds: float | None) -> str:
 
 
 def _amdahl(seen: Why, decodes: bool) -> Iterator[Any]:
-    """The cuts as a table, and what the best and the largest part mean in words."""
+    """The cuts as a table, and what the best and the largest part mean in formats."""
     if not seen.cuts:
         yield "no cut of this model's axes would pay"
         return
@@ -119,7 +119,7 @@ def _zeros(seen: Why) -> Iterator[str]:
     """Why zeros do not help by themselves, with this model's own numbers."""
     yield "[bold]why zeros alone do not[/bold]"
     if seen.step_bytes is not None:
-        read = words.quantity(seen.step_bytes, "bytes")
+        read = formats.quantity(seen.step_bytes, "bytes")
         yield f"a zero is stored, read and multiplied like any number: {read} per token before, {read} after, 1.00x"
     else:
         yield "a zero is stored, read and multiplied like any number: the same work before and after, 1.00x"
@@ -131,7 +131,7 @@ def _zeros(seen: Why) -> Iterator[str]:
     if seen.zeros is None:
         return
     found = seen.zeros
-    yield f"this model: {found.zeros:,} of {found.weights:,} weights are exactly 0 ({words.percent(found.share)})"
+    yield f"this model: {found.zeros:,} of {found.weights:,} weights are exactly 0 ({formats.percent(found.share)})"
     if seen.cut_out is not None:
         yield f"{_units(found.units)} hold nothing else: cut out, {_gain(seen.cut_out)}"
     elif found.zeros:
@@ -143,7 +143,7 @@ def _units(units: Any) -> str:
     for axis, count in units.items():
         kind = axis.split(".", 1)[0]
         kinds[kind] = kinds.get(kind, 0) + count
-    return words.listing([f"{n:,} {kind.replace('_', ' ')}" for kind, n in kinds.items()])
+    return formats.listing([f"{n:,} {kind.replace('_', ' ')}" for kind, n in kinds.items()])
 
 
 def _gain(cut: Cut) -> str:

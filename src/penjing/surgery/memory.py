@@ -149,7 +149,7 @@ def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, An
     """The stock module of a config with the cut tensors loaded, every name accounted for."""
     from transformers.initialization import no_init_weights
 
-    from penjing.layouts.stock import quiet, read_config
+    from penjing.layouts.config.stock import quiet, read_config
 
     settings = read_config(config)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

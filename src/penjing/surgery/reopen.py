@@ -72,7 +72,7 @@ def _run(folder: Path, inputs: Mapping[str, Tensor], place: Path, seconds: float
         "told": str(place / "told.json"),
         "threads": torch.get_num_threads(),
     }
-    program = Path(__file__).with_name("fresh.py").read_text(encoding="utf-8")
+    program = Path(__file__).with_name("reopen_process.py").read_text(encoding="utf-8")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     try:
         done = subprocess.run(

@@ -11,8 +11,8 @@ from penjing.core import Checkpoint, Keep, Layout, Plan
 from penjing.core.pattern import shape
 from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.layouts import costs
-from penjing.surgery.held import ConfigOf, hold_result
 from penjing.surgery.recipe import Outcome, Recipe, work_out
+from penjing.surgery.result_config import ConfigOf, hold_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def verify(
     """Check every edit, find the config that holds the result, and count what it costs.
 
     A checkpoint without a config (a module of one's own) gets no config check. `config_of` finds the new config;
-    it is `penjing.layouts.hold` unless another is given.
+    it is `penjing.layouts.config.hold` unless another is given.
 
     Raises:
         PlanError: an edit does not fit, an axis may not be cut, values are not finite (unless allowed), or no stock

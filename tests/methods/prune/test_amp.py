@@ -15,7 +15,7 @@ from penjing.core import Budget, Plan, Stats
 from penjing.errors import BudgetError, DataError, PenjingError
 from penjing.layouts import costs
 from penjing.methods.prune.amp import Method, score
-from penjing.pipeline.live import Running
+from penjing.running.live import Running
 
 
 class Watched:

@@ -18,8 +18,8 @@ from penjing.core import Budget, Plan, Stats
 from penjing.errors import DataError, PenjingError, PlanError
 from penjing.layouts import costs
 from penjing.methods.prune.measured import Method, score
-from penjing.pipeline.live import Running
-from penjing.select import rungs
+from penjing.running.live import Running
+from penjing.select import size_grid as rungs
 
 WEIGHT = {"neurons.0": 1.0, "neurons.1": 4.0, "heads.0": 0.5, "heads.1": 3.0}
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penjing.report.gist import Gist
 from penjing.report.runs import RunSummary
 from penjing.report.serve.listing import KEYS, PAGE, Query, asked, ordered, select
+from penjing.report.summary import Gist
 
 
 def run(number, *, status="done", model="m", parameters=None):

@@ -12,8 +12,8 @@ import samples
 from penjing.core import Measurement, Report, Subject
 from penjing.errors import DataError, OutputError
 from penjing.report import load
-from penjing.report.heads import RUN_BYTES
 from penjing.report.items import load_items
+from penjing.report.run_reader import RUN_BYTES
 from penjing.report.runs import RunWriter, list_runs, read_report, read_run, report_bytes
 
 

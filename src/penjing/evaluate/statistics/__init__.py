@@ -2,6 +2,7 @@
 
 from penjing.evaluate.statistics.compared import VERDICTS, Compared, at_chance, compare_figures, compared_to_json
 from penjing.evaluate.statistics.direction import Better, better
+from penjing.evaluate.statistics.facts import differences
 from penjing.evaluate.statistics.interval import Interval
 from penjing.evaluate.statistics.means import mean_ratio
 from penjing.evaluate.statistics.paired import (
@@ -19,7 +20,6 @@ from penjing.evaluate.statistics.paired import (
 from penjing.evaluate.statistics.quantiles import interquartile_range, median, quantile
 from penjing.evaluate.statistics.records import Records, aligned, records
 from penjing.evaluate.statistics.times import NULL_LIMIT, paired_ratio, why_withheld
-from penjing.evaluate.statistics.told import differences
 
 __all__ = [
     "NULL_LIMIT",

@@ -2,9 +2,9 @@
 
 from penjing.evaluate.sweep.classes import Class, Trend, classify
 from penjing.evaluate.sweep.contrasts import Contrast
+from penjing.evaluate.sweep.facts import classes, correlations
 from penjing.evaluate.sweep.series import Point, Series, from_table, series
 from penjing.evaluate.sweep.together import Correlated, correlate
-from penjing.evaluate.sweep.told import classes, correlations
 
 __all__ = [
     "Class",

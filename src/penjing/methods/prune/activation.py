@@ -30,7 +30,7 @@ from penjing.errors import PlanError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
 from penjing.maths.topk import best
-from penjing.select import walks
+from penjing.select import block_by_block as walks
 from penjing.select.axes import choose
 from penjing.select.saliency import by_group
 from penjing.select.uniform import sizes

@@ -27,9 +27,9 @@ from torch import Tensor
 from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
 from penjing.errors import PenjingError, PlanError, nearest
 from penjing.maths.topk import best
-from penjing.select import rungs as rung
+from penjing.select import size_grid as rung
 from penjing.select.axes import choose
-from penjing.select.programme import Option, solve
+from penjing.select.knapsack import Option, solve
 from penjing.select.saliency import taken_in
 from penjing.select.uniform import cost, sizes, step_of
 from penjing.select.units import places, rows

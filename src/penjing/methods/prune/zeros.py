@@ -20,7 +20,7 @@ from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Sta
 from penjing.maths.topk import best
 from penjing.select.axes import choose
 from penjing.select.dead import Dead, Probe, find, fold
-from penjing.select.parts import by_parts
+from penjing.select.run_submodule import by_parts
 from penjing.select.uniform import sizes
 from penjing.select.units import all_rows
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from penjing.core import Budget, Card, Checkpoint, Edit, Layout, Mask, Plan, Stats, Update
 from penjing.errors import PlanError
 from penjing.maths.optimal_brain import factor, sweep
-from penjing.select import walks
+from penjing.select import block_by_block as walks
 from penjing.select.weights import Matrix, density, group_of, matrices, told
 
 MOMENT = "input_second_moment"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from penjing.core import Budget, Card, Checkpoint, Layout, Mask, Plan, Stats
-from penjing.select import walks
+from penjing.select import block_by_block as walks
 from penjing.select.weights import by_rows, density, group_of, matrices, told
 
 ENERGY = "input_energy"

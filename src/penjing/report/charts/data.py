@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from penjing.core import Measurement, Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import known, margin, names, quantity
-from penjing.report.told import said
+from penjing.report.facts import said
 from penjing.report.views.lines import marks
 
 
@@ -51,5 +51,7 @@ def _point(figure: Measurement | None) -> list[Any] | None:
 def _scale(unit: str) -> str:
     """Which of the script's formats of numbers fits the unit."""
     base = unit.split("/")[0].split(" per ")[0].split(" of ")[0].strip().lower()
-    table = ((words.BYTES, "bytes"), (words.SECONDS, "seconds"), (words.FRACTIONS, "share"), (words.COUNTS, "count"))
+    table = (
+        (formats.BYTES, "bytes"), (formats.SECONDS, "seconds"), (formats.FRACTIONS, "share"), (formats.COUNTS, "count")
+    )
     return next((name for known_units, name in table if base in known_units), "plain")

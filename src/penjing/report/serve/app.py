@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from penjing.core import Report
 from penjing.errors import DataError
-from penjing.report.heads import ODD
+from penjing.report.run_reader import ODD
 from penjing.report.runs import RunSummary, list_runs, read_report, read_run, report_bytes
 from penjing.report.serve.guards import REPORT, Guard
 from penjing.report.serve.listing import Catalogue, asked, select

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from penjing.core import Measurement, Report, Subject
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import ratio_name
 from penjing.report.figures import kind
 
@@ -36,7 +36,7 @@ def merged(runs: Sequence[Named]) -> Report:
             ratios += _carried(report, dict(zip((s.name for s in fresh), called, strict=True)))
     ratios += _untimed(base, subjects[1:], ratios, homes)
     return Report(
-        title=f"{words.listing([name for name, _ in kept])}, compared"[:300],
+        title=f"{formats.listing([name for name, _ in kept])}, compared"[:300],
         subjects=tuple(subjects),
         ratios=tuple(ratios),
         notes=tuple(dict.fromkeys([*_unlike(subjects), *_strangers(kept, base), *_told(kept)])),
@@ -130,7 +130,9 @@ def _strangers(kept: Sequence[Named], base: Subject) -> list[str]:
     names = [name for name, report in kept[1:] if not _same(report.subjects[0], base)]
     if not names:
         return []
-    return [f"{words.listing(names)}: made from another original than {base.name}; changes are shown against that one"]
+    return [
+        f"{formats.listing(names)}: made from another original than {base.name}; changes are shown against that one"
+    ]
 
 
 def _told(kept: Sequence[Named]) -> list[str]:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from penjing.core import Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import rows
 from penjing.report.headline import answer
 from penjing.report.page import bind
@@ -110,7 +110,7 @@ def _row(run: RunSummary) -> dict[str, Any]:
         "iso": _iso(run.started),
         "lasted": _span((time.time() if run.status == "running" else run.updated) - run.started),
         "share": share,
-        "percent": words.percent(share) if share is not None else "",
+        "percent": formats.percent(share) if share is not None else "",
         "size": short.size if short else "",
         "change": short.change if short else "",
         "measure": short.measure if short else "",

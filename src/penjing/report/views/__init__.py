@@ -1,5 +1,6 @@
 """What the page shows beside its main table, as data and geometry; no markup."""
 
+from penjing.report.views.auto import tournament
 from penjing.report.views.curves import curves, reliability
 from penjing.report.views.differences import differences
 from penjing.report.views.flips import flips
@@ -10,7 +11,6 @@ from penjing.report.views.network import depths, zeros
 from penjing.report.views.sensitivity import sensitivity
 from penjing.report.views.sweep import classes, sweep
 from penjing.report.views.together import correlations, reasons, withheld
-from penjing.report.views.tournament import tournament
 
 __all__ = [
     "Lines", "Mark", "classes", "correlations", "curves", "depths", "differences", "flips", "grids", "kinds", "lines",

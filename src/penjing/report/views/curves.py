@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from penjing.core import Measurement, Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import names
-from penjing.report.told import said
+from penjing.report.facts import said
 from penjing.report.views.lines import Chart, Mark, Series, Spot, column, marks
 
 
@@ -42,7 +42,7 @@ def _chart(report: Report, name: str, key: str, read: Callable[[Any], tuple[Spot
         up=str(drawn.get("y_name") or label),
         series=tuple(series),
         level=first.chance,
-        percent=words.is_share(first.unit) and _shares(series),
+        percent=formats.is_share(first.unit) and _shares(series),
     )
 
 

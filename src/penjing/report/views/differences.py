@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from penjing.core import Measurement, Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import known, names, reason
+from penjing.report.facts import said
 from penjing.report.figures import DIFFERENCE as TAIL
-from penjing.report.story import told
-from penjing.report.told import said
+from penjing.report.provenance import told
 from penjing.report.views.lines import Mark, finite, marks
 
 
@@ -106,9 +106,9 @@ def _tone(verdict: str, ends: tuple[float | None, float | None, float | None], b
 
 def signed(value: float, unit: str) -> str:
     """A difference with its sign: `−1.3 points` for shares, `+0.42` for the rest."""
-    if words.is_share(unit):
-        return words.points(value) if value else "0 points"
-    return ("+" if value > 0 else "") + words.quantity(value, unit.partition(" per ")[0])
+    if formats.is_share(unit):
+        return formats.points(value) if value else "0 points"
+    return ("+" if value > 0 else "") + formats.quantity(value, unit.partition(" per ")[0])
 
 
 def p_value(value: Any) -> str:

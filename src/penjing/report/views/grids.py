@@ -6,10 +6,10 @@ from statistics import fmean
 from typing import Any
 
 from penjing.core import Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import names
+from penjing.report.facts import said
 from penjing.report.figures import Better
-from penjing.report.told import said
 from penjing.report.views.lines import Mark, finite, marks
 
 STEPS = 8
@@ -64,7 +64,7 @@ class _Ink:
         return Cell(text=text, shade=min(STEPS - 1, max(0, int(share * STEPS))), said=self.told(value))
 
     def told(self, value: float) -> str:
-        return words.quantity(value, "fraction" if self.percent else "")
+        return formats.quantity(value, "fraction" if self.percent else "")
 
 
 def grids(report: Report) -> list[Grid]:
@@ -88,7 +88,7 @@ def _grid(report: Report, name: str) -> Grid | None:
     if not every:
         return None
     better = said(report, name).better
-    percent = words.is_share(unit)
+    percent = formats.is_share(unit)
     ink = _Ink(low=min(every), high=max(every), better=better, percent=percent)
     ends = (ink.told(ink.low), ink.told(ink.high))
     return Grid(

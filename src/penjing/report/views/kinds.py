@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penjing.core import Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import names
 from penjing.report.figures import kind
 from penjing.report.views.lines import Mark, finite, marks
@@ -63,9 +63,9 @@ def _row(name: str, found: list[tuple[Mark, Any]]) -> KindRow:
         given = given if isinstance(given, dict) else {}
         n = int(finite(given.get("n")) or 0)
         strict, loose = (_share(given.get(k), n) for k in ("strict", "loose"))
-        text = "\u2013" if strict is None else words.quantity(strict, "fraction")
+        text = "\u2013" if strict is None else formats.quantity(strict, "fraction")
         if strict is not None and loose is not None and loose != strict:
-            text += f" ({words.quantity(loose, 'fraction')})"
+            text += f" ({formats.quantity(loose, 'fraction')})"
         bars = (None if v is None else round(100 * min(1.0, max(0.0, v)), 1) for v in (strict, loose))
         cells.append(Followed(mark=mark, strict=next(bars), loose=next(bars), text=text))
         most = max(most, n)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from penjing.core import Measurement, Report, Subject
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.views.lines import Mark, finite, marks
 
 DEPTH = ("depth", "blocks", "layers")
@@ -46,7 +46,7 @@ def depths(report: Report) -> list[Depth]:
         count = max([*whole, *(gone or ()), -1]) + 1
         if gone and 0 < count <= MOST:
             kept = tuple(i not in gone for i in range(count))
-            told = words.listing([str(i) for i in sorted(gone)[:12]]) + (" \u2026" if len(gone) > 12 else "")
+            told = formats.listing([str(i) for i in sorted(gone)[:12]]) + (" \u2026" if len(gone) > 12 else "")
             text = f"{sum(kept)} of {count} blocks kept; dropped: {told}"
             out.append(Depth(mark=mark, kept=kept, text=text))
     return out
@@ -77,7 +77,7 @@ def zeros(report: Report) -> list[Zeros]:
                 places = next((p for p in given if isinstance(p, dict)), {})
                 shares = [(str(k), finite(v)) for k, v in places.items()]
                 bars = tuple((k, round(100 * min(1.0, max(0.0, v)), 2)) for k, v in shares[:MOST] if v is not None)
-                out.append(Zeros(mark=mark, text=words.quantity(value, "fraction"), shares=bars))
+                out.append(Zeros(mark=mark, text=formats.quantity(value, "fraction"), shares=bars))
     return out
 
 

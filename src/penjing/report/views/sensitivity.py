@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.picture import plain
+from penjing.report.views.auto import WHAT
 from penjing.report.views.grids import STEPS, Cell
 from penjing.report.views.lines import DASHES, Chart, Lines, Mark, Series, Spot, finite, lines, told
-from penjing.report.views.tournament import WHAT
 
 DECADES = 3
 """Over how many powers of ten the shades go, from the largest increase down."""
@@ -63,7 +63,7 @@ def sensitivity(made: Mapping[str, Any]) -> Sensed | None:
         kinds.setdefault(str(cut["kind"]), []).append(cut)
     high = max((v for c in cuts for p in c["points"] if (v := finite(p["increase"])) is not None), default=0.0)
     shown = tuple(
-        Mark(number=i, name=f"{words.percent(f)} kept", look=1 + i % 7, dash=DASHES[i % len(DASHES)])
+        Mark(number=i, name=f"{formats.percent(f)} kept", look=1 + i % 7, dash=DASHES[i % len(DASHES)])
         for i, f in enumerate(found["fractions"])
     )
     what = WHAT.get(str(found.get("objective")), "the objective")
@@ -77,7 +77,7 @@ def sensitivity(made: Mapping[str, Any]) -> Sensed | None:
         pale=f"{told(float(f'{high / 10**DECADES:.2g}'), False)} and less",
         dark=signed(high),
         notes=tuple(
-            (f"{c['axis']}, {words.percent(p['keep'])} kept", str(p["note"]))
+            (f"{c['axis']}, {formats.percent(p['keep'])} kept", str(p["note"]))
             for c in cuts for p in c["points"] if p["note"]
         ),
     )  # fmt: skip
@@ -90,10 +90,10 @@ def summary(found: Mapping[str, Any]) -> str:
     tried = [(c["axis"], p) for c in found["cuts"] for p in c["points"] if p["keep"] == keep]
     there = [(axis, p) for axis, p in tried if p["increase"] is not None]
     if not there:
-        return f"Nothing was removed at {words.percent(keep)} kept"
+        return f"Nothing was removed at {formats.percent(keep)} kept"
     ranked = sorted(there, key=lambda pair: -pair[1]["increase"])
     (first, top), (last, low) = ranked[0], ranked[-1]
-    out = f"With {words.percent(keep)} kept, {first} costs most: {signed(top['increase'])} nats ({span(top)})"
+    out = f"With {formats.percent(keep)} kept, {first} costs most: {signed(top['increase'])} nats ({span(top)})"
     if len(ranked) > 1:
         unclear = sum(p["low"] <= 0 for _, p in there)
         out += f"; {last} least: {signed(low['increase'])}"
@@ -138,7 +138,7 @@ def _cell(point: Mapping[str, Any], high: float) -> Cell:
 
 def _gone(point: Mapping[str, Any]) -> str:
     units, whole = int(point["gone"]), int(point["gone"]) + int(point["kept"])
-    return f"{units:,} of {whole:,} units, {words.quantity(float(point['parameters']), 'parameters')} parameters"
+    return f"{units:,} of {whole:,} units, {formats.quantity(float(point['parameters']), 'parameters')} parameters"
 
 
 def _drawing(kind: str, cuts: Sequence[Mapping[str, Any]], shown: Sequence[Mark], what: str) -> Lines | None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from penjing.core import Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import known, names
+from penjing.report.facts import said
 from penjing.report.figures import kind
-from penjing.report.told import said
 from penjing.report.views.lines import Chart, Lines, Series, Spot, lines, marks
 
 CLASSES = {
@@ -100,7 +100,7 @@ def _small(report: Report, name: str, kept: list[float | None], sort: str) -> Sm
         series.append(Series(mark=mark, spots=(spot,)))
     if len(series) < 3:
         return None
-    percent = unit.split(" of ")[0] in words.FRACTIONS
+    percent = unit.split(" of ")[0] in formats.FRACTIONS
     values = [s.y for one in series for s in one.spots]
     log = not percent and min(values) > 0 and max(values) / min(values) > 8
     if log:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from penjing.core import Measurement, Report
-from penjing.report import words
+from penjing.report import formats
 from penjing.report.build import known
-from penjing.report.told import said
+from penjing.report.facts import said
 from penjing.report.views.differences import p_value
 from penjing.report.views.lines import finite
 
@@ -71,7 +71,7 @@ def _reason(report: Report, figure: Measurement) -> Reason:
     return Reason(
         label=said(report, str(details.get("figure", figure.name))).label,
         sort=str(details["class"]),
-        change="" if value is None else words.change(1 + value) if value > -1 else words.percent(value),
+        change="" if value is None else formats.change(1 + value) if value > -1 else formats.percent(value),
         interval=f"{100 * ends[0]:+.3g} to {100 * ends[1]:+.3g} %".replace("-", "\u2212") if ends else "",
         p=p_value(details.get("p_holm")),
         evidence=str(details["evidence"]),

@@ -1,0 +1,38 @@
+"""What commands print at their end."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penjing.api import Shrunk
+    from penjing.core import Report
+
+
+def show_report(report: "Report", *, as_json: bool) -> None:
+    """A report as a table, or as JSON with each model's figures at the top level."""
+    from penjing.cli.console import show, show_json
+    from penjing.report import figures_json, table
+
+    if as_json:
+        show_json(figures_json(report))
+    else:
+        show(table(report))
+
+
+def show_shrunk(done: "Shrunk", *, as_json: bool) -> None:
+    """The outcome of shrink: the figures, and where things lie."""
+    from penjing.cli.console import show, show_json
+    from penjing.report.auto import tournament_lines
+    from penjing.report.plan import applied_json, applied_page
+
+    if not as_json:
+        for line in tournament_lines(done.plan.made):
+            show(line)
+    if done.report is not None:
+        show_report(done.report, as_json=as_json)
+        if not as_json:
+            show(f"\nwritten: {done.folder}   page: {done.folder}/report.html   card: {done.folder}/README.md")
+    elif done.applied is not None:
+        if as_json:
+            show_json(applied_json(done.applied))
+        else:
+            show(applied_page(done.applied))

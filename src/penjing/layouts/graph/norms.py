@@ -1,0 +1,221 @@
+"""Norm sites over an axis, the parameters that read them, and the parameters that write the residual."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from torch.fx import Node
+
+from penjing.core import Norm, Writer
+from penjing.layouts.graph import atoms
+from penjing.layouts.graph.atoms import Atom, Dim
+from penjing.layouts.graph.walk import arguments, is_assertion, op_name
+from penjing.layouts.rules.shape import COPIES
+
+if TYPE_CHECKING:
+    from penjing.layouts.graph.infer import Inference
+
+NORMS: dict[str, Literal["layer", "rms", "group", "batch"]] = {
+    "native_layer_norm": "layer", "_fused_rms_norm": "rms", "native_group_norm": "group",
+    "_native_batch_norm_legit_no_training": "batch", "_native_batch_norm_legit": "batch", "native_batch_norm": "batch",
+}  # fmt: skip
+MOVES = frozenset((
+    *COPIES, "view", "reshape", "_unsafe_view", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "roll",
+))  # fmt: skip
+
+
+def norms_of(inference: Inference) -> tuple[Norm, ...]:
+    """Every norm whose length is one axis, in graph order, each module once."""
+    found: dict[tuple[str, str], Norm] = {}
+    for node in inference.nodes:
+        if node.op != "call_function" or node not in inference.walk.dims:
+            continue
+        norm = None
+        if op_name(node) in NORMS:
+            norm = _operator_site(inference, node)
+        elif op_name(node) == "mean":
+            norm = _mean_site(inference, node)
+        if norm is not None:
+            key = (norm.module, norm.weight)
+            before = found.get(key)
+            found[key] = norm if before is None else _both(before, norm)
+    return tuple(replace(n, foldable=n.foldable and _only_reader(inference, n)) for n in found.values())
+
+
+def _only_reader(inference: Inference, norm: Norm) -> bool:
+    """Whether every use of each reader follows this very norm: a tied embedding is looked up as well."""
+    tensor = inference.provenance.tensor
+    for reader in norm.readers:
+        for node in inference.nodes:
+            operands = [s for s in node.all_input_nodes if tensor.get(s) == reader]
+            if not operands or node in tensor:
+                continue
+            other = next((s for s in node.all_input_nodes if s not in tensor and s in inference.walk.dims), None)
+            if op_name(node) == "embedding" or other is None or not _comes_from(inference, node, norm):
+                return False
+    return True
+
+
+def _comes_from(inference: Inference, node: Node, norm: Norm) -> bool:
+    """Whether the other operands of a product lead back, through changes of shape, to the norm's module."""
+    rest = [s for s in node.all_input_nodes if s not in inference.provenance.tensor]
+    while rest:
+        source = rest.pop()
+        if inference.walk.module(source) == norm.module:
+            return True
+        if op_name(source) in MOVES:
+            rest.extend(source.all_input_nodes)
+    return False
+
+
+def _both(one: Norm, two: Norm) -> Norm:
+    """One norm called twice: all its readers, foldable if both times."""
+    readers = tuple(dict.fromkeys([*one.readers, *two.readers]))
+    return Norm(
+        module=one.module, kind=one.kind, axis=one.axis, weight=one.weight, bias=one.bias, readers=readers,
+        foldable=one.foldable and two.foldable and one.readers == two.readers,
+    )  # fmt: skip
+
+
+def _axis(inference: Inference, dim: Dim) -> Atom | None:
+    leaves = list(atoms.leaves(dim))
+    return leaves[0] if len(leaves) == 1 and leaves[0] in inference.names else None
+
+
+def _operator_site(inference: Inference, node: Node) -> Norm | None:
+    arg, dims = arguments(node), inference.walk.all_dims(node)
+    rank = len(arg["input"].meta["val"].shape)
+    kind = NORMS[op_name(node)]
+    leaf = _axis(inference, dims[rank - 1] if "normalized_shape" in arg else dims[1])
+    if leaf is None or len(arg.get("normalized_shape") or [1]) > 1:
+        return None
+    output = node
+    if isinstance(node.meta["val"], list | tuple):
+        output = next((u for u in node.users if op_name(u) == "getitem" and u.args[1] == 0), node)
+    tensor = inference.provenance.tensor
+    weight, bias = (tensor.get(arg[n], "") if isinstance(arg.get(n), Node) else "" for n in ("weight", "bias"))
+    readers, only = _readers(inference, output, leaf)
+    return Norm(
+        module=inference.walk.module(node), kind=kind, axis=inference.names[leaf], weight=weight, bias=bias,
+        readers=readers, foldable=only and bool(readers) and kind in {"layer", "rms"},
+    )  # fmt: skip
+
+
+def _mean_site(inference: Inference, node: Node) -> Norm | None:
+    """A module that divides by the root of a mean of squares."""
+    walk, source = inference.walk, node.args[0]
+    if not isinstance(source, Node) or op_name(source) not in {"pow", "mul", "square"}:
+        return None
+    dims = walk.all_dims(source)
+    places = arguments(node).get("dim") or []
+    leaf = _axis(inference, dims[places[0]]) if len(places) == 1 else None
+    if leaf is None or not leaf.sensitive:
+        return None
+    inside = _stretch(inference, node)
+    own = [n for n in inside if op_name(n) == "mul" and any(s in inference.provenance.raw for s in n.all_input_nodes)]
+    raw = [s for n in own for s in n.all_input_nodes if s in inference.provenance.raw]
+    weight = inference.provenance.tensor.get(raw[0], "") if len(raw) == 1 else ""
+    bare = not raw and not any(_touches_parameter(inference, n) for n in inside)
+    last = inside[-1]
+    if any(n in {s.node for s in walk.products} for n in inside):
+        return Norm(module=walk.module(node), kind="other", axis=inference.names[leaf])
+    readers, only = _readers(inference, last, leaf)
+    gain = weight or next((t for n in inside for t in _parameters(inference, n)), "")
+    return Norm(
+        module=walk.module(node), kind="rms", axis=inference.names[leaf], weight=gain, readers=readers,
+        foldable=only and bool(readers) and (bool(weight) or bare),
+    )  # fmt: skip
+
+
+def _parameters(inference: Inference, node: Node) -> list[str]:
+    return [inference.provenance.tensor[s] for s in node.all_input_nodes if s in inference.provenance.raw]
+
+
+def _touches_parameter(inference: Inference, node: Node) -> bool:
+    return bool(_parameters(inference, node))
+
+
+def _stretch(inference: Inference, node: Node) -> list[Node]:
+    """The nodes of the module call in which a node lies: those after it (and the one before) in graph order."""
+    module = inference.walk.module(node)
+    nodes = inference.nodes
+    place = nodes.index(node)
+    end = place
+    while (
+        end + 1 < len(nodes)
+        and nodes[end + 1].op == "call_function"
+        and inference.walk.module(nodes[end + 1]) == module
+    ):
+        end += 1
+    inside = [n for n in nodes[place : end + 1] if not is_assertion(n)]
+    return inside or [node]
+
+
+def _readers(inference: Inference, output: Node, leaf: Atom) -> tuple[tuple[str, ...], bool]:
+    """The parameters whose products sum over `leaf` of a value, and whether nothing else uses it."""
+    sites = {site.node: site for site in inference.walk.products}
+    tensor = inference.provenance.tensor
+    found: dict[str, None] = {}
+    only, rest = True, [output]
+    while rest:
+        node = rest.pop(0)
+        for user in node.users:
+            if is_assertion(user):
+                continue
+            site = sites.get(user)
+            if op_name(user) in MOVES:
+                rest.append(user)
+            elif site is not None and node in (site.first, site.second):
+                other = site.second if node is site.first else site.first
+                place = site.pairs[0][0] if node is site.first else site.pairs[0][1]
+                if site.groups or any(arguments(user).get("padding") or []):
+                    only = False
+                if other in tensor and leaf in set(atoms.leaves(inference.walk.all_dims(node)[place])):
+                    found[tensor[other]] = None
+                else:
+                    only = False
+            else:
+                only = False
+    return tuple(found), only
+
+
+def writers_of(inference: Inference) -> tuple[Writer, ...]:
+    """The parameters whose products (or looked-up rows) end in a residual axis."""
+    tensor = inference.provenance.tensor
+    found: dict[tuple[str, str], Literal["plain", "norm", "scale"]] = {}
+    made: list[tuple[Node, Node]] = [(s.node, o) for s in inference.walk.products for o in (s.first, s.second)]
+    made += [(n, n.args[0]) for n in inference.nodes if op_name(n) == "embedding" and isinstance(n.args[0], Node)]
+    order = {node: i for i, node in enumerate(inference.nodes)}
+    for node, operand in sorted(made, key=lambda pair: order[pair[0]]):
+        if operand not in tensor or node not in inference.walk.dims:
+            continue
+        own = {a for d in inference.walk.all_dims(operand) for a in atoms.leaves(d)}
+        for dim in inference.walk.all_dims(node):
+            leaf = _axis(inference, dim)
+            if leaf is None or leaf not in own or not inference.names[leaf].startswith("residual"):
+                continue
+            key = (tensor[operand], inference.names[leaf])
+            through = _through(inference, node)
+            found[key] = through if found.get(key, "plain") == "plain" else found[key]
+    return tuple(Writer(tensor=t, axis=a, through=h) for (t, a), h in found.items())
+
+
+def _through(inference: Inference, node: Node) -> Literal["plain", "norm", "scale"]:
+    """What a written value meets first on its way into the residual."""
+    met: list[str] = []
+    rest = [node]
+    while rest:
+        current = rest.pop(0)
+        for user in current.users:
+            if is_assertion(user):
+                continue
+            if op_name(user) in MOVES:
+                rest.append(user)
+            else:
+                met.append(op_name(user))
+    if "add" in met or "cat" in met or not met:
+        return "plain"
+    if any(m in NORMS or m in {"pow", "mean"} for m in met):
+        return "norm"
+    return "scale" if "mul" in met else "plain"

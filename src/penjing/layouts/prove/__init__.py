@@ -1,0 +1,1 @@
+"""Showing that cutting an axis equals masking it."""

@@ -1,0 +1,1 @@
+"""From methods, budgets and data to plans."""

@@ -1,0 +1,93 @@
+"""What a model is made of, from headers and the layout: no weights are read."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from penjing.core import Layout
+from penjing.layouts import costs
+from penjing.running.source import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Totals, the share of each part, and the axes.
+
+    `macs_per_token` is of one generated token after `context` tokens, None for models without tokens, which have
+    `macs_per_sample`; `kv_cache_bytes_per_token` is None where there is no such cache.
+    """
+
+    name: str
+    parameters: int
+    bytes: int
+    macs_per_sample: float
+    macs_per_token: float | None
+    kv_cache_bytes_per_token: int | None
+    context: int
+    shares: tuple[Any, ...]
+    layout: Layout
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data with stable keys."""
+        return {
+            "model": self.name,
+            "parameters": self.parameters,
+            "bytes": self.bytes,
+            "macs_per_sample": self.macs_per_sample,
+            "macs_per_token": self.macs_per_token,
+            "kv_cache_bytes_per_token": self.kv_cache_bytes_per_token,
+            "context": self.context,
+            "shares": [asdict(s) for s in self.shares],
+            "axes": [asdict(a) for a in self.layout.axes.values()],
+            "blocks": [asdict(b) for b in self.layout.blocks],
+            "notes": list(self.layout.notes),
+        }
+
+
+def look_at(source: Source, *, context: int) -> Look:
+    """Count what a model holds and does."""
+    layout = source.layout
+    itemsize = _itemsize(source)
+    tokens = any(w.tokens for w in layout.work)
+    cache = costs.kv_cache_bytes_per_token(source.config, round(itemsize)) if source.config and tokens else None
+    parameters = costs.parameters(layout)
+    return Look(
+        name=source.name,
+        parameters=parameters,
+        bytes=round(parameters * itemsize) if source.checkpoint is None else stored_bytes(source),
+        macs_per_sample=costs.macs(layout, tokens=context),
+        macs_per_token=costs.macs_per_token(layout, context=context) if tokens else None,
+        kv_cache_bytes_per_token=cache or None,
+        context=context,
+        shares=tuple(costs.shares(layout)),
+        layout=layout,
+    )
+
+
+def stored_bytes(source: Source) -> int:
+    """Bytes of all stored tensors."""
+    checkpoint = source.weights()
+    return sum(_numel(checkpoint.shapes[n]) * d.itemsize for n, d in checkpoint.dtypes.items())
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    out = 1
+    for n in shape:
+        out *= n
+    return out
+
+
+def _itemsize(source: Source) -> float:
+    """Bytes per weight: of the stored tensors, or as the config's dtype says, or 2 (bfloat16)."""
+    if source.checkpoint is not None:
+        total = sum(_numel(s) for s in source.checkpoint.shapes.values())
+        return stored_bytes(source) / max(total, 1)
+    return _config_itemsize(source.config)
+
+
+def _config_itemsize(config: Mapping[str, Any]) -> float:
+    import torch
+
+    named = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16").removeprefix("torch.")
+    found = getattr(torch, named, torch.bfloat16)
+    return found.itemsize if isinstance(found, torch.dtype) else 2

@@ -1,0 +1,102 @@
+"""From what a user names to a checkpoint, its layout, and a folder that stock loaders open."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from penjing.core import Layout
+from penjing.core.progress import Progress, counter, silent
+from penjing.errors import CheckpointError
+from penjing.io import OpenCheckpoint, open_checkpoint
+from penjing.layouts import from_config, from_module, load_layout
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model as penjing sees it: its tensors (None for a bare config), its config and its layout."""
+
+    name: str
+    checkpoint: OpenCheckpoint | None
+    config: Mapping[str, Any]
+    layout: Layout
+
+    def weights(self) -> OpenCheckpoint:
+        """The tensors.
+
+        Raises:
+            CheckpointError: only a config was given.
+        """
+        if self.checkpoint is None:
+            raise CheckpointError(f"{self.name} is a config without weights; name a folder that holds the weights too")
+        return self.checkpoint
+
+
+def resolve(
+    model: str | Path | nn.Module, *, example: Any = None, table: Path | None = None, weights: bool = True
+) -> Source:
+    """Open a model and derive its layout, or read the layout from a corrected `table`.
+
+    `model` is a folder, a hub id, a GGUF file, a config.json (or a folder with nothing else in it) or a module;
+    a module that is not of transformers needs an `example` input. With `weights=False` a config is enough.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        LayoutError: its axes cannot be derived, or the table does not fit.
+    """
+    if isinstance(model, nn.Module):
+        checkpoint = open_checkpoint(model)
+        layout = load_layout(table) if table else from_module(model, example)
+        return Source(type(model).__name__, checkpoint, checkpoint.config, layout)
+    bare = _bare_config(Path(model))
+    if bare is not None and not weights:
+        return Source(str(model), None, bare, load_layout(table) if table else from_config(bare))
+    checkpoint = open_checkpoint(model)
+    if table:
+        return Source(str(model), checkpoint, checkpoint.config, load_layout(table))
+    if not checkpoint.config:
+        raise CheckpointError(
+            f"{model} has weights but no config, so its computation is unknown; "
+            "put its config.json beside it, or build the module in Python and call penjing.shrink(module, example=...)"
+        )
+    return Source(str(model), checkpoint, checkpoint.config, from_config(checkpoint.config, stored=checkpoint.shapes))
+
+
+def _bare_config(path: Path) -> dict[str, Any] | None:
+    """The config, if `path` is a config file or a folder that holds no weights."""
+    if path.is_dir():
+        has_weights = any(path.glob("*.safetensors*")) or any(path.glob("*.bin*")) or any(path.glob("*.gguf"))
+        path = path / "config.json"
+        if has_weights or not path.is_file():
+            return None
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is not JSON ({error}); name the model's config.json") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} holds a {type(config).__name__}, needed a JSON object; name the model's config")
+    return config
+
+
+def as_folder(source: Source, cache: Path, progress: Progress = silent) -> Path:
+    """A folder with the model's weights that stock loaders open: the model's own, or a conversion under `cache`."""
+    from penjing.core import Plan
+    from penjing.surgery import stream
+
+    checkpoint = source.weights()
+    if checkpoint.kind == "folder" and checkpoint.folder is not None:
+        return checkpoint.folder
+    folder = cache / "converted" / checkpoint.fingerprint[:16] / (Path(source.name).stem or "model")
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        what = "converting to a standard checkpoint"
+        progress(what, 0, 0)
+        total = sum(math.prod(s) * checkpoint.dtypes[n].itemsize for n, s in checkpoint.shapes.items())
+        stream(checkpoint, source.layout, Plan(), folder, progress=counter(progress, what, total))
+    return folder

@@ -1,0 +1,52 @@
+"""Opening a folder with the stock loader of its home library."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from penjing.errors import CheckpointError, DataError
+
+
+def load(folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> nn.Module:
+    """The model in a folder, in evaluation mode, built by transformers from the class its config names.
+
+    `dtype` None keeps the stored one. No code of the folder's own is run.
+
+    Raises:
+        CheckpointError: the folder has no config, or transformers does not know the model.
+    """
+    from penjing.running import loading  # brings all of that room, which a plan from the cache does not need
+
+    return loading.load(Path(folder), str(device), dtype or "auto")
+
+
+def architecture(folder: str | Path) -> str:
+    """The class that a folder's config names first, or an empty string.
+
+    Raises:
+        CheckpointError: there is no config.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no config.json; name a folder that holds a whole checkpoint")
+    named = json.loads(path.read_text(encoding="utf-8")).get("architectures") or [""]
+    return str(named[0])
+
+
+def tokenizer(folder: str | Path) -> Any:
+    """The tokenizer that lies in a folder.
+
+    Raises:
+        DataError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{folder} has no tokenizer that transformers can read; copy tokenizer.json and tokenizer_config.json there"
+        ) from error

@@ -1,0 +1,88 @@
+"""The config that holds the result of a plan."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from penjing.core import Keep, Layout, Plan
+from penjing.core.pattern import leaves
+from penjing.errors import PlanError
+from penjing.layouts.config import paths
+from penjing.layouts.config.stock import full_config
+from penjing.surgery.loadable import heads_after, heads_factor, refusal
+from penjing.surgery.recipe import Outcome
+
+ConfigOf = Callable[[Mapping[str, Any], Layout, Mapping[str, int]], dict[str, Any]]
+
+
+def hold_result(
+    config: Mapping[str, Any], layout: Layout, outcome: Outcome, plan: Plan, config_of: ConfigOf
+) -> tuple[dict[str, Any], Layout, dict[str, int]]:
+    """(new config, the layout that speaks of the result's blocks, the size of each of its axes).
+
+    Without dropped blocks that layout is the one given.
+
+    Raises:
+        PlanError: no stock config holds the result.
+    """
+    base, of = dict(config), layout
+    sizes = {a: outcome.sizes[a] for a in layout.axes if a in outcome.sizes}
+    if outcome.blocks:
+        base = without_blocks(config, layout, outcome)
+        of = _derive(base, outcome)
+        sizes = _translate(of, outcome)
+    lists = {b.axis for b in layout.blocks}
+    if not any(isinstance(e, Keep) and e.axis not in lists for e in plan):
+        return base, of, sizes
+    known = refusal(heads_after(base, heads_factor(layout, outcome.sizes)))
+    if known:
+        raise PlanError(known)
+    moved = {a: n for a, n in sizes.items() if n != of.axes[a].size and a not in {b.axis for b in of.blocks}}
+    return (config_of(base, of, {**of.sizes, **moved}) if moved else base), of, sizes
+
+
+def without_blocks(config: Mapping[str, Any], layout: Layout, outcome: Outcome) -> dict[str, Any]:
+    """The config that counts fewer blocks, its per-block lists cut alike.
+
+    Raises:
+        PlanError: no config entry counts the blocks.
+    """
+    full: dict[str, Any] | None = None
+    changes: dict[str, Any] = {}
+    for block in layout.blocks:
+        units = outcome.blocks.get(block.axis)
+        if units is None:
+            continue
+        if not block.entry:
+            raise PlanError(f"no config entry counts the blocks of {block.path}, so none can be dropped; keep all")
+        changes[block.entry] = len(units)
+        for path in block.lists:
+            full = full_config(config) if full is None else full
+            values = paths.get(full, path)
+            if isinstance(values, list | tuple) and len(values) == block.size:
+                changes[path] = [values[u] for u in units]
+    return paths.put(config, changes)
+
+
+def _derive(config: Mapping[str, Any], outcome: Outcome) -> Layout:
+    from penjing.layouts import from_config
+
+    return from_config(config, stored={n: r.stored for n, r in outcome.recipes.items()})
+
+
+def _translate(layout: Layout, outcome: Outcome) -> dict[str, int]:
+    """The sizes after the plan, under the names of a layout that was derived with fewer blocks."""
+    sizes: dict[str, int] = {}
+    for name, recipe in outcome.recipes.items():
+        new, old = layout.patterns.get(name), recipe.pattern
+        if new is None or old is None:
+            continue
+        theirs, ours = list(leaves(new)), list(leaves(old))
+        if len(theirs) != len(ours):
+            raise PlanError(f"{name} is made otherwise once blocks are dropped; drop blocks and cut axes in two steps")
+        for a, b in zip(theirs, ours, strict=True):
+            if a.name and sizes.setdefault(a.name, b.size) != b.size:
+                raise PlanError(
+                    f"{a.name} would have sizes {sizes[a.name]} and {b.size} once blocks are dropped; "
+                    "keep as many of each"
+                )
+    return {a: sizes.get(a, axis.size) for a, axis in layout.axes.items()}

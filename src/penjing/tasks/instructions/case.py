@@ -1,0 +1,19 @@
+"""Capital and small letters."""
+
+from penjing.tasks.instructions.counting import capital_words, holds
+from penjing.tasks.instructions.detector import could_be
+
+
+def english_capital(text: str) -> bool:
+    """It has letters, none of them small, and may be English."""
+    return text.isupper() and could_be(text, "en")
+
+
+def english_lowercase(text: str) -> bool:
+    """It has letters, none of them capital, and may be English."""
+    return text.islower() and could_be(text, "en")
+
+
+def capital_word_frequency(text: str, *, capital_frequency: int, capital_relation: str) -> bool:
+    """There are "less than" or "at least" so many words in capital letters."""
+    return holds(capital_words(text), capital_relation, capital_frequency)
