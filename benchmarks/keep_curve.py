@@ -13,9 +13,9 @@ from pathlib import Path
 from penjing.core import Budget, Plan, Stats
 from penjing.core.places import cache_folder
 from penjing.io.assets import fetch_asset
+from penjing.methods import METHODS
 from penjing.pipeline.carry_out import carry_out
 from penjing.pipeline.evidence import Evidence, measured
-from penjing.planning import catalog
 from penjing.planning.plans import Order, gather
 from penjing.running.source import as_folder, resolve
 
@@ -34,9 +34,9 @@ def main() -> None:
     print("| method | keep | parameters | perplexity, speeches | ratio | perplexity, novel |")
     print("|---|---|---|---|---|---|", flush=True)
     for name in given.methods:
-        settings = {"seed": given.seed} if "seed" in [s.name for s in catalog.settings(name)] else {}
-        method = catalog.build(name, settings)
-        if catalog.load(name).CARD.needs and not stats.values:
+        settings = {"seed": given.seed} if "seed" in [s.name for s in METHODS.settings(name)] else {}
+        method = METHODS.build(name, settings)
+        if METHODS.load(name).CARD.needs and not stats.values:
             order = Order(method=name, budget=Budget(keep=1.0), settings={}, seed=given.seed)
             stats, _ = gather(source, order, method.wants(source.layout), cache=cache)
         for keep in given.keep:

@@ -45,11 +45,11 @@ def _block(text: str) -> str:
 
 def methods() -> str:
     """Each method's card, settings and docstring."""
-    from penjing.planning import catalog
+    from penjing.methods import METHODS
 
     parts = ["# Methods\n\n", MADE]
-    for name in catalog.names():
-        module = catalog.load(name)
+    for name in METHODS.names():
+        module = METHODS.load(name)
         card = module.CARD
         needs = ", ".join(sorted(card.needs)) or "no data"
         parts.append(f"## {name}\n\n{inspect.cleandoc(module.__doc__ or '')}\n\n")
@@ -57,7 +57,7 @@ def methods() -> str:
         parts.append(f"- **promise** {card.promise}; **walk** {card.walk}\n")
         parts.append(f"- **needs** {needs}; **opens with** {card.opens}\n\n")
         parts.append("| setting | type | default |\n|---|---|---|\n")
-        rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in catalog.settings(name)]
+        rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in METHODS.settings(name)]
         parts += [f"| `{n}` | `{kind}` | `{default!r}` |\n" for n, kind, default in rows]
         parts.append("\n" + inspect.cleandoc(module.Method.__doc__ or "") + "\n\n")
     return "".join(parts).rstrip() + "\n"

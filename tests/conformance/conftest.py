@@ -19,7 +19,7 @@ from penjing.calibrate import collect
 from penjing.core import Budget, Layout, Live, Plan, Stats
 from penjing.data import read_texts, shipped, windows
 from penjing.io import open_checkpoint
-from penjing.planning import catalog
+from penjing.methods import METHODS
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 256, "hidden_size": 64,
@@ -36,14 +36,14 @@ EFFORT = {"steps": 3, "batch": 8}
 
 def methods(*, sparse: bool) -> list[str]:
     """The names of all methods that zero single weights, or of all that take units away."""
-    return [n for n, (family, _) in sorted(catalog.places().items()) if (family == SPARSE) == sparse]
+    return [n for n, (family, _) in sorted(METHODS.places().items()) if (family == SPARSE) == sparse]
 
 
 def built(name: str, **settings: Any) -> Any:
     """A method with those of the settings, and of `EFFORT`, that it has."""
-    given = {**(EFFORT if catalog.load(name).CARD.runs else {}), **settings}
-    known = {s.name for s in catalog.settings(name)}
-    return catalog.build(name, {k: v for k, v in given.items() if k in known})
+    given = {**(EFFORT if METHODS.load(name).CARD.runs else {}), **settings}
+    known = {s.name for s in METHODS.settings(name)}
+    return METHODS.build(name, {k: v for k, v in given.items() if k in known})
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Subject:
 
     def stats_for(self, name: str) -> Stats:
         """The statistics, and the running model if the method uses it."""
-        return replace(self.stats, live=self.live) if catalog.load(name).CARD.runs else self.stats
+        return replace(self.stats, live=self.live) if METHODS.load(name).CARD.runs else self.stats
 
     def open(self):
         return open_checkpoint(self.folder)
@@ -125,8 +125,8 @@ def subject(folder: Path, rows: Tensor) -> Subject:
     with open_checkpoint(folder) as checkpoint:
         layout = layouts.from_config(checkpoint.config, stored=checkpoint.shapes)
     wanted: dict[str, frozenset[str]] = {}
-    for name in catalog.names():
-        if catalog.load(name).CARD.needs:
+    for name in METHODS.names():
+        if METHODS.load(name).CARD.needs:
             for axes in ("neurons", "heads"):
                 for tensor, statistics in built(name, axes=axes).wants(layout).items():
                     wanted[tensor] = wanted.get(tensor, frozenset()) | statistics

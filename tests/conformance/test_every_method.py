@@ -17,9 +17,9 @@ from penjing import surgery
 from penjing.calibrate.moments import KNOWN
 from penjing.core import Budget, Card, Stats
 from penjing.core.method import Promise
-from penjing.planning import catalog
+from penjing.methods import METHODS
 
-METHODS = pytest.mark.parametrize("name", catalog.names())
+EVERY = pytest.mark.parametrize("name", METHODS.names())
 APPROXIMATES = 1.05
 """How much the perplexity of the tiny trained model may grow at keep 0.75 when a method only approximates."""
 
@@ -35,39 +35,39 @@ def timeless(told: Any) -> Any:
     return [timeless(v) for v in told] if isinstance(told, list) else told
 
 
-@METHODS
+@EVERY
 def test_the_card_is_complete(name):
-    card = catalog.load(name).CARD
+    card = METHODS.load(name).CARD
     assert isinstance(card, Card)
     assert all([card.title, card.paper, card.removes, card.opens])
     assert card.promise in typing.get_args(Promise)
     assert card.needs <= set(KNOWN)
 
 
-@METHODS
+@EVERY
 def test_builds_with_no_arguments_and_survives_toml(name):
-    method = catalog.build(name)
-    given = {s.name: s.default for s in catalog.settings(name) if s.default is not None}
+    method = METHODS.build(name)
+    given = {s.name: s.default for s in METHODS.settings(name) if s.default is not None}
     text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
-    assert catalog.build(name, tomllib.loads(text)) == method
+    assert METHODS.build(name, tomllib.loads(text)) == method
 
 
-@METHODS
+@EVERY
 def test_the_same_seed_gives_the_same_plan(name, trained):
     first, again = (trained.plan(name, Budget(keep=0.5), seed=3) for _ in range(2))
     assert same_edits(first, again)
     assert timeless(first.made) == timeless(again.made)
 
 
-@METHODS
+@EVERY
 def test_the_plan_says_where_it_came_from(name, trained):
     made = trained.plan(name, Budget(keep=0.5)).made
     assert made["method"] == name
-    assert set(made["settings"]) == {s.name for s in catalog.settings(name)}
+    assert set(made["settings"]) == {s.name for s in METHODS.settings(name)}
     assert made["budget"] == "keep 0.5"
 
 
-@METHODS
+@EVERY
 def test_the_model_is_untouched(name, trained):
     def digest():
         return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in trained.folder.iterdir() if p.is_file()}
@@ -90,16 +90,16 @@ def test_the_model_is_untouched(name, trained):
     assert all(torch.equal(values[n], t) for n, t in stored(trained.folder).items())
 
 
-@METHODS
+@EVERY
 def test_keeping_everything_keeps_the_function(name, trained, held_out):
     kept = surgery.apply(trained.module(), trained.layout, trained.plan(name, Budget(keep=1.0)))
     assert torch.equal(logits(kept, held_out[:4]), logits(trained.module(), held_out[:4]))
 
 
-@METHODS
+@EVERY
 def test_keeps_its_promise(name, trained, held_out, dense):
     plan = trained.plan(name, Budget(keep=0.75))
-    module, promise = trained.module(torch.float64), catalog.load(name).CARD.promise
+    module, promise = trained.module(torch.float64), METHODS.load(name).CARD.promise
     smaller = surgery.apply(module, trained.layout, plan)
     if promise == "approximates":
         assert perplexity(smaller, held_out) <= APPROXIMATES * dense
@@ -110,7 +110,7 @@ def test_keeps_its_promise(name, trained, held_out, dense):
     torch.testing.assert_close(logits(smaller, held_out[:8]), wanted, rtol=1e-5, atol=1e-5)
 
 
-@METHODS
+@EVERY
 def test_the_result_opens_at_home_and_is_the_same_as_in_memory(name, shape, tmp_path):
     from transformers import AutoModelForCausalLM
 
@@ -131,7 +131,7 @@ def test_the_result_opens_at_home_and_is_the_same_as_in_memory(name, shape, tmp_
     assert logits(opened.eval(), rows).isfinite().all()
 
 
-@METHODS
+@EVERY
 def test_asks_only_for_declared_statistics(name, trained):
     asked = set()
 
@@ -140,8 +140,8 @@ def test_asks_only_for_declared_statistics(name, trained):
             asked.add(key)
             return super().__getitem__(key)
 
-    needs = catalog.load(name).CARD.needs
-    wanted = catalog.build(name).wants(trained.layout) if needs else {}
+    needs = METHODS.load(name).CARD.needs
+    wanted = METHODS.build(name).wants(trained.layout) if needs else {}
     declared = {(tensor, statistic) for tensor, statistics in wanted.items() for statistic in statistics}
     given = trained.stats_for(name)
     stats = Watched({key: given[key] for key in declared}, given.samples, given.live)

@@ -10,11 +10,11 @@ from penjing import surgery
 from penjing.core import Budget, Mask, Plan, Update
 from penjing.errors import BudgetError
 from penjing.io import open_checkpoint
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.profiling.zeros import count_zeros
 
-METHODS = pytest.mark.parametrize("name", methods(sparse=True))
-PATTERNS = [n for n in methods(sparse=True) if "pattern" in {s.name for s in catalog.settings(n)}]
+EVERY = pytest.mark.parametrize("name", methods(sparse=True))
+PATTERNS = [n for n in methods(sparse=True) if "pattern" in {s.name for s in METHODS.settings(n)}]
 
 
 def masks(plan: Plan) -> dict[str, torch.Tensor]:
@@ -28,10 +28,10 @@ def rows_of(layout, tensor, kept) -> int:
 
 def test_the_family_is_found():
     assert methods(sparse=True)
-    assert {family for family, _ in catalog.places().values()} > {SPARSE}
+    assert {family for family, _ in METHODS.places().values()} > {SPARSE}
 
 
-@METHODS
+@EVERY
 @pytest.mark.parametrize("keep", [0.9, 0.51, 0.2])
 def test_the_density_is_met_to_within_one_weight_of_each_row(name, trained, keep):
     plan = trained.plan(name, Budget(keep=keep))
@@ -41,7 +41,7 @@ def test_the_density_is_met_to_within_one_weight_of_each_row(name, trained, keep
     assert plan.made["weights"] == sum(kept.numel() for kept in masks(plan).values())
 
 
-@METHODS
+@EVERY
 def test_it_only_zeroes_and_updates_matrices_of_blocks(name, trained):
     plan = trained.plan(name, Budget(keep=0.5))
     assert all(isinstance(e, Mask | Update) for e in plan)
@@ -50,7 +50,7 @@ def test_it_only_zeroes_and_updates_matrices_of_blocks(name, trained):
     assert {e.tensor for e in plan} == set(masks(plan))
 
 
-@METHODS
+@EVERY
 def test_zeros_in_the_files_are_those_that_were_promised_and_no_other_tensor_moves(name, shape, tmp_path):
     plan = shape.plan(name, Budget(keep=0.6))
     out = streamed(shape, plan, tmp_path / "out")
@@ -62,13 +62,13 @@ def test_zeros_in_the_files_are_those_that_were_promised_and_no_other_tensor_mov
     assert all((new[n][~kept] == 0).all() for n, kept in masks(plan).items())
 
 
-@METHODS
+@EVERY
 def test_a_limit_on_size_is_refused(name, trained):
     with pytest.raises(BudgetError, match="leaves every shape as it is"):
         trained.plan(name, Budget(parameters=1000))
 
 
-@METHODS
+@EVERY
 def test_protected_tensors_are_left_alone(name, trained):
     tensor = next(t for t in trained.layout.patterns if "mlp" in t)
     assert tensor not in {e.tensor for e in trained.plan(name, Budget(keep=0.5), protect=(tensor,))}
@@ -89,7 +89,7 @@ def drawn(plan: Plan, seed: int) -> Plan:
     return Plan(tuple(edits))
 
 
-@METHODS
+@EVERY
 def test_beats_zeros_at_random_at_equal_density(name, trained, held_out):
     def of(plan: Plan) -> float:
         return perplexity(surgery.apply(trained.module(), trained.layout, plan), held_out)

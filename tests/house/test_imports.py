@@ -50,7 +50,7 @@ def test_help_imports_no_torch(arguments):
 
 
 def test_listing_methods_imports_none():
-    loaded = modules_after("from penjing.planning import catalog\nassert list(catalog.names())")
+    loaded = modules_after("from penjing.methods import METHODS\nassert list(METHODS.names())")
     leaves = {m for m in loaded if m.startswith("penjing.methods.") and m.count(".") > 2}
     assert not leaves
 

@@ -11,9 +11,9 @@ from tests.methods.architectures import OWN, STOCK, subject
 import penjing
 from penjing import surgery
 from penjing.errors import PenjingError
-from penjing.planning import catalog
+from penjing.methods import METHODS
 
-METHODS = [n for n, (family, _) in sorted(catalog.places().items()) if family == "prune"]
+CUTTING = [n for n, (family, _) in sorted(METHODS.places().items()) if family == "prune"]
 CASES = [(name, "*") for name in OWN] + [(name, "neurons.*") for name in STOCK if name != "resnet"]
 CASES += [(name, "heads.*") for name in ("llama", "qwen2", "bert", "vit", "dinov2", "swin")] + [("resnet", "*")]
 DATA = {"activation", "amp", "measured", "minitron"}
@@ -34,12 +34,12 @@ and of the one matrix, the axis is only ever read.
 
 
 def settings(method: str, axes: str) -> dict:
-    known = {s.name for s in catalog.settings(method)}
+    known = {s.name for s in METHODS.settings(method)}
     return {k: v for k, v in {"axes": axes, "multiple": 1}.items() if k in known}
 
 
 @pytest.mark.parametrize(("name", "axes"), CASES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CUTTING)
 def test_the_smaller_model_is_what_was_planned(method, name, axes, tmp_path, monkeypatch):
     model = subject(name)
     monkeypatch.setenv("PENJING_CACHE", str(tmp_path))

@@ -12,7 +12,7 @@ import torch
 from tests.methods.tiny import Tensors, llama
 
 from penjing.core import Budget, Layout, Mask, Plan, Stats, Update
-from penjing.planning import catalog
+from penjing.methods import METHODS
 
 FOLDER = Path(__file__).parents[1] / "golden"
 WRITING = os.environ.get("PENJING_GOLDEN") == "write"
@@ -83,11 +83,11 @@ def as_json(plan: Plan) -> dict:
     return {**found, **({"mask": masks} if masks else {})}
 
 
-@pytest.mark.parametrize("name", catalog.names())
+@pytest.mark.parametrize("name", METHODS.names())
 def test_the_plan_is_the_golden_one(name):
     model, layout = llama(neurons=24)
-    method = catalog.build(name)
-    wanted = method.wants(layout) if catalog.load(name).CARD.needs else {}
+    method = METHODS.build(name)
+    wanted = method.wants(layout) if METHODS.load(name).CARD.needs else {}
     found = as_json(method.plan(model, layout, statistics(model, layout, wanted), Budget(keep=0.5)))
     path = FOLDER / f"{name}.json"
     if WRITING:
@@ -98,4 +98,4 @@ def test_the_plan_is_the_golden_one(name):
 
 
 def test_no_golden_plan_is_left_of_a_method_that_is_gone():
-    assert sorted(p.stem for p in FOLDER.glob("*.json")) == catalog.names()
+    assert sorted(p.stem for p in FOLDER.glob("*.json")) == METHODS.names()

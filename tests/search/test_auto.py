@@ -11,6 +11,7 @@ import penjing
 from penjing.core import Budget
 from penjing.core.progress import silent
 from penjing.errors import DataError, PenjingError, PlanError
+from penjing.methods import METHODS
 from penjing.planning import plans as planning
 from penjing.planning.examples import token_batches
 from penjing.planning.order import Order
@@ -111,7 +112,7 @@ def test_a_pass_that_takes_too_long_is_ended(source, tmp_path, monkeypatch):
 
 def test_by_default_all_that_prune_units_take_part_or_are_told_of(source, tmp_path):
     told = hold(source, order(settings={"held_out": 4, "random_seeds": 1}), cache=tmp_path).made["tournament"]
-    known = {n for n, (family, _) in tournament.catalog.places().items() if family == "prune"} - {"random"}
+    known = {n for n, (family, _) in METHODS.places().items() if family == "prune"} - {"random"}
     assert {s["name"] for s in told["standings"]} | set(told["left out"]) == known
     assert {"activation", "maw", "taylor", "minitron"} <= {s["name"] for s in told["standings"]}
 

@@ -9,7 +9,7 @@ from modules import case, outcome
 from penjing.core import Budget, Stats
 from penjing.io import open_checkpoint
 from penjing.layouts import from_module
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.surgery import apply
 
 
@@ -24,7 +24,7 @@ def job(told: dict[str, Any]) -> dict[str, Any]:
         start = time.perf_counter()
         kinds = {a.kind for a in layout.axes.values()} if told["case"] == "cnn" else {"neurons"}
         free = [a.name for a in layout.axes.values() if a.state == "free" and a.kind in kinds]
-        method = catalog.build("magnitude", {"axes": ",".join(free), "multiple": 1})
+        method = METHODS.build("magnitude", {"axes": ",".join(free), "multiple": 1})
         plan = method.plan(open_checkpoint(made.module), layout, Stats(), Budget(keep=told["keep"]))
         smaller = apply(made.module, layout, plan, example=made.example)
         out["cut_seconds"] = time.perf_counter() - start

@@ -11,7 +11,7 @@ from figures import forgotten, main, measured
 from penjing.core import Budget, Stats
 from penjing.io import open_checkpoint
 from penjing.layouts import from_config
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.surgery import stream, verify
 
 
@@ -23,7 +23,7 @@ def job(told: dict[str, Any]) -> dict[str, Any]:
         start = time.perf_counter()
         layout = from_config(checkpoint.config, stored=checkpoint.shapes)
         out["layout_seconds"] = time.perf_counter() - start
-        method = catalog.build("maw", {"multiple": 1})
+        method = METHODS.build("maw", {"multiple": 1})
         plan = method.plan(checkpoint, layout, Stats(), Budget(keep=told["keep"]))
         verified = verify(checkpoint, layout, plan)
         stream(checkpoint, layout, plan, Path(told["out"]), verified=verified)

@@ -8,7 +8,7 @@ from torch import nn
 
 from penjing.core import Budget
 from penjing.errors import BudgetError
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.planning.order import Order
 
 Model = str | Path | nn.Module
@@ -39,4 +39,4 @@ def budget(method: str, given: Budget | None, keep: float | None) -> Budget:
     if given is not None or keep is not None:
         return given or Budget(keep=keep)
     usual = Budget(keep=0.75)
-    return getattr(catalog.load(method), "DEFAULT", usual) if method in catalog.names() else usual
+    return getattr(METHODS.load(method), "DEFAULT", usual) if method in METHODS.names() else usual

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize, prune
 from penjing import surgery
 from penjing.core import Plan
 from penjing.errors import PlanError
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.running.source import resolve
 from penjing.select.constants import alike, constants
 from penjing.select.dead import Constants
@@ -52,7 +52,7 @@ def compact_plan(
     """
     whole = permanent(module)
     source = resolve(whole, example=example)
-    file = catalog.load("zeros")
+    file = METHODS.load("zeros")
 
     def probe(silent: Mapping[str, Tensor]) -> Constants:
         try:

@@ -19,7 +19,7 @@ from penjing.calibrate import Means, Pass, as_stats, measure_by_blocks, stored_n
 from penjing.core import Card, Live, Plan, Stats, Walk
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.planning.examples import Examples, examples
 from penjing.planning.order import LENGTH, ROWS, Order
 from penjing.planning.statistics_cache import Shelf, Wanted, shelf, union
@@ -86,9 +86,9 @@ def build(order: Order) -> Any:
         PenjingError: an unknown method or setting.
     """
     settings = dict(order.settings)
-    if "seed" in [s.name for s in catalog.settings(order.method)]:
+    if "seed" in [s.name for s in METHODS.settings(order.method)]:
         settings.setdefault("seed", order.seed)
-    return catalog.build(order.method, settings)
+    return METHODS.build(order.method, settings)
 
 
 def card_of(method: Any) -> Card:

@@ -8,12 +8,12 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from penjing.planning import catalog
+from penjing.methods import METHODS
 
 
 def methods_json() -> list[dict[str, Any]]:
     """The card of every method."""
-    return [method_json(name) for name in catalog.names()]
+    return [method_json(name) for name in METHODS.names()]
 
 
 def method_json(name: str) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def method_json(name: str) -> dict[str, Any]:
     Raises:
         PenjingError: there is no such method.
     """
-    found = catalog.load(name)
+    found = METHODS.load(name)
     card = found.CARD
     settings = {f.name: {"type": str(f.type), "default": _default(f)} for f in fields(found.Method)}
     return {

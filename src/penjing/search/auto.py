@@ -17,7 +17,7 @@ from penjing.calibrate import stored_names
 from penjing.core import Plan
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, PenjingError, PlanError, nearest
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.planning.order import Order
 from penjing.planning.plans import build, card_of, make_plan, make_plans, walks
 from penjing.running.live import Running
@@ -121,7 +121,7 @@ def rules_of(settings: Mapping[str, Any]) -> Rules:
     for name in given.get("candidates") or ():
         if name == AUTO:
             raise PlanError("'auto' cannot be a candidate of itself; name other methods")
-        catalog.load(name)
+        METHODS.load(name)
     return Rules(**given)
 
 
@@ -175,7 +175,7 @@ class _Tournament:
         """(those that need no data, those that do), each by cost; those that do not apply are told of."""
         found = self.rules.candidates
         if found is None:
-            found = tuple(n for n, (family, _) in sorted(catalog.places().items()) if family == FAMILY and n != RANDOM)
+            found = tuple(n for n, (family, _) in sorted(METHODS.places().items()) if family == FAMILY and n != RANDOM)
         costs: dict[str, int] = {}
         for name in dict.fromkeys(found):
             try:
@@ -197,7 +197,7 @@ class _Tournament:
         return 3 if card.runs or walks(method) else 2 if derived else 1 if card.needs else 0
 
     def _order(self, name: str, seed: int | None = None) -> Order:
-        known = [s.name for s in catalog.settings(name)]
+        known = [s.name for s in METHODS.settings(name)]
         passed = {k: getattr(self.rules, k) for k in _PASSED if k in known and getattr(self.rules, k) is not None}
         order = self.parted.order
         return replace(order, method=name, settings=passed, seed=order.seed if seed is None else seed)

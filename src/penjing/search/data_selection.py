@@ -25,7 +25,7 @@ from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, PlanError
 from penjing.maths.holm import holm
 from penjing.maths.student import mean_of
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.planning.order import Order
 from penjing.planning.plans import build, card_of, make_plan, walks
 from penjing.running.live import Running
@@ -229,7 +229,7 @@ def _settings(order: Order) -> dict[str, Any]:
     """
     if order.method == "auto":
         raise PlanError("found method 'auto', and data is chosen for one method; name the one that will be used")
-    known = [s.name for s in catalog.settings(order.method)]
+    known = [s.name for s in METHODS.settings(order.method)]
     return {**({"seed": order.seed} if "seed" in known else {}), **order.settings}
 
 

@@ -20,7 +20,7 @@ from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, PenjingError, PlanError
 from penjing.layouts import costs
 from penjing.maths.student import mean_of
-from penjing.planning import catalog
+from penjing.methods import METHODS
 from penjing.planning.order import Order
 from penjing.planning.plans import make_plan, make_plans
 from penjing.running.live import Running
@@ -153,7 +153,7 @@ def _settings(order: Order) -> dict[str, Any]:
     Raises:
         PlanError: the method has no setting for its axes.
     """
-    known = [s.name for s in catalog.settings(order.method)]
+    known = [s.name for s in METHODS.settings(order.method)]
     if "axes" not in known:
         raise PlanError(
             f"method '{order.method}' cannot be held to one axis, for it has no setting 'axes'; choose a method that "

@@ -1,0 +1,50 @@
+"""Methods are the files of their folder."""
+
+from importlib import metadata
+
+import pytest
+
+from penjing.core.registry import Registry
+from penjing.errors import PenjingError
+from penjing.methods import METHODS, _wrong
+
+
+def test_names_are_those_of_the_files():
+    assert {"activation", "l2_rows", "magnitude", "maw", "pon", "random", "vow"} <= set(METHODS.names())
+    assert METHODS.names() == sorted(METHODS.names())
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_each_loads_with_card_and_settings(name):
+    assert METHODS.load(name).CARD.title
+    names = {s.name for s in METHODS.settings(name)}
+    assert {"axes", "protect", "multiple", "allow"} <= names or {"tensors", "protect"} <= names
+
+
+def test_building_takes_settings_and_refuses_others():
+    method = METHODS.build("maw", {"protect": ["neurons.0"], "multiple": 8})
+    assert method == METHODS.load("maw").Method(protect=("neurons.0",), multiple=8)
+    with pytest.raises(PenjingError, match=r"method 'maw' has no setting 'multipel'; did you mean 'multiple'?"):
+        METHODS.build("maw", {"multipel": 8})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("from penjing.methods.prune.maw import Method", "has no CARD"),
+        ("from penjing.methods.prune.maw import CARD", "has no dataclass Method"),
+        (
+            "from penjing.methods.prune.activation import CARD\nfrom penjing.methods.prune.maw import Method",
+            "needs statistics but does not say of which tensors",
+        ),
+    ],
+)
+def test_a_file_that_lacks_its_parts_is_refused(tmp_path, monkeypatch, body, message):
+    name = f"partial_{abs(hash(body))}"
+    (tmp_path / f"{name}.py").write_text(body, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = metadata.EntryPoint("partial", name, "penjing.methods")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
+    found = Registry("penjing.methods", kind="method", attribute="Method", calls=("plan",), nested=True, check=_wrong)
+    with pytest.raises(PenjingError, match=message):
+        found.load("partial")
