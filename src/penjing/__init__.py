@@ -1,8 +1,9 @@
 """Make neural networks small, and show what that cost.
 
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
-and `compare` are its steps; `load` opens a result; `compact` makes a pruned module smaller; `sensitivity` measures
-what each cut alone would cost, `select_data` which calibration data serves best.
+and `compare` are its steps; `load` opens a result; `compact` makes a pruned module smaller; `profile` tells
+what a model costs to run and where time goes, `sensitivity` what each cut alone would cost, `select_data` which
+calibration data serves best.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         measure,
         open,
         plan,
+        profile,
         select_data,
         sensitivity,
         shrink,
@@ -32,8 +34,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "penjing.api": (
-        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "select_data",
-        "sensitivity", "shrink",
+        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile",
+        "select_data", "sensitivity", "shrink",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
@@ -44,8 +46,8 @@ _WHERE = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "select_data",
-    "sensitivity", "shrink",
+    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile",
+    "select_data", "sensitivity", "shrink",
 ]  # fmt: skip
 
 

@@ -42,6 +42,15 @@ def test_look(said):
     assert set(said("look", "model")) == documented("look")
 
 
+def test_profile(said):
+    assert set(said("profile", "model")) == documented("profile")
+
+
+def test_sensitivity(said):
+    quick = ("--method", "maw", "--fraction", "0.5", "--set", "multiple=1", "--held-out", "2", "--length", "16")
+    assert set(said("sensitivity", "model", *quick)) == documented("sensitivity")
+
+
 def test_layout(said):
     assert set(said("layout", "model")) == documented("layout")
 

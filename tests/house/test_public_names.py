@@ -7,8 +7,8 @@ from penjing import core
 
 TOP = [
     "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "select_data",
-    "sensitivity", "shrink",
+    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile",
+    "select_data", "sensitivity", "shrink",
 ]  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from penjing.cli.guard import guarded
 
 COMMANDS = {
     "look": "Show what a model is made of, and what can be cut.",
+    "profile": "Show where bytes, work and time go, and which cut would pay.",
+    "sensitivity": "Show what cutting each axis alone adds to the loss.",
     "layout": "Show the axes of a model: free, sensitive or uncut, and why.",
     "plan": "Decide what goes: write a plan, change nothing.",
     "apply": "Carry a plan out into a new folder.",

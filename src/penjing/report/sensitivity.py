@@ -1,4 +1,4 @@
-"""What `penjing look --sensitivity` prints, and the report behind its page."""
+"""What `penjing sensitivity` prints, and the report behind its page."""
 
 import platform
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What `penjing look --why` prints: parts, cuts that would pay, and what zeros do."""
+"""What `penjing profile` prints: parts, cuts that would pay, and what zeros do."""
 
 from collections.abc import Iterator
 from typing import Any
