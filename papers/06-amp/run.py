@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import penjing
-from penjing.calibrate.objectives import entropy
+from penjing.calibrate.objectives.entropy import entropy
 from penjing.core import Budget, Keep, Plan
 from penjing.core.places import cache_folder
 from penjing.data.images import Images

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from penjing.calibrate.objectives import entropy
+from penjing.calibrate.objectives.entropy import entropy
 from penjing.core import Plan
 
 Hook = Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]

@@ -6,7 +6,7 @@ from torch import nn
 
 from penjing.calibrate import collect
 from penjing.calibrate.means import Means
-from penjing.calibrate.moments import moment
+from penjing.calibrate.statistics.input_second_moment import measure
 from penjing.errors import DataError
 
 ALL = frozenset({"input_energy", "input_mean", "input_second_moment"})
@@ -148,7 +148,7 @@ def test_many_small_batches_lose_nothing():
     x = torch.randn(20_000, 4, generator=generator) + 3
     means = Means()
     for row in x.split(7):
-        means.move(("w", "s"), moment("input_second_moment", row), len(row))
+        means.move(("w", "s"), measure(row), len(row))
     exact = x.double().T @ x.double() / len(x)
     # 2,858 roundings of 6e-8, at random.
     torch.testing.assert_close(means.values["w", "s"].double(), exact, rtol=1e-5, atol=0)

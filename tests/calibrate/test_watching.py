@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from penjing.calibrate import KNOWN, collect
-from penjing.calibrate.known import WINDOWS
+from penjing.calibrate import collect, find, known
 from penjing.errors import DataError
 
 
@@ -51,7 +50,7 @@ def test_activity_is_the_share_of_inputs_that_are_not_zero(cnn):
 def test_windows_are_all_that_a_convolution_multiplies_place_by_place(kind):
     how = {"padding": (1, 2), "stride": (2, 1), "dilation": (1, 2), "padding_mode": kind}
     conv, x = nn.Conv2d(2, 5, (3, 2), bias=False, **how), torch.randn(3, 2, 7, 6)
-    stats = collect(nn.Sequential(conv), [x[:1], x[1:]], {"0.weight": frozenset(WINDOWS)})
+    stats = collect(nn.Sequential(conv), [x[:1], x[1:]], {"0.weight": frozenset({"window_second_moment"})})
     moment = stats["0.weight", "window_second_moment"]
     weight = conv.weight.detach().flatten(1)
     outputs = conv(x).detach().movedim(1, -1).flatten(0, 2)
@@ -68,7 +67,7 @@ def test_windows_are_refused_of_grouped_and_of_strange_convolutions(cnn):
     x = torch.randn(2, 2, 8, 8)
     for net, name in ((cnn, "3.weight"), (nn.Sequential(Odd(2, 3, 3)), "0.weight")):
         with pytest.raises(DataError, match="only of torch's own Conv2d without groups"):
-            collect(net, [x], {name: frozenset(WINDOWS)})
+            collect(net, [x], {name: frozenset({"window_second_moment"})})
 
 
 def test_depthwise_convolutions_are_measured_by_input_channel(cnn):
@@ -206,7 +205,9 @@ def test_what_a_model_refuses_is_told_with_its_shape(vit):
 
 def test_each_known_statistic_is_collected(llama):
     head, block = "lm_head.weight", "model.layers.0"
-    wanted = {head: frozenset(KNOWN) - {"block_cosine", *WINDOWS}, block: frozenset({"block_cosine"})}
-    stats = collect(llama, [torch.arange(12).view(2, 6)], wanted)
-    assert {statistic for _, statistic in stats} == set(KNOWN) - set(WINDOWS)
+    of_layers = frozenset(s for s in known() if find(s).reads not in ("block", "windows", "targets"))
+    of_blocks = frozenset(s for s in known() if find(s).reads == "block")
+    stats = collect(llama, [torch.arange(12).view(2, 6)], {head: of_layers, block: of_blocks})
+    assert {statistic for _, statistic in stats} == of_layers | of_blocks
+    assert len(of_layers) >= 15
     assert all(stats[key].dtype == torch.float32 and bool(stats[key].isfinite().all()) for key in stats)

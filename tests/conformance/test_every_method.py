@@ -14,7 +14,7 @@ from tests.conformance.conftest import built, load, logits, perplexity, stored, 
 from torch import Tensor
 
 from penjing import surgery
-from penjing.calibrate.moments import KNOWN
+from penjing.calibrate import known
 from penjing.core import Budget, Card, Stats
 from penjing.core.method import Promise
 from penjing.methods import METHODS
@@ -41,7 +41,7 @@ def test_the_card_is_complete(name):
     assert isinstance(card, Card)
     assert all([card.title, card.paper, card.removes, card.opens])
     assert card.promise in typing.get_args(Promise)
-    assert card.needs <= set(KNOWN)
+    assert card.needs <= set(known())
 
 
 @EVERY

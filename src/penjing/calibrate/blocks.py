@@ -12,9 +12,9 @@ from penjing.calibrate.batches import Batch, examples, run
 from penjing.calibrate.collect import as_stats, check_known, finished
 from penjing.calibrate.finite import NotFiniteError
 from penjing.calibrate.hidden import Hidden, put_away
-from penjing.calibrate.known import DERIVATIVES
 from penjing.calibrate.means import Means
 from penjing.calibrate.shell import Shell
+from penjing.calibrate.statistics import find
 from penjing.calibrate.watching import Job, Watch, jobs
 from penjing.core import Blocks, Stats
 from penjing.errors import DataError
@@ -88,7 +88,7 @@ def measure_by_blocks(
 
 def _refuse_derivatives(wanted: Wanted) -> None:
     for tensor, statistics in wanted.items():
-        for statistic in sorted(statistics & DERIVATIVES.keys()):
+        for statistic in sorted(s for s in statistics if find(s).cost != "forward"):
             raise DataError(
                 f"{statistic} of {tensor} cannot be had block by block: a derivative needs the whole model's forward "
                 "and backward at once; allow more memory, or use a method without derivatives"

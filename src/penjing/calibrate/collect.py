@@ -10,11 +10,11 @@ from torch import nn
 from penjing.calibrate.batches import Batch, examples, run
 from penjing.calibrate.finite import NotFiniteError, refusal
 from penjing.calibrate.gradients import Derivatives, ObjectiveOf
-from penjing.calibrate.known import DERIVATIVES, KNOWN, SAMPLED
 from penjing.calibrate.means import Key, Means
+from penjing.calibrate.statistics import find
 from penjing.calibrate.watching import Watch, jobs
 from penjing.core import Stats
-from penjing.errors import DataError, nearest
+from penjing.errors import DataError
 
 
 def collect(
@@ -28,7 +28,7 @@ def collect(
 ) -> Stats:
     """The wanted statistics of parameters (or blocks), from one pass over `batches`.
 
-    `wanted` maps parameters to statistics (see `Stats` and `KNOWN`). A batch is one tensor (tokens [batch length],
+    `wanted` maps parameters to statistics (see `calibrate/statistics`). A batch is one tensor (tokens [batch length],
     images, ...), a sequence of positional arguments, a mapping of keyword arguments, or a pair of one of these and
     labels [batch]. A sample is one position of one example. `progress` is called with the number of batches done;
     `names` maps a parameter's name in `wanted` to its name in `module` where the two differ. `objective_of` replaces
@@ -118,7 +118,7 @@ class Pass:
 
 
 def finished(means: Means, wanted: Mapping[str, frozenset[str]]) -> Means:
-    """The statistics in their final form: where the mean was one of squares that are to be rooted, its root.
+    """The statistics in their final form, such as the root of a mean of squares.
 
     Raises:
         DataError: a layer was never reached.
@@ -127,7 +127,7 @@ def finished(means: Means, wanted: Mapping[str, frozenset[str]]) -> Means:
     missing = next((tensor for tensor, statistic in keys if (tensor, statistic) not in means.values), None)
     if missing is not None:
         raise DataError(f"the data never reached {missing}; give data that uses this layer, or protect its axes")
-    values = {k: means.values[k].sqrt() if k[1].endswith("_magnitude") else means.values[k] for k in keys}
+    values = {k: find(k[1]).finish(means.values[k]) for k in keys}
     return Means(values, {k: means.counts[k] for k in keys})
 
 
@@ -137,22 +137,22 @@ def as_stats(found: Means, wanted: Mapping[str, frozenset[str]]) -> Stats:
     Without statistics over samples, the number of examples is told.
     """
     keys = [(tensor, statistic) for tensor, statistics in wanted.items() for statistic in statistics]
-    sampled = [found.counts[k] for k in keys if k[1] in SAMPLED]
-    counts = sampled or [found.counts[k] for k in keys if k[1] not in DERIVATIVES] or [found.counts[k] for k in keys]
+    sampled = [found.counts[k] for k in keys if find(k[1]).reads == "inputs"]
+    forward = [found.counts[k] for k in keys if find(k[1]).cost == "forward"]
+    counts = sampled or forward or [found.counts[k] for k in keys]
     return Stats({k: found.values[k] for k in keys}, samples=min(counts, default=0))
 
 
 def check_known(wanted: Mapping[str, frozenset[str]]) -> None:
-    """Make sure that all statistics are known.
+    """Make sure that all statistics are known, and that a pass over the data gives them.
 
     Raises:
         DataError: one is not.
     """
-    for statistics in wanted.values():
-        unknown = sorted(statistics.difference(KNOWN))
-        if unknown:
-            known = ", ".join(KNOWN)
-            raise DataError(f"statistic '{unknown[0]}' is not known{nearest(unknown[0], KNOWN)}; known: {known}")
+    for tensor, statistics in wanted.items():
+        for name in sorted(statistics):
+            if find(name).reads == "targets":
+                raise DataError(f"{name} of {tensor} is had block by block only; let the method walk")
 
 
 def _restore(modes: list[tuple[nn.Module, bool]]) -> None:

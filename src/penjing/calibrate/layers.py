@@ -11,8 +11,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from penjing.calibrate.known import WINDOWS
 from penjing.calibrate.recurrent import level_of, outputs_of_level
+from penjing.calibrate.statistic import Reads
 from penjing.errors import DataError, nearest
 
 _CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm)
@@ -56,35 +56,35 @@ def parameter(module: nn.Module, name: str, known: Mapping[str, nn.Parameter]) -
     return known[name]
 
 
-def reader(tensor: str, holding: Sequence[Place], statistic: str) -> Place:
-    """The one layer whose inputs are those of a weight.
+def reader(tensor: str, holding: Sequence[Place], *, what: str, reads: Reads = "inputs", grouped: bool = True) -> Place:
+    """The one layer whose inputs are those of a weight; `what` is to be read there, of grouped convolutions too or not.
 
     Raises:
         DataError: there is none, or several, or it cannot be measured in this way.
     """
-    able = [p for p in holding if _reads(p, statistic)]
+    able = [p for p in holding if _reads(p, reads, grouped)]
     if len(able) == 1:
         return able[0]
     kinds = ", ".join(type(p.layer).__name__ for p in holding) or "no layer of its own"
-    more = _why_not(holding[0], statistic) if len(holding) == 1 else ""
+    more = _why_not(holding[0], what, reads) if len(holding) == 1 else ""
     raise DataError(
         f"the inputs of {tensor} cannot be measured: it belongs to {kinds}{more}, and needed is one Linear, Conv1D, "
         "Conv2d or recurrent layer; protect the axes it reads or use a method without data"
     )
 
 
-def _why_not(place: Place, statistic: str) -> str:
+def _why_not(place: Place, what: str, reads: Reads) -> str:
     if isinstance(place.layer, NonDynamicallyQuantizableLinear):
         return ", whose weight MultiheadAttention multiplies without calling it"
-    if statistic in WINDOWS:
-        return f", of which no {statistic} is taken (only of torch's own Conv2d without groups)"
+    if reads == "windows":
+        return f", of which no {what} is taken (only of torch's own Conv2d without groups)"
     groups = getattr(place.layer, "groups", 1)
-    return f" with {groups} groups, for which there is no {statistic}" if groups != 1 else ""
+    return f" with {groups} groups, for which there is no {what}" if groups != 1 else ""
 
 
-def _reads(place: Place, statistic: str) -> bool:
+def _reads(place: Place, reads: Reads, grouped: bool) -> bool:
     layer = place.layer
-    if statistic in WINDOWS:
+    if reads == "windows":
         if not isinstance(layer, nn.Conv2d) or type(layer).forward is not nn.Conv2d.forward:
             return False  # what another forward multiplies is not known
         return place.local == "weight" and layer.groups == 1
@@ -93,7 +93,7 @@ def _reads(place: Place, statistic: str) -> bool:
     if place.local != "weight":
         return False
     if isinstance(layer, _ConvNd):
-        return layer.groups == 1 or statistic != "input_second_moment"
+        return layer.groups == 1 or grouped
     if isinstance(layer, NonDynamicallyQuantizableLinear):
         return False
     return isinstance(layer, nn.Linear) or is_transposed(layer)

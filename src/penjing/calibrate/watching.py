@@ -1,20 +1,19 @@
 """Hooks that read what goes into and comes out of layers and blocks during a forward."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from penjing.calibrate import layers
 from penjing.calibrate.finite import require_finite
-from penjing.calibrate.known import BLOCKS, FORWARD, INPUTS, OUTPUTS, SAMPLED, WINDOWS
 from penjing.calibrate.layers import Place
 from penjing.calibrate.means import Means
-from penjing.calibrate.moments import magnitude, moment
+from penjing.calibrate.statistic import INPUTS
+from penjing.calibrate.statistics import find
 from penjing.errors import DataError, nearest
 
 Side = Literal["input", "state", "output", "block"]
@@ -45,7 +44,8 @@ def jobs(module: nn.Module, wanted: Mapping[str, frozenset[str]], names: Mapping
     blocks = dict(module.named_modules())
     found: dict[tuple[int, str, Side], tuple[Place, dict[str, frozenset[str]]]] = {}
     for tensor, statistics in wanted.items():
-        for side, place, part in _sides(module, tensor, names, statistics & set(FORWARD), parameters, holding, blocks):
+        forward = frozenset(s for s in statistics if find(s).cost == "forward")
+        for side, place, part in _sides(module, tensor, names, forward, parameters, holding, blocks):
             held = found.setdefault((id(place.layer), place.local, side), (place, {}))[1]
             held[tensor] = held.get(tensor, frozenset()) | part
     return tuple(Job(place, key[2], asked) for key, (place, asked) in found.items())
@@ -61,19 +61,24 @@ def _sides(
     blocks: Mapping[str, nn.Module],
 ) -> Iterator[tuple[Side, Place, frozenset[str]]]:
     name = names.get(tensor, tensor)
-    if part := statistics & set(BLOCKS):
+    if part := _of(statistics, "block"):
         if name not in blocks:
             raise DataError(f"the module has no block '{name}'{nearest(name, blocks)}; it cannot be measured")
         yield "block", Place(name, blocks[name], ""), part
     if not statistics - part:
         return
     own = holding.get(id(layers.parameter(module, name, parameters)), [])
-    for statistic in sorted(statistics & set(INPUTS)):
-        place = layers.reader(tensor, own, statistic)
+    for statistic in sorted(_of(statistics, *INPUTS)):
+        kind = find(statistic)
+        place = layers.reader(tensor, own, what=statistic, reads=kind.reads, grouped=kind.grouped)
         side: Side = "state" if layers.inside(place) else "input"
         yield side, place, frozenset({statistic})
-    if part := statistics & set(OUTPUTS):
+    if part := _of(statistics, "outputs of examples"):
         yield "output", layers.writer(tensor, own), part
+
+
+def _of(statistics: Iterable[str], *reads: str) -> frozenset[str]:
+    return frozenset(s for s in statistics if find(s).reads in reads)
 
 
 class Watch:
@@ -115,14 +120,15 @@ class Watch:
                 return
             name = next(iter(job.statistics))
             if job.side == "block":
-                value, samples = _cosine(name, layer, layers.first_of(args, kwargs), output)
+                seen, samples = _through(name, layer, layers.first_of(args, kwargs), output)
             else:
                 y = layers.outputs_last(job.place, output).detach()
                 require_finite(y, f"the outputs of {name}")
-                value, samples = magnitude(layers.by_example(y.float(), count, name)), count
+                seen, samples = (layers.by_example(y.float(), count, name),), count
+            values = {s: find(s).measure(*seen) for s in job.union}
             for tensor, asked in job.statistics.items():
                 for statistic in asked:
-                    means.move((tensor, statistic), value, samples)
+                    means.move((tensor, statistic), values[statistic], samples, find(statistic).merge)
 
         return hook
 
@@ -135,24 +141,26 @@ class Watch:
         known = self._known(given)
         if not known:
             require_finite(flat, f"the inputs of {name}")
-        for statistic in job.union.difference(WINDOWS):
-            if statistic not in known:
-                single = flat.float() if statistic in SAMPLED else layers.by_example(x.float(), count, name)
-                known[statistic] = moment(statistic, single) if statistic in SAMPLED else magnitude(single)
+        sampled = _of(job.union, "inputs")
+        for statistic in _of(job.union, "inputs", "inputs of examples").difference(known):
+            single = flat.float() if statistic in sampled else layers.by_example(x.float(), count, name)
+            known[statistic] = find(statistic).measure(single)
         for tensor, asked in job.statistics.items():
-            for statistic in asked.difference(WINDOWS):
-                samples = flat.shape[0] if statistic in SAMPLED else count
-                means.move((tensor, statistic), known[statistic], samples)
+            for statistic in asked & known.keys():
+                samples = flat.shape[0] if statistic in sampled else count
+                means.move((tensor, statistic), known[statistic], samples, find(statistic).merge)
         self._windows(job, given, means)
 
     def _windows(self, job: Job, given: Tensor | None, means: Means) -> None:
         """Windows are a layer's own: another layer's that reads the same tensor may be of another size."""
-        wanted = [(t, s) for t, asked in job.statistics.items() for s in asked & set(WINDOWS)]
-        if wanted and given is not None:
-            rows = layers.windows(job.place, given.detach().float())
-            value = moment(WINDOWS[0], rows)
-            for key in wanted:
-                means.move(key, value, len(rows))
+        names = _of(job.union, "windows")
+        if not names or given is None:
+            return
+        rows = layers.windows(job.place, given.detach().float())
+        values = {s: find(s).measure(rows) for s in names}
+        for tensor, asked in job.statistics.items():
+            for statistic in asked & names:
+                means.move((tensor, statistic), values[statistic], len(rows), find(statistic).merge)
 
     def _known(self, given: Tensor | None) -> dict[str, Tensor]:
         """What has been found of this very tensor already: queries, keys and values read the same one."""
@@ -163,13 +171,12 @@ class Watch:
         return self._last[2]
 
 
-def _cosine(name: str, block: nn.Module, x: Any, output: Any) -> tuple[Tensor, int]:
-    """([], positions): the mean cosine between a block's input and output, along the channels."""
+def _through(name: str, block: nn.Module, x: Any, output: Any) -> tuple[tuple[Tensor, Tensor, int], int]:
+    """((a block's input, its output, the dimension of the channels), the number of positions)."""
     y = output[0] if isinstance(output, tuple | list) else output
     if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.shape != y.shape:
         found = " and ".join(str(list(t.shape)) if isinstance(t, Tensor) else type(t).__name__ for t in (x, y))
         raise DataError(f"block {name} takes and gives {found}, needed two of one shape; protect this block")
     dim = 1 if x.ndim == 4 and any(isinstance(m, _ConvNd) for m in block.modules()) else -1
     require_finite(y, f"the outputs of {name}")
-    each = F.cosine_similarity(x.detach().float(), y.detach().float(), dim=dim)
-    return each.mean(), each.numel()
+    return (x.detach().float(), y.detach().float(), dim), y.numel() // y.shape[dim]

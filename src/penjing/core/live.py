@@ -51,8 +51,8 @@ class Walk(Protocol):
         """All that was decided, in order.
 
         `decide` is called for each set of axes that share readers, in the order in which the model runs them. It gets
-        their names and the statistics of their readers on the cut model's stream (`Stats` tells of `target_moment`),
-        and gives the edits that the next ones then see.
+        their names and the statistics of their readers on the cut model's stream, those of what a layer should give
+        among them, and gives the edits that the next ones then see.
         """
         ...
 

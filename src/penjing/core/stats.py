@@ -13,24 +13,9 @@ from penjing.errors import DataError
 class Stats:
     """Statistics by parameter (or block) and name, with the number of samples (tokens, positions) behind them.
 
-    All are float32. Of what goes into the layer that owns a parameter, over all samples:
-
-    - `input_mean` [in]; `input_energy` [in], the mean of each squared input; `input_second_moment` [in in], the mean
-      of x xᵀ; `input_activity` [in], the share of samples in which an input is not zero;
-    - `window_second_moment` [in in], of a convolution: the mean, over the places of its window, of x xᵀ, where x is all
-      that it multiplies there, channel by channel;
-    - `input_magnitude` [in]: the root of the mean, over examples, of the squared mean of |x| over an example's
-      positions; `output_magnitude` [out]: the same of what comes out of the layer (of a norm, as a rule);
-    - `target_moment` [out in]: the mean of t xᵀ, where t is what the layer should give so that the residual stream
-      after it is again that of the dense model. Only a walk block by block has it.
-
-    With the derivative of an objective, `loss`, `output` or `entropy`, which stands in front:
-
-    - `loss_gradient` [as the parameter]: the derivative of the objective's mean over all examples;
-    - `loss_fisher` [as the parameter]: the mean, over examples, of the squared derivative of each example's objective;
-    - `loss_taylor` [in]: the mean, over examples, of |sum over positions of x * d objective / d x|.
-
-    Of a block, by the path of its module: `block_cosine` [], the mean cosine between its input and its output.
+    All are float32. Which there are, what each is and what it costs stands in `calibrate/statistics/`, a file for each:
+    of what goes into or comes out of the layer that owns a parameter, of a block by the path of its module, and of the
+    derivative of an objective, whose name stands in front.
 
     `live` is the model itself, for methods whose card says `runs`; `walk` goes through it for those that go block by
     block.

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from penjing.calibrate.finite import require_finite
 from penjing.calibrate.layers import Place, first_of, inputs_last, is_transposed, outputs_last, places, reader
 from penjing.calibrate.means import Means
-from penjing.calibrate.moments import moment
+from penjing.calibrate.statistics import find
 from penjing.core import Edit, Layout, Plan, Stats
 from penjing.errors import DataError
 from penjing.surgery import work_out
 from penjing.surgery.memory import cut_of, spread
 
-TARGET = "target_moment"
 ROUNDING = 1e-3
 """How far, as a share of what its layers add, a block may be from the sum of these and of what went in."""
 
@@ -73,25 +72,27 @@ class Walked:
         Raises:
             DataError: the data never reached one, or it cannot be measured.
         """
-        means = Means()
+        means, targets = Means(), frozenset(s for s in statistics if find(s).reads == "targets")
         watched = list(dict.fromkeys([*tensors, *self._adding]))
         for batch in range(len(self._calls)):
-            was = self._run(0, batch, watched)[0] if TARGET in statistics else {}
+            was = self._run(0, batch, watched)[0] if targets else {}
             now = self._run(1, batch, watched)[0]
             shared: dict[tuple[int, torch.Size, str], Tensor] = {}
             for tensor in (t for t in tensors if t in now):
                 x = now[tensor][0]
                 require_finite(x, f"the inputs of {tensor}")
-                for name in sorted(statistics - {TARGET}):
+                for name in sorted(statistics - targets):
                     key = (x.data_ptr(), x.shape, name)  # queries, keys and values read the same tensor
-                    shared[key] = shared[key] if key in shared else moment(name, x)
-                    means.move((tensor, name), shared[key], len(x))
+                    shared[key] = shared[key] if key in shared else find(name).measure(x)
+                    means.move((tensor, name), shared[key], len(x), find(name).merge)
                 if tensor in was and len(was[tensor][1]) == len(x):
                     wanted = self._target(tensor, batch, was, now)
-                    means.move((tensor, TARGET), torch.mm(wanted.T, x).div_(len(x)), len(x))
+                    for name in sorted(targets):
+                        means.move((tensor, name), find(name).measure(wanted, x), len(x), find(name).merge)
         reached = {t for t, _ in means.values}
         _require_reached(next((t for t in tensors if t not in reached), None))
-        return Stats(means.values, samples=min(means.counts.values(), default=0))
+        values = {key: find(key[1]).finish(value) for key, value in means.values.items()}
+        return Stats(values, samples=min(means.counts.values(), default=0))
 
     def edit(self, edits: Sequence[Edit]) -> None:
         """Carry edits out on the copy, after those before, in the old shapes."""
@@ -139,7 +140,7 @@ class Walked:
         own = self._inside.get(tensor, "")
         if own not in self._known:
             raise DataError(f"the running model has no tensor '{tensor}' of its own, so it cannot be measured")
-        return reader(tensor, self._holding.get(id(self._known[own]), []), "input_second_moment")
+        return reader(tensor, self._holding.get(id(self._known[own]), []), what="second moment", grouped=False)
 
     def _writers(self) -> list[str]:
         """The weights whose layers' outputs go plainly into the residual stream."""

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from penjing.calibrate.batches import Batch, run
 from penjing.calibrate.finite import NotFiniteError
-from penjing.calibrate.known import SAMPLED
+from penjing.calibrate.statistic import Reads
+from penjing.calibrate.statistics import find, known
 from penjing.core import Edit, Layout, Stats
 from penjing.errors import DataError, LayoutError
-from penjing.running.block import TARGET, Call, Walked
+from penjing.running.block import Call, Walked
 
 Decide = Callable[[Sequence[str], Stats], Sequence[Edit]]
 
@@ -42,7 +43,7 @@ class Walking:
             DataError: there are no data, they do not serve, or the model cannot be run block by block.
             PlanError: an edit does not fit.
         """
-        _require_known(statistics, (*SAMPLED, TARGET))
+        _require_known(statistics, "inputs", "targets")
         stages = self._stages(axes)
 
         def through(block: Walked, number: int) -> None:
@@ -59,7 +60,7 @@ class Walking:
             DataError: as `edits`.
             PlanError: an edit does not fit.
         """
-        _require_known(statistics, SAMPLED)
+        _require_known(statistics, "inputs")
         self._require_one_list()
         stages: dict[int, list[str]] = {}
         for tensor in tensors:
@@ -139,11 +140,10 @@ class Walking:
         return {t: name.removeprefix(start) for t, name in own.items() if name.startswith(start)}
 
 
-def _require_known(statistics: frozenset[str], known: Sequence[str]) -> None:
-    if unknown := sorted(statistics.difference(known)):
-        raise DataError(
-            f"statistic '{unknown[0]}' cannot be had while walking block by block; known: {', '.join(known)}"
-        )
+def _require_known(statistics: frozenset[str], *reads: Reads) -> None:
+    had = [name for name in known() if find(name).reads in reads]
+    if unknown := sorted(statistics.difference(had)):
+        raise DataError(f"statistic '{unknown[0]}' cannot be had while walking block by block; known: {', '.join(had)}")
 
 
 class _StopError(Exception):

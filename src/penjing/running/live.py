@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from penjing.calibrate.batches import Batch, examples, one, run, some
-from penjing.calibrate.objectives import INVERSE_TEMPERATURE, per_example, scores
+from penjing.calibrate.objectives import per_example
+from penjing.calibrate.outputs import scores
 from penjing.core import Layout, Plan
 from penjing.errors import DataError
 from penjing.running.cached_prefix import Prefix
@@ -29,7 +30,7 @@ _Key = tuple[int, tuple[int, ...] | None]
 class Running:
     """`core.Live` of a module and batches that lie in memory.
 
-    `names` maps stored names to those of the module where they differ; `inverse_temperature` is that of the entropy.
+    `names` maps stored names to those of the module where they differ.
     The module is put into evaluation mode while it runs, and is afterwards as it was, weights and all. Blocks before
     the first that a plan changes do not run again where it is known what they give; the values are the same bits.
     """
@@ -38,7 +39,6 @@ class Running:
     batches: Sequence[Batch]
     layout: Layout
     names: Mapping[str, str] | None = None
-    inverse_temperature: float = INVERSE_TEMPERATURE
     _original: dict[_Key, Tensor] = field(default_factory=dict, init=False, repr=False)
     _prefix: Prefix = field(init=False, repr=False)
     _open: int = field(default=0, init=False, repr=False)
@@ -72,7 +72,7 @@ class Running:
             self._prefix.check()
         if objective == "divergence":
             return self._divergence(plan, chosen)
-        each = per_example(objective, inverse_temperature=self.inverse_temperature)
+        each = per_example(objective)
         with self._under(plan) as first, torch.no_grad():
             return torch.cat([each(self._prefix.run(key, b, first), b).float().cpu() for key, b in chosen])
 
@@ -88,7 +88,7 @@ class Running:
             DataError: a tensor or an example is not there.
         """
         parameters = [self._tensor(t) for t in tensors]
-        each = per_example(objective, inverse_temperature=self.inverse_temperature)
+        each = per_example(objective)
         with self.edited(plan), _requiring(self.module, parameters):
             for _, batch in self._chosen(examples):
                 for place in range(_count(batch)):

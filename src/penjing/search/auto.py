@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from penjing.calibrate import stored_names
+from penjing.calibrate import OBJECTIVES, dearest, stored_names
+from penjing.calibrate.statistic import COSTS
+from penjing.calibrate.statistics import objective_of
 from penjing.core import Plan
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, PenjingError, PlanError, nearest
@@ -186,15 +188,15 @@ class _Tournament:
         return {n: o for n, o in orders.items() if not costs[n]}, {n: o for n, o in orders.items() if costs[n]}
 
     def _cost(self, name: str) -> int:
-        """0 for no data, 1 for a forward pass, 2 for derivatives, 3 for running the model again and again."""
+        """The place in `COSTS` of the dearest statistic that it reads; 0 without data, the last for many runs."""
         method = build(self._order(name))
         card = card_of(method)
-        derived = any(s.startswith(("loss_", "output_g", "output_f", "output_t", "entropy_")) for s in card.needs)
-        if self.parted.objective != "loss" and any(s.startswith("loss_") for s in card.needs):
+        objectives = {objective_of(s) for s in card.needs} - {""}
+        if self.parted.objective != "loss" and any(OBJECTIVES.load(o).Objective.answers for o in objectives):
             raise DataError("it needs a loss, and the data have neither tokens nor labels")
         if card.needs:
             method.wants(self.source.layout)
-        return 3 if card.runs or walks(method) else 2 if derived else 1 if card.needs else 0
+        return COSTS.index("many runs" if card.runs or walks(method) else dearest(card.needs))
 
     def _order(self, name: str, seed: int | None = None) -> Order:
         known = [s.name for s in METHODS.settings(name)]

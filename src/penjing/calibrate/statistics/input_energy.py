@@ -1,0 +1,13 @@
+"""The mean of each squared input over all samples."""
+
+from torch import Tensor
+
+from penjing.calibrate.statistic import Statistic
+
+
+def measure(x: Tensor) -> Tensor:
+    """[in]: from the inputs `x` [samples in]."""
+    return x.square().mean(0)
+
+
+STATISTIC = Statistic(reads="inputs", shape="[in]", cost="forward", measure=measure)
