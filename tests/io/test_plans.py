@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penjing.core import Keep, Mask, Plan, Update
-from penjing.errors import PlanError
+from penjing.errors import OutputError, PlanError
 from penjing.io import load_plan, save_plan
 from penjing.io.plans import runs, units
 
@@ -90,3 +90,13 @@ def test_missing_and_damaged_parts_are_refused(tmp_path: Path) -> None:
     values.symlink_to("/etc/hostname")
     with pytest.raises(PlanError, match="outside the folder"):
         load_plan(tmp_path)
+
+
+def test_a_plan_gets_among_no_other_files(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear reader")
+    with pytest.raises(OutputError, match=r"such as letter\.txt"):
+        save_plan(PLAN, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a file"):
+        save_plan(PLAN, tmp_path / "file")

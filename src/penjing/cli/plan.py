@@ -30,11 +30,12 @@ def run(
     """Write plan.json and plan.safetensors into a folder, after a dry run with exact costs."""
     from penjing import api
     from penjing.cli.console import progress_bar, show, show_json
-    from penjing.io import save_plan
+    from penjing.io import check_plan_folder, save_plan
     from penjing.pipeline.dry_run import dry_run
     from penjing.report.plan import plan_json, plan_page
 
     chosen = o.settings(setting, axes=axes, protect=protect, multiple=multiple, allow_sensitive=allow_sensitive)
+    check_plan_folder(out)
     with progress_bar() as progress:
         made = api.plan(
             model, method=method, budget=o.budget(keep, parameters, size, macs), settings=chosen, texts=text or (),

@@ -76,6 +76,16 @@ def _find(folder: Path) -> list[Header] | None:
     raise CheckpointError(f"{folder} holds no weights; {wanted} was needed; name the folder of a model")
 
 
+def stock_opens(folder: Path) -> bool:
+    """Whether stock loaders find the weights of a folder too: by the usual names, and an index with its metadata."""
+    if any((folder / name).is_file() for name in ("model.safetensors", *PICKLES[1:])):
+        return True
+    for name in ("model.safetensors.index.json", PICKLES[0]):
+        if (folder / name).is_file():
+            return isinstance(read_json(inside(folder, name)).get("metadata"), dict)
+    return False
+
+
 def _identity(headers: list[Header], config: Mapping[str, Any]) -> str:
     digest = sha256(repr(sorted(config.items(), key=lambda kv: kv[0])).encode())
     for header in headers:

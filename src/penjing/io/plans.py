@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from penjing.core import Edit, Keep, Mask, Plan, Update
-from penjing.errors import CheckpointError, PlanError
+from penjing.errors import CheckpointError, OutputError, PlanError
 from penjing.io.headers import Header, build_header, read_header
 from penjing.io.reading import map_tensor, read_tensor
 from penjing.io.shard_file import ShardFile, writing
@@ -30,14 +30,33 @@ RUN = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 MOST_UNITS = 100_000_000
 
 
+FILES = frozenset({"plan.json", "plan.safetensors"})
+
+
+def check_plan_folder(path: Path) -> None:
+    """Make sure that a plan written to the folder `path` gets among no other files.
+
+    Raises:
+        OutputError: it is a file, or holds something else than a plan.
+    """
+    path = Path(path)
+    with writing(path):
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"the output {path} is a file; choose another name")
+        other = sorted(p.name for p in path.iterdir() if p.name not in FILES) if path.is_dir() else []
+    if other:
+        raise OutputError(f"the output {path} holds more than a plan, such as {other[0]}; choose another folder")
+
+
 def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan to the folder `path`: `plan.json`, and `plan.safetensors` if it has masks or values.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder holds anything else, or cannot be written.
         ValueError: `plan.made` is not plain data.
     """
     path = Path(path)
+    check_plan_folder(path)
     held: dict[str, Tensor] = {}
     table = {"format": FORMAT, "version": VERSION, "made": dict(plan.made), "edits": []}
     table["edits"] = [_edit_out(i, edit, held) for i, edit in enumerate(plan)]

@@ -12,7 +12,7 @@ from torch import nn
 from penjing.core import Layout
 from penjing.core.progress import Progress, counter, silent
 from penjing.errors import CheckpointError
-from penjing.io import OpenCheckpoint, open_checkpoint
+from penjing.io import OpenCheckpoint, open_checkpoint, stock_opens
 from penjing.layouts import from_config, from_module, load_layout
 
 
@@ -90,7 +90,7 @@ def as_folder(source: Source, cache: Path, progress: Progress = silent) -> Path:
     from penjing.surgery import stream
 
     checkpoint = source.weights()
-    if checkpoint.kind == "folder" and checkpoint.folder is not None:
+    if checkpoint.kind == "folder" and checkpoint.folder is not None and stock_opens(checkpoint.folder):
         return checkpoint.folder
     folder = cache / "converted" / checkpoint.fingerprint[:16] / (Path(source.name).stem or "model")
     if not folder.is_dir():
