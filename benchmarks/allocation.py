@@ -24,7 +24,7 @@ from penjing.data import read_texts, shipped, token_rows
 from penjing.io.assets import fetch_asset
 from penjing.maths.topk import best
 from penjing.methods.prune.measured import Method, energies
-from penjing.planning.plans import Order, gather_for
+from penjing.planning.plans import Order, views_for
 from penjing.running.live import Running
 from penjing.running.source import resolve
 from penjing.running.stock import load, tokenizer
@@ -63,15 +63,14 @@ def main() -> None:
     module, reader = load(folder, dtype=torch.float32), tokenizer(folder)
     method = Method(even=False, objective=given.objective, examples=given.rows)
     order = Order(method="measured", budget=Budget(keep=1.0), settings={}, rows=16, length=LENGTH, batch=4)
-    (stats,), _ = gather_for(source, order, [method], cache=cache_folder(), module=module)
-    live = Remembering(stats.running(), examples=stats.running().examples)
-    stats = replace(stats, live=live)
+    (view,), _ = views_for(source, order, [method], cache=cache_folder(), module=module)
+    view = replace(view, live=Remembering(view.running(), examples=view.running().examples))
     texts = [token_rows(reader, read_texts([p]), length=LENGTH)[: given.eval_rows] for p in shipped("evaluation")]
     rows = torch.cat(texts)
     tried = Running(module, list(rows.split(4)), layout)
     dense = tried.values(Plan())
     axes = choose(layout, "neurons.*")
-    scores = {a.name: energies(model, layout, stats, a) for a in axes}
+    scores = {a.name: energies(model, layout, view.stats, a) for a in axes}
     print(f"whole model: {float(dense.mean()):.3f} nats over {len(rows)} rows of {LENGTH}\n", flush=True)
     print("| keep | sizes | smallest, largest | added | against uniform |\n|---|---|---|---|---|", flush=True)
     for keep in given.keep:
@@ -80,7 +79,7 @@ def main() -> None:
             budget = Budget(keep=keep)
             if way == "measured":
                 began = time.monotonic()
-                plan = method.plan(model, layout, stats, budget)
+                plan = method.plan(replace(view, budget=budget))
                 told, took = plan.made["measured"], time.monotonic() - began
             else:
                 counts = allocate(layout, axes, budget, scores, how=way, model=model)

@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from penjing.core import Budget, Plan, Stats
+from penjing.core import Budget, Plan, Stats, View
 from penjing.core.places import cache_folder
 from penjing.io.assets import fetch_asset
 from penjing.methods import METHODS
@@ -36,11 +36,11 @@ def main() -> None:
     for name in given.methods:
         settings = {"seed": given.seed} if "seed" in [s.name for s in METHODS.settings(name)] else {}
         method = METHODS.build(name, settings)
-        if METHODS.load(name).CARD.needs and not stats.values:
+        if (wanted := method.wants(source.layout).statistics) and not stats.values:
             order = Order(method=name, budget=Budget(keep=1.0), settings={}, seed=given.seed)
-            stats, _ = gather(source, order, method.wants(source.layout), cache=cache)
+            stats, _ = gather(source, order, wanted, cache=cache)
         for keep in given.keep:
-            plan = Plan(method.plan(source.weights(), source.layout, stats, Budget(keep=keep)).edits)
+            plan = Plan(method.plan(View(source.weights(), source.layout, stats, Budget(keep=keep))).edits)
             with tempfile.TemporaryDirectory() as place:
                 out = Path(place) / "small"
                 carry_out(source, plan, out, cache=cache, reopening=False)

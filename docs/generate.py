@@ -54,8 +54,7 @@ def methods() -> str:
         needs = ", ".join(sorted(card.needs)) or "no data"
         parts.append(f"## {name}\n\n{inspect.cleandoc(module.__doc__ or '')}\n\n")
         parts.append(f"- **title** {card.title}; **paper** {card.paper}\n- **removes** {card.removes}\n")
-        parts.append(f"- **promise** {card.promise}; **walk** {card.walk}\n")
-        parts.append(f"- **needs** {needs}; **opens with** {card.opens}\n\n")
+        parts.append(f"- **promise** {card.promise}; **opens with** {card.opens}\n- **needs** {needs}\n\n")
         parts.append("| setting | type | default |\n|---|---|---|\n")
         rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in METHODS.settings(name)]
         parts += [f"| `{n}` | `{kind}` | `{default!r}` |\n" for n, kind, default in rows]

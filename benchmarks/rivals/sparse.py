@@ -49,9 +49,9 @@ def theirs(model: Path, out: Path, rows: Tensor, method: str, pipeline: str) -> 
     return out
 
 
-def ours(folder: Path, rows: Tensor, method: str, walk: str) -> Plan:
+def ours(folder: Path, rows: Tensor, method: str, how: str) -> Plan:
     """Penjing's plan, at once or block by block."""
-    settings = {"walk": walk}
+    settings = {"block_by_block": how == "block by block"}
     return penjing.plan(folder, method=method, keep=KEEP, settings=settings, data=list(rows.split(BATCH)))
 
 
@@ -107,8 +107,8 @@ def wanda(folder: Path, rows: Tensor) -> dict[str, Any]:
         blocks = resolve(folder).layout.blocks[0]
         penjing.apply(folder, Plan((Keep(blocks.axis, tuple(range(BLOCKS))),)), out=small, reopening=False)
         results = {p: theirs(small, Path(scratch) / p, rows, "wanda", p) for p in ("basic", "sequential")}
-        walks = ("at once", "block by block")
-        made = {w: edited(load(small, dtype=torch.float32), ours(small, rows, "wanda", w)) for w in walks}
+        ways = ("at once", "block by block")
+        made = {w: edited(load(small, dtype=torch.float32), ours(small, rows, "wanda", w)) for w in ways}
         for pipeline, result in results.items():
             for how, mine in made.items():
                 found = differing(mine, result, blocks.path)
@@ -126,11 +126,11 @@ def sparsegpt(folder: Path, rows: Tensor) -> dict[str, Any]:
     windows = texts(folder)
     out: dict[str, Any] = {"whole": perplexities(read(folder, windows)[1])}
     with tempfile.TemporaryDirectory() as scratch:
-        for walk, pipeline in {"at once": "basic", "block by block": "sequential"}.items():
+        for how, pipeline in {"at once": "basic", "block by block": "sequential"}.items():
             place = Path(scratch) / f"ours-{pipeline}"
-            penjing.apply(folder, ours(folder, rows, "sparsegpt", walk), out=place, reopening=False)
+            penjing.apply(folder, ours(folder, rows, "sparsegpt", how), out=place, reopening=False)
             base = read(place, windows)[1]
-            out[f"penjing, {walk}"] = perplexities(base)
+            out[f"penjing, {how}"] = perplexities(base)
             found = read(theirs(folder, Path(scratch) / pipeline, rows, "sparsegpt", pipeline), windows)[1]
             out[f"LLM Compressor, {pipeline}"] = {t: against(found[t], base[t]) for t in windows}
     return out

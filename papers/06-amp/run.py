@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 import penjing
 from penjing.calibrate.objectives.entropy import entropy
-from penjing.core import Budget, Keep, Plan
+from penjing.core import Budget, Keep, Plan, View
 from penjing.core.places import cache_folder
 from penjing.data.images import Images
 from penjing.maths.bootstrap import bootstrap
@@ -136,10 +136,10 @@ def sized(order: Order, how: str, of: Subject) -> Plan:
     """AMP's scores with widths from its search, or from one ranking over all blocks."""
     method = amp.Method(**order.settings)
     layout = of.source.layout
-    stats, _ = gather(of.source, order, method.wants(layout), cache=cache_folder(), module=of.module)
+    stats, _ = gather(of.source, order, method.wants(layout).statistics, cache=cache_folder(), module=of.module)
     if how == "searched":
         live = FromCut(of.module, order.batches[0])
-        return method.plan(of.source.weights(), layout, replace(stats, live=live), order.budget)
+        return method.plan(View(of.source.weights(), layout, stats, order.budget, live=live))
     axes = choose(layout, method.axes)
     scores = {a.name: amp.score(taken_in(layout, stats, a.name, method.statistic)) for a in axes}
     counts = allocate(layout, axes, order.budget, scores, how=how, model=of.source.weights(), multiple=1)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from penjing.core import Budget, Keep, Plan, Stats
+from penjing.core import Budget, Keep, Plan, Stats, View
 from penjing.core.places import cache_folder
 from penjing.data.shipped import shipped
 from penjing.data.text import read_texts
@@ -131,7 +131,7 @@ def play(out: Path) -> Found:
 
 def measured(seed: int, of: Subject) -> Stats:
     """What every setting asks for, on the calibration text that a seed draws."""
-    wanted = nirvana.Method(axes=BOTH).wants(of.source.layout)
+    wanted = nirvana.Method(axes=BOTH).wants(of.source.layout).statistics
     order = Order(method="nirvana", budget=Budget(keep=0.5), settings={}, rows=ROWS, length=ROW, batch=4, seed=seed)
     return gather(of.source, order, wanted, cache=cache_folder(), module=of.module)[0]
 
@@ -144,7 +144,7 @@ def planned(name: str, keep: float, seed: int, stats: Stats, of: Subject) -> Pla
     model, layout = of.source.weights(), of.source.layout
     if name == MEANS:
         settings = {**settings, "gamma": by_means(stats, of)}
-    plan = nirvana.Method(**settings, multiple=1).plan(model, layout, stats, Budget(keep=keep))
+    plan = nirvana.Method(**settings, multiple=1).plan(View(model, layout, stats, Budget(keep=keep)))
     if name not in LIKE_BASE:
         return plan
     generator, keeps = torch.Generator().manual_seed(seed), []

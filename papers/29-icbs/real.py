@@ -21,7 +21,7 @@ from papers.assets.vision import dinov2_small
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from penjing.core import Budget, Plan, Stats
+from penjing.core import Budget, Plan, Stats, View
 from penjing.core.places import cache_folder
 from penjing.data.images import Images
 from penjing.maths.bootstrap import bootstrap
@@ -134,12 +134,12 @@ def improved(start: str, keep: float, seed: int, of: Subject) -> tuple[dict[int,
     method = icbs.Method(tensors=TENSORS, start=start, steps=MARKS[-1], block=BLOCK, batch=PER_STEP, seed=seed)
     order = Order(method="icbs", budget=Budget(keep=keep), settings={}, batches=[of.stepping])
     stats = Stats()
-    if wanted := method.wants(of.source.layout):
+    if wanted := method.wants(of.source.layout).statistics:
         stats, _ = gather(of.source, order, wanted, cache=cache_folder(), module=of.tail)
     live = Watched(Running(of.tail, [of.stepping], of.source.layout), MARKS)
-    given, budget = (of.source.weights(), of.source.layout, replace(stats, live=live)), order.budget
-    begun = replace(method, steps=0).plan(*given, budget)
-    curve = method.plan(*given, budget).made["curve"]
+    view = View(of.source.weights(), of.source.layout, stats, order.budget, live=live)
+    begun = replace(method, steps=0).plan(view)
+    curve = method.plan(view).made["curve"]
     return {0: begun, **live.kept}, curve
 
 

@@ -19,7 +19,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from penjing import layouts
-from penjing.core import Budget, Plan, Stats
+from penjing.core import Budget, Plan, Stats, View
 from penjing.maths.correlation import pearson
 from penjing.methods.sparsify.icbs import Method
 
@@ -141,7 +141,7 @@ def one_seed(seed: int) -> dict[str, dict[str, float]]:
 
     def planned(**settings: Any) -> Plan:
         chosen = {"start": "magnitude", "batch": 200, "block": 128, "steps": STEPS, "seed": seed, **settings}
-        return Method(**chosen).plan(model, layout, Stats(live=live), Budget(keep=KEEP))
+        return Method(**chosen).plan(View(model, layout, Stats(), Budget(keep=KEEP), live=live))
 
     start = planned(steps=0)
     out = {"dense": figures(Plan()), "magnitude": figures(start)}

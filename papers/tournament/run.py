@@ -2,8 +2,8 @@
 
 `python -m papers.tournament.run [OUT] [--seeds N]` keeps the loss of every window in OUT/losses.json as soon as it is
 there (default out/tournament, 3 seeds), so that a run that was stopped goes on; then it prints the table. `--write`
-keeps it in expected.json (or `--write FILE` in another file here), `--walk` has the slow block-by-block variant play
-too, `--only NAME ...` some candidates beside the default, `--keep SHARE ...` only at some budgets.
+keeps it in expected.json (or `--write FILE` in another file here), `--block-by-block` has the slow variant of that name
+play too, `--only NAME ...` some candidates beside the default, `--keep SHARE ...` only at some budgets.
 
 Nothing is trained. A plan is tried on the running model as its mask, which gives what the cut model gives.
 """
@@ -39,7 +39,7 @@ WINDOWS, LENGTH = 16, 256
 ROWS, ROW = 32, 512
 CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
     "activation": ("activation", {}),
-    "activation, block by block": ("activation", {"walk": "block by block"}),
+    "activation, block by block": ("activation", {"block_by_block": True}),
     "activation, no repair": ("activation", {"repair": False}),
     "taylor": ("taylor", {}),
     "minitron": ("minitron", {}),
@@ -55,7 +55,7 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
 SEEDLESS = ("maw", "vow", "pon", "l2_rows", "magnitude")
 """What only looks at weights: one plan a budget serves for all seeds."""
 DRAWS = 4000
-WALK = "activation, block by block"
+BY_BLOCK = "activation, block by block"
 
 Losses = dict[str, list[float]]
 
@@ -81,8 +81,8 @@ class Field:
     keep: tuple[float, ...] = KEEP
 
     def seeds_of(self, name: str) -> range:
-        """One for what looks at weights alone, and for the walk, for its time."""
-        return range(1 if name == WALK or CANDIDATES[name][0] in SEEDLESS else self.seeds)
+        """One for what looks at weights alone, and for the one that goes block by block, for its time."""
+        return range(1 if name == BY_BLOCK or CANDIDATES[name][0] in SEEDLESS else self.seeds)
 
     def jobs(self) -> Iterator[tuple[str, float, int]]:
         """(candidate, keep, seed): seed after seed, so that a pass of the data serves all."""
@@ -202,12 +202,13 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="?", default=Path("out/tournament"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--keep", nargs="+", type=float, choices=KEEP, default=list(KEEP))
-    parser.add_argument("--walk", action="store_true")
+    parser.add_argument("--block-by-block", action="store_true")
     parser.add_argument("--only", nargs="+", choices=list(CANDIDATES), default=[], metavar="NAME")
     parser.add_argument("--write", nargs="?", const="expected.json", metavar="FILE")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    asked = {"activation", *given.only} if given.only else {n for n in CANDIDATES if n != WALK or given.walk}
+    usual = {n for n in CANDIDATES if n != BY_BLOCK or given.block_by_block}
+    asked = {"activation", *given.only} if given.only else usual
     names = tuple(n for n in CANDIDATES if n in asked)
     who = Field(candidates=names, seeds=given.seeds, keep=tuple(given.keep))
     with progress_bar() as progress:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from penjing import layouts, surgery
 from penjing.calibrate import collect
-from penjing.core import Budget, Layout, Live, Plan, Stats
+from penjing.core import Budget, Checkpoint, Layout, Live, Plan, Stats, View
 from penjing.data import read_texts, shipped, windows
 from penjing.io import open_checkpoint
 from penjing.methods import METHODS
@@ -41,7 +41,7 @@ def methods(*, sparse: bool) -> list[str]:
 
 def built(name: str, **settings: Any) -> Any:
     """A method with those of the settings, and of `EFFORT`, that it has."""
-    given = {**(EFFORT if METHODS.load(name).CARD.runs else {}), **settings}
+    given = {**(EFFORT if "live" in METHODS.load(name).CARD.needs else {}), **settings}
     known = {s.name for s in METHODS.settings(name)}
     return METHODS.build(name, {k: v for k, v in given.items() if k in known})
 
@@ -62,9 +62,12 @@ class Subject:
 
         return Running(self.module(torch.float32), list(self.rows.split(8)), self.layout)
 
-    def stats_for(self, name: str) -> Stats:
-        """The statistics, and the running model if the method uses it."""
-        return replace(self.stats, live=self.live) if METHODS.load(name).CARD.runs else self.stats
+    def view(self, method: Any, model: Checkpoint, budget: Budget, seed: int = 0) -> View:
+        """What the method asked to see of a model, and no more."""
+        wants = method.wants(self.layout)
+        declared = {(t, s): self.stats[t, s] for t, names in wants.statistics.items() for s in names}
+        stats = Stats(declared, self.stats.samples)
+        return View(model, self.layout, stats, budget, seed=seed, live=self.live if wants.live else None)
 
     def open(self):
         return open_checkpoint(self.folder)
@@ -75,8 +78,9 @@ class Subject:
 
     def plan(self, name: str, budget: Budget, **settings: Any) -> Plan:
         """The plan of a method; settings that it does not have are left out."""
+        method = built(name, **settings)
         with self.open() as checkpoint:
-            return built(name, **settings).plan(checkpoint, self.layout, self.stats_for(name), budget)
+            return method.plan(self.view(method, checkpoint, budget))
 
 
 def load(folder: Path, dtype: torch.dtype | None = None) -> nn.Module:
@@ -126,10 +130,9 @@ def subject(folder: Path, rows: Tensor) -> Subject:
         layout = layouts.from_config(checkpoint.config, stored=checkpoint.shapes)
     wanted: dict[str, frozenset[str]] = {}
     for name in METHODS.names():
-        if METHODS.load(name).CARD.needs:
-            for axes in ("neurons", "heads"):
-                for tensor, statistics in built(name, axes=axes).wants(layout).items():
-                    wanted[tensor] = wanted.get(tensor, frozenset()) | statistics
+        for axes in ("neurons", "heads"):
+            for tensor, statistics in built(name, axes=axes).wants(layout).statistics.items():
+                wanted[tensor] = wanted.get(tensor, frozenset()) | statistics
     return Subject(folder, layout, collect(load(folder, torch.float32), rows.split(8), wanted), rows)
 
 

@@ -5,7 +5,7 @@ import json
 import tomllib
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -41,7 +41,7 @@ def test_the_card_is_complete(name):
     assert isinstance(card, Card)
     assert all([card.title, card.paper, card.removes, card.opens])
     assert card.promise in typing.get_args(Promise)
-    assert card.needs <= set(known())
+    assert card.needs <= {*known(), "live", "blocks", "data"}
 
 
 @EVERY
@@ -85,7 +85,8 @@ def test_the_model_is_untouched(name, trained):
 
     before, values = digest(), stored(trained.folder)
     trained.plan(name, Budget(keep=0.5))
-    built(name).plan(InMemory(values), trained.layout, trained.stats_for(name), Budget(keep=0.5))
+    method = built(name)
+    method.plan(trained.view(method, InMemory(values), Budget(keep=0.5)))
     assert digest() == before
     assert all(torch.equal(values[n], t) for n, t in stored(trained.folder).items())
 
@@ -132,7 +133,7 @@ def test_the_result_opens_at_home_and_is_the_same_as_in_memory(name, shape, tmp_
 
 
 @EVERY
-def test_asks_only_for_declared_statistics(name, trained):
+def test_reads_all_that_it_declared_and_no_more_and_its_card_says_so(name, trained):
     asked = set()
 
     class Watched(Stats):
@@ -140,15 +141,12 @@ def test_asks_only_for_declared_statistics(name, trained):
             asked.add(key)
             return super().__getitem__(key)
 
-    needs = METHODS.load(name).CARD.needs
-    wanted = METHODS.build(name).wants(trained.layout) if needs else {}
-    declared = {(tensor, statistic) for tensor, statistics in wanted.items() for statistic in statistics}
-    given = trained.stats_for(name)
-    stats = Watched({key: given[key] for key in declared}, given.samples, given.live)
+    method = built(name)
     with trained.open() as checkpoint:
-        built(name).plan(checkpoint, trained.layout, stats, Budget(keep=0.5))
-    assert asked <= declared
-    assert {statistic for _, statistic in declared} == set(needs)
+        view = trained.view(method, checkpoint, Budget(keep=0.5))
+        method.plan(replace(view, stats=Watched(view.stats.values, view.stats.samples)))
+    assert asked == set(view.stats)
+    assert catalog.build(name).wants(trained.layout).names == catalog.load(name).CARD.needs
 
 
 def test_the_tiny_model_has_learned_something(dense, trained):

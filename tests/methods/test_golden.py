@@ -11,8 +11,7 @@ import pytest
 import torch
 from tests.methods.tiny import Tensors, llama
 
-from penjing.core import Budget, Layout, Mask, Plan, Stats, Update
-from penjing.methods import METHODS
+from penjing.core import Budget, Layout, Mask, Plan, Stats, Update, View
 
 FOLDER = Path(__file__).parents[1] / "golden"
 WRITING = os.environ.get("PENJING_GOLDEN") == "write"
@@ -39,11 +38,11 @@ def drawn(model: Tensors, layout: Layout, name: str, statistics: frozenset[str],
 
 
 def statistics(model: Tensors, layout: Layout, wanted: dict[str, frozenset[str]]) -> Stats:
-    """What the method asks for, drawn tensor by tensor, and a model to try things on."""
+    """What the method asks for, drawn tensor by tensor."""
     values = {}
     for seed, (name, names) in enumerate(sorted(wanted.items())):
         values |= {(name, s): v for s, v in drawn(model, layout, name, names, seed).items()}
-    return Stats(values, samples=40, live=Drawn(model, layout))
+    return Stats(values, samples=40)
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,8 @@ def as_json(plan: Plan) -> dict:
 def test_the_plan_is_the_golden_one(name):
     model, layout = llama(neurons=24)
     method = METHODS.build(name)
-    wanted = method.wants(layout) if METHODS.load(name).CARD.needs else {}
-    found = as_json(method.plan(model, layout, statistics(model, layout, wanted), Budget(keep=0.5)))
+    stats = statistics(model, layout, method.wants(layout).statistics)
+    found = as_json(method.plan(View(model, layout, stats, Budget(keep=0.5), live=Drawn(model, layout))))
     path = FOLDER / f"{name}.json"
     if WRITING:
         FOLDER.mkdir(exist_ok=True)

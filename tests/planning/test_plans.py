@@ -8,12 +8,12 @@ import pytest
 import torch
 from tests.house.tiny import tiny_model
 
-from penjing.core import Budget, Card
+from penjing.core import Budget, Wants
 from penjing.errors import DataError
 from penjing.io import open_checkpoint
 from penjing.planning import plans as planning
 from penjing.planning.order import Order
-from penjing.planning.plans import gather, gather_for, make_plan, make_plans
+from penjing.planning.plans import gather, make_plan, make_plans, views_for
 from penjing.running.source import Source, resolve
 
 KEEP = Budget(keep=0.5)
@@ -124,9 +124,9 @@ def test_orders_of_the_same_data_share_one_pass(source, tmp_path, forwards):
 
 def test_each_method_gets_only_what_it_wants(source, tmp_path):
     methods = [planning.build(order()), planning.build(order(settings={"protect": ["neurons.0"]}))]
-    (first, second), told = gather_for(source, order(), methods, cache=tmp_path)
-    assert {t for t, _ in first} == set(DOWN)
-    assert {t for t, _ in second} == {DOWN[1]}
+    (first, second), told = views_for(source, order(), methods, cache=tmp_path)
+    assert {t for t, _ in first.stats} == set(DOWN)
+    assert {t for t, _ in second.stats} == {DOWN[1]}
     assert told["calibration"]["rows"] == 6
 
 
@@ -134,12 +134,7 @@ class Method:
     """Wants one mean, and the model itself."""
 
     def wants(self, layout):
-        return {DOWN[0]: MEAN}
-
-
-CARD = Card(
-    title="t", paper="p", removes="nothing", promise="keeps the function", needs=MEAN, runs=True,
-)  # fmt: skip
+        return Wants({DOWN[0]: MEAN}, live=True)
 
 
 def test_a_method_that_runs_the_model_gets_it(source, tmp_path, monkeypatch):
@@ -147,14 +142,14 @@ def test_a_method_that_runs_the_model_gets_it(source, tmp_path, monkeypatch):
     fake = types.ModuleType("live")
     fake.Running = lambda module, batches, layout, names=None: made.append((module, batches, layout, names)) or "live"
     monkeypatch.setitem(sys.modules, "penjing.running.live", fake)
-    (stats, other), _ = gather_for(source, order(), [Method(), planning.build(order())], cache=tmp_path)
-    assert stats.running() == "live"
+    (view, other), _ = views_for(source, order(), [Method(), planning.build(order())], cache=tmp_path)
+    assert view.running() == "live"
     assert other.live is None
     ((module, batches, layout, names),) = made
     assert (len(batches), layout, names[DOWN[0]]) == (2, source.layout, DOWN[0])
     assert set(names) <= {n for n, _ in module.named_parameters()}
     with pytest.raises(DataError, match="runs the whole model"):
-        gather_for(source, order(memory=90_000), [Method()], cache=tmp_path)
+        views_for(source, order(memory=90_000), [Method()], cache=tmp_path)
 
 
 def test_a_model_above_the_limit_is_run_block_by_block(source, tmp_path, forwards):

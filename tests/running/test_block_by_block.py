@@ -1,4 +1,4 @@
-"""Walking block by block: exact where nothing is cut, nearer to the dense model than one shot, and without a trace."""
+"""Going block by block: exact where nothing is cut, nearer to the dense model than one shot, and without a trace."""
 
 import copy
 
@@ -7,15 +7,15 @@ import torch
 import transformers
 
 from penjing import surgery
-from penjing.core import Budget, Keep, Stats, Update
-from penjing.errors import DataError, LayoutError, PlanError
+from penjing.core import Budget, Keep, Stats, Update, View
+from penjing.errors import DataError, LayoutError
 from penjing.methods.prune.activation import Method
 from penjing.planning import plans as planning
 from penjing.planning.order import Order
-from penjing.running.block_by_block import Walking
+from penjing.running.block_by_block import RunningBlocks
 
 MOMENTS = frozenset({"input_second_moment", "target_moment"})
-BY_BLOCK = {"walk": "block by block", "multiple": 1}
+BY_BLOCK = {"block_by_block": True, "multiple": 1}
 HALF = Budget(keep=0.5)
 CONFIG = transformers.LlamaConfig(
     vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
@@ -40,8 +40,8 @@ def model():
 
 
 def planned(model, layout, checkpoint, batches, budget=HALF, **settings):
-    walk = Walking(model, batches, layout)
-    return Method(**{**BY_BLOCK, **settings}).plan(checkpoint, layout, Stats(walk=walk), budget)
+    blocks = RunningBlocks(model, batches, layout)
+    return Method(**{**BY_BLOCK, **settings}).plan(View(checkpoint, layout, Stats(), budget, blocks=blocks))
 
 
 def streams(module, batches):
@@ -83,7 +83,7 @@ def test_the_moments_are_those_of_a_loop_over_tokens_behind_the_cut_blocks(model
         seen.append((list(names), stats))
         return edits if len(seen) == 1 else []
 
-    assert Walking(model, batches, layout).edits(["neurons.1", "neurons.0"], MOMENTS, decide) == edits
+    assert RunningBlocks(model, batches, layout).edits(["neurons.1", "neurons.0"], MOMENTS, decide) == edits
     assert [names for names, _ in seen] == [["neurons.0"], ["neurons.1"]]
     cut = surgery.masked(model, layout, surgery_plan(edits))
     for i, reference in enumerate((model, cut)):
@@ -108,7 +108,7 @@ def test_attention_is_cut_before_the_mlp_and_the_mlp_sees_it(model, layout, batc
         return [Keep(names[0], (0,))] if names[0].startswith("heads") else []
 
     axes = ["neurons.0", "queries.0", "heads.0"]
-    edits = Walking(model, batches, layout).edits(axes, MOMENTS, decide)
+    edits = RunningBlocks(model, batches, layout).edits(axes, MOMENTS, decide)
     assert [set(names) for names, _ in seen] == [{"heads.0", "queries.0"}, {"neurons.0"}]
     cut = surgery.masked(model, layout, surgery_plan(edits))
     second, target, _ = naive_moments(model, cut, batches, 0)
@@ -118,7 +118,7 @@ def test_attention_is_cut_before_the_mlp_and_the_mlp_sees_it(model, layout, batc
 
 def test_where_nothing_is_cut_the_target_is_what_the_old_weights_give(model, layout, batches):
     found = {}
-    Walking(model, batches, layout).edits(
+    RunningBlocks(model, batches, layout).edits(
         ["neurons.0", "neurons.1"], MOMENTS, lambda names, stats: found.update(stats.values) or []
     )
     for i in range(2):
@@ -140,17 +140,17 @@ def test_nearer_to_the_dense_model_than_one_shot_and_than_without_drift(model, l
 
     dense = streams(model, batches)
     once = Method(axes=axes, multiple=1)
-    stats = collect(model, batches, once.wants(layout))
+    stats = collect(model, batches, once.wants(layout).statistics)
     plans = {
-        "once": once.plan(checkpoint, layout, stats, HALF),
-        "walk": planned(model, layout, checkpoint, batches, axes=axes, drift=False),
+        "once": once.plan(View(checkpoint, layout, stats, HALF)),
+        "blocks": planned(model, layout, checkpoint, batches, axes=axes, drift=False),
         "drift": planned(model, layout, checkpoint, batches, axes=axes),
     }
     error = {
         k: float((streams(surgery.masked(model, layout, p), batches) - dense).square().mean()) for k, p in plans.items()
     }
     assert error["drift"] < 0.97 * error["once"]
-    assert error["drift"] < error["walk"]
+    assert error["drift"] < error["blocks"]
 
 
 def test_a_block_that_is_no_plain_sum_is_fitted_to_what_the_dense_layer_gives(model, layout, batches):
@@ -163,7 +163,7 @@ def test_a_block_that_is_no_plain_sum_is_fitted_to_what_the_dense_layer_gives(mo
         found.append(stats)
         return [Keep("neurons.0", (0, 1))] if names == ["neurons.0"] else []
 
-    Walking(scaled, batches, layout).edits(["neurons.0", "neurons.1"], MOMENTS, decide)
+    RunningBlocks(scaled, batches, layout).edits(["neurons.0", "neurons.1"], MOMENTS, decide)
     cut, second, target = copy.deepcopy(scaled), 0.0, 0.0
     with torch.no_grad():
         cut.model.layers[0].mlp.down_proj.weight[:, 2:] = 0
@@ -195,12 +195,12 @@ def test_the_module_is_left_as_it_was(model, layout, batches, stop):
             raise stop
         return [Keep(names[0], (0, 5))]
 
-    walk = Walking(module, batches, layout)
+    blocks = RunningBlocks(module, batches, layout)
     if stop:
         with pytest.raises(stop):
-            walk.edits(["neurons.0", "neurons.1"], MOMENTS, decide)
+            blocks.edits(["neurons.0", "neurons.1"], MOMENTS, decide)
     else:
-        walk.edits(["neurons.0", "neurons.1"], MOMENTS, decide)
+        blocks.edits(["neurons.0", "neurons.1"], MOMENTS, decide)
     assert all(torch.equal(t, before[n]) for n, t in module.state_dict().items())
     assert [m.training for m in module.modules()] == modes
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
@@ -208,38 +208,36 @@ def test_the_module_is_left_as_it_was(model, layout, batches, stop):
 
 def test_progress_counts_blocks(model, layout, batches):
     told = []
-    walk = Walking(model, batches, layout, progress=lambda done, total: told.append((done, total)))
-    walk.edits(["neurons.1"], MOMENTS, lambda names, stats: [])
+    blocks = RunningBlocks(model, batches, layout, progress=lambda done, total: told.append((done, total)))
+    blocks.edits(["neurons.1"], MOMENTS, lambda names, stats: [])
     assert told == [(1, 2), (2, 2)]
 
 
-def test_what_cannot_be_walked_is_refused(model, layout, batches, monkeypatch):
-    walk = Walking(model, batches, layout)
+def test_what_cannot_be_gone_through_is_refused(model, layout, batches, monkeypatch):
+    blocks = RunningBlocks(model, batches, layout)
     with pytest.raises(LayoutError, match="'residual' does not lie within one block"):
-        walk.edits(["residual"], MOMENTS, lambda names, stats: [])
+        blocks.edits(["residual"], MOMENTS, lambda names, stats: [])
     with pytest.raises(DataError, match="'loss_taylor' cannot be had"):
-        walk.edits(["neurons.0"], frozenset({"loss_taylor"}), lambda names, stats: [])
+        blocks.edits(["neurons.0"], frozenset({"loss_taylor"}), lambda names, stats: [])
     with pytest.raises(DataError, match="no calibration data"):
-        Walking(model, [], layout).edits(["neurons.0"], MOMENTS, lambda names, stats: [])
+        RunningBlocks(model, [], layout).edits(["neurons.0"], MOMENTS, lambda names, stats: [])
     broken = copy.deepcopy(model)
     with torch.no_grad():
         broken.model.layers[0].mlp.up_proj.weight[0, 0] = torch.nan
     with pytest.raises(DataError, match=r"inputs of model.layers.0.mlp.down_proj.weight hold"):
-        Walking(broken, batches, layout).edits(["neurons.0"], MOMENTS, lambda names, stats: [])
+        RunningBlocks(broken, batches, layout).edits(["neurons.0"], MOMENTS, lambda names, stats: [])
     between = copy.deepcopy(model)
     between.model.layers[1].register_forward_pre_hook(lambda m, args: (args[0] + 1, *args[1:]))
     with pytest.raises(DataError, match="block 1 does not take what the block before it gives"):
-        Walking(between, batches, layout).edits(["neurons.1"], MOMENTS, lambda names, stats: [])
+        RunningBlocks(between, batches, layout).edits(["neurons.1"], MOMENTS, lambda names, stats: [])
 
 
-def test_a_method_without_the_walk_says_where_it_comes_from(layout, checkpoint):
+def test_a_method_without_the_blocks_says_where_they_come_from(layout, checkpoint):
     with pytest.raises(DataError, match=r"plan through penjing.plan"):
-        Method(**BY_BLOCK).plan(checkpoint, layout, Stats(), HALF)
-    with pytest.raises(PlanError, match="walk is 'twice'"):
-        Method(walk="twice")
+        Method(**BY_BLOCK).plan(View(checkpoint, layout, Stats(), HALF))
 
 
-def test_an_order_that_walks_gets_its_plan(model, layout, batches, tmp_path):
+def test_an_order_that_goes_block_by_block_gets_its_plan(model, layout, batches, tmp_path):
     from penjing.io import open_checkpoint
     from penjing.running.source import Source
 
@@ -248,7 +246,7 @@ def test_an_order_that_walks_gets_its_plan(model, layout, batches, tmp_path):
     said = []
     order = Order(method="activation", budget=HALF, settings=BY_BLOCK, batches=batches)
     plan = planning.make_plan(source, order, cache=tmp_path, module=model, progress=lambda *what: said.append(what))
-    assert ("walking block by block", 2, 2) in said
+    assert ("going block by block", 2, 2) in said
     wanted = planned(model, layout, source.weights(), batches)
     assert plan.edits == wanted.edits
-    assert plan.made["settings"]["walk"] == "block by block"
+    assert plan.made["settings"]["block_by_block"] is True

@@ -7,15 +7,15 @@ import torch
 import transformers
 
 from penjing import surgery
-from penjing.core import Budget, Mask, Plan, Stats, Update
-from penjing.errors import DataError, LayoutError, PlanError
+from penjing.core import Budget, Mask, Plan, Stats, Update, View
+from penjing.errors import DataError, LayoutError
 from penjing.methods.sparsify import sparsegpt, wanda
 from penjing.planning import plans as planning
 from penjing.planning.order import Order
-from penjing.running.block_by_block import Walking
+from penjing.running.block_by_block import RunningBlocks
 
 HALF = Budget(keep=0.5)
-BY_BLOCK = {"walk": "block by block"}
+BY_BLOCK = {"block_by_block": True}
 SECOND, ENERGY = "input_second_moment", "input_energy"
 NAMES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj",
          "mlp.down_proj")  # fmt: skip
@@ -62,7 +62,8 @@ def naive_wanda(model, batches, keep):
 
 def test_wanda_block_by_block_is_a_loop_by_hand(model, layout, checkpoint, batches):
     wanted = naive_wanda(model, batches, 0.5)
-    plan = wanda.Method(**BY_BLOCK).plan(checkpoint, layout, Stats(walk=Walking(model, batches, layout)), HALF)
+    view = View(checkpoint, layout, Stats(), HALF, blocks=RunningBlocks(model, batches, layout))
+    plan = wanda.Method(**BY_BLOCK).plan(view)
     assert {e.tensor for e in plan} == set(wanted)
     for edit in plan:
         assert torch.equal(edit.kept, wanted[edit.tensor]), edit.tensor
@@ -71,7 +72,8 @@ def test_wanda_block_by_block_is_a_loop_by_hand(model, layout, checkpoint, batch
     once = wanda.Method()
     from penjing.calibrate import collect
 
-    at_once = once.plan(checkpoint, layout, collect(model, batches, once.wants(layout)), HALF)
+    stats = collect(model, batches, once.wants(layout).statistics)
+    at_once = once.plan(View(checkpoint, layout, stats, HALF))
     same = {e.tensor: torch.equal(e.kept, wanted[e.tensor]) for e in at_once}
     assert all(same[t] for t in same if ".layers.0." in t)  # nothing lies before the first block
     assert not all(same.values())
@@ -89,7 +91,7 @@ def test_moments_are_those_behind_the_pruned_blocks_with_the_block_itself_whole(
         return made
 
     tensors = [f"model.layers.{i}.{n}.weight" for i in (0, 2) for n in NAMES]
-    got = Walking(model, batches, layout).weights(tensors, frozenset({SECOND, ENERGY}), decide)
+    got = RunningBlocks(model, batches, layout).weights(tensors, frozenset({SECOND, ENERGY}), decide)
     assert got == edits
     assert [len(names) for names, _ in seen] == [7, 7]
     behind = surgery.masked(model, layout, Plan(tuple(e for e in edits if ".layers.0." in e.tensor)))
@@ -107,11 +109,12 @@ def test_sparsegpt_block_by_block_is_nearer_to_the_dense_model(model, layout, ch
     from penjing.calibrate import collect
 
     once = sparsegpt.Method(pattern=pattern)
-    stats = collect(model, batches, once.wants(layout))
+    stats = collect(model, batches, once.wants(layout).statistics)
+    blocks = RunningBlocks(model, batches, layout)
     plans = {
-        "once": once.plan(checkpoint, layout, stats, HALF),
-        "walk": sparsegpt.Method(pattern=pattern, **BY_BLOCK).plan(
-            checkpoint, layout, Stats(walk=Walking(model, batches, layout)), HALF
+        "once": once.plan(View(checkpoint, layout, stats, HALF)),
+        "blocks": sparsegpt.Method(pattern=pattern, **BY_BLOCK).plan(
+            View(checkpoint, layout, Stats(), HALF, blocks=blocks)
         ),
     }
     with torch.no_grad():
@@ -120,13 +123,13 @@ def test_sparsegpt_block_by_block_is_nearer_to_the_dense_model(model, layout, ch
         for name, plan in plans.items():
             module = surgery.masked(model, layout, plan)
             error[name] = float((torch.cat([module(b).logits.flatten(0, 1) for b in batches]) - dense).square().mean())
-    assert error["walk"] < error["once"]
-    for edit in plans["walk"]:
+    assert error["blocks"] < error["once"]
+    for edit in plans["blocks"]:
         if isinstance(edit, Mask):
             assert int((~edit.kept).sum()) == edit.kept.numel() // 2
 
 
-def test_an_order_that_walks_gets_its_plan_and_leaves_no_trace(model, layout, batches, tmp_path):
+def test_an_order_that_goes_block_by_block_gets_its_plan_and_leaves_no_trace(model, layout, batches, tmp_path):
     from penjing.io import open_checkpoint
     from penjing.running.source import Source
 
@@ -136,25 +139,22 @@ def test_an_order_that_walks_gets_its_plan_and_leaves_no_trace(model, layout, ba
     said = []
     order = Order(method="wanda", budget=HALF, settings=BY_BLOCK, batches=batches)
     plan = planning.make_plan(source, order, cache=tmp_path, module=model, progress=lambda *what: said.append(what))
-    assert ("walking block by block", 3, 3) in said
-    assert plan.made["settings"]["walk"] == "block by block"
+    assert ("going block by block", 3, 3) in said
+    assert plan.made["settings"]["block_by_block"] is True
     assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def test_what_cannot_be_walked_is_refused(model, layout, batches):
-    walk = Walking(model, batches, layout)
+def test_what_cannot_be_gone_through_is_refused(model, layout, batches):
+    blocks = RunningBlocks(model, batches, layout)
     with pytest.raises(LayoutError, match=r"model\.embed_tokens\.weight does not lie within one block"):
-        walk.weights(["model.embed_tokens.weight"], frozenset({ENERGY}), lambda names, stats: [])
+        blocks.weights(["model.embed_tokens.weight"], frozenset({ENERGY}), lambda names, stats: [])
     with pytest.raises(DataError, match="'target_moment' cannot be had"):
-        walk.weights(["model.layers.0.mlp.up_proj.weight"], frozenset({"target_moment"}), lambda names, stats: [])
+        blocks.weights(["model.layers.0.mlp.up_proj.weight"], frozenset({"target_moment"}), lambda names, stats: [])
     broken = copy.deepcopy(model)
     with torch.no_grad():
         broken.model.layers[0].self_attn.v_proj.weight[0, 0] = torch.inf
     with pytest.raises(DataError, match=r"inputs of model.layers.0.self_attn.o_proj.weight hold"):
-        Walking(broken, batches, layout).weights(
+        RunningBlocks(broken, batches, layout).weights(
             ["model.layers.0.self_attn.o_proj.weight"], frozenset({ENERGY}), lambda names, stats: []
         )
-    for kind in (wanda, sparsegpt):
-        with pytest.raises(PlanError, match="walk is 'twice'"):
-            kind.Method(walk="twice")

@@ -6,7 +6,7 @@ from typing import Any
 from figures import main, measured
 from modules import case, outcome
 
-from penjing.core import Budget, Stats
+from penjing.core import Budget, Stats, View
 from penjing.io import open_checkpoint
 from penjing.layouts import from_module
 from penjing.methods import METHODS
@@ -25,7 +25,7 @@ def job(told: dict[str, Any]) -> dict[str, Any]:
         kinds = {a.kind for a in layout.axes.values()} if told["case"] == "cnn" else {"neurons"}
         free = [a.name for a in layout.axes.values() if a.state == "free" and a.kind in kinds]
         method = METHODS.build("magnitude", {"axes": ",".join(free), "multiple": 1})
-        plan = method.plan(open_checkpoint(made.module), layout, Stats(), Budget(keep=told["keep"]))
+        plan = method.plan(View(open_checkpoint(made.module), layout, Stats(), Budget(keep=told["keep"])))
         smaller = apply(made.module, layout, plan, example=made.example)
         out["cut_seconds"] = time.perf_counter() - start
     return {**out, "axes": len(free), **outcome(smaller, made.example, before)}

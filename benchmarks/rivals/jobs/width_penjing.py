@@ -8,7 +8,7 @@ import torch  # noqa: F401
 import transformers.models.llama.modeling_llama  # noqa: F401  (both loaded before the clock starts, as for the rival)
 from figures import forgotten, main, measured
 
-from penjing.core import Budget, Stats
+from penjing.core import Budget, Stats, View
 from penjing.io import open_checkpoint
 from penjing.layouts import from_config
 from penjing.methods import METHODS
@@ -24,7 +24,7 @@ def job(told: dict[str, Any]) -> dict[str, Any]:
         layout = from_config(checkpoint.config, stored=checkpoint.shapes)
         out["layout_seconds"] = time.perf_counter() - start
         method = METHODS.build("maw", {"multiple": 1})
-        plan = method.plan(checkpoint, layout, Stats(), Budget(keep=told["keep"]))
+        plan = method.plan(View(checkpoint, layout, Stats(), Budget(keep=told["keep"])))
         verified = verify(checkpoint, layout, plan)
         stream(checkpoint, layout, plan, Path(told["out"]), verified=verified)
     return {**out, "width": verified.config["intermediate_size"]}

@@ -74,10 +74,10 @@ def measure_by_blocks(
         raise DataError("found no calibration data, needed at least one batch; give a text or other examples")
     shell = Shell(checkpoint)
     _refuse_too_large(shell, blocks[0].path, memory)
-    walk = _Walk(shell, blocks[0].path, rows, jobs(shell.module, wanted, shell.names), memory, scratch)
+    stages = _Stages(shell, blocks[0].path, rows, jobs(shell.module, wanted, shell.names), memory, scratch)
     with torch.no_grad():
         try:
-            found = walk.go(progress or (lambda done, total: None))
+            found = stages.go(progress or (lambda done, total: None))
         except NotFiniteError as bad:
             raise DataError(
                 f"{bad.what} hold {bad.count} values that are not finite, needed are finite ones; check the weights "
@@ -127,7 +127,7 @@ class _Call:
         return block(hidden, *self.args, **self.kwargs)
 
 
-class _Walk:
+class _Stages:
     def __init__(
         self, shell: Shell, path: str, rows: Sequence[Batch], looked_at: Sequence[Job], memory: int, scratch: Path
     ) -> None:

@@ -41,7 +41,7 @@ class Statistic:
     - "windows": all that a convolution multiplies at each place of its window, channel by channel, [places in];
     - "block": what goes into a block, what comes out of it, and which dimension holds the channels;
     - "targets": what a layer should give so that the residual stream after it is again that of the dense model
-      [samples out], and what goes into it [samples in]; only a walk block by block has these.
+      [samples out], and what goes into it [samples in]; only going block by block has these.
 
     Others are taken of an objective, whose name then stands before the statistic's, as in `<objective>_<file>`:
 

@@ -3,15 +3,17 @@
 from penjing.core.budget import Budget
 from penjing.core.checkpoint import Checkpoint
 from penjing.core.layout import Axis, Blocks, Entry, Layout, Norm, Work, Writer
-from penjing.core.live import Live, Walk
-from penjing.core.method import Card, Method
+from penjing.core.live import BlockByBlock, Live
+from penjing.core.method import Card, Method, Plans, Trains
 from penjing.core.pattern import Concat, Leaf, Pattern, Product
 from penjing.core.plan import Edit, Keep, Mask, Plan, Update
 from penjing.core.report import Measurement, Report, Subject
 from penjing.core.stats import Stats
+from penjing.core.training import Masks, Training
+from penjing.core.view import Examples, View, Wants
 
 __all__ = [
-    "Axis", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Keep", "Layout", "Leaf", "Live",
-    "Mask", "Measurement", "Method", "Norm", "Pattern", "Plan", "Product", "Report", "Stats", "Subject", "Update",
-    "Walk", "Work", "Writer",
+    "Axis", "BlockByBlock", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples", "Keep",
+    "Layout", "Leaf", "Live", "Mask", "Masks", "Measurement", "Method", "Norm", "Pattern", "Plan", "Plans",
+    "Product", "Report", "Stats", "Subject", "Training", "Trains", "Update", "View", "Wants", "Work", "Writer",
 ]  # fmt: skip

@@ -1,14 +1,12 @@
 """A model that runs: for methods that try what an edit does before they choose it, or go on from what it did."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from penjing.core.plan import Edit, Plan
-
-if TYPE_CHECKING:
-    from penjing.core.stats import Stats
+from penjing.core.stats import Stats
 
 
 class Live(Protocol):
@@ -35,7 +33,7 @@ class Live(Protocol):
         ...
 
 
-class Walk(Protocol):
+class BlockByBlock(Protocol):
     """The blocks of a model, one after another: each is measured behind blocks that are cut already, then cut itself.
 
     Two streams of hidden states go through the blocks, one of the model as it was and one of what is left of it. The
@@ -46,7 +44,7 @@ class Walk(Protocol):
         self,
         axes: Sequence[str],
         statistics: frozenset[str],
-        decide: "Callable[[Sequence[str], Stats], Sequence[Edit]]",
+        decide: Callable[[Sequence[str], Stats], Sequence[Edit]],
     ) -> list[Edit]:
         """All that was decided, in order.
 
@@ -60,7 +58,7 @@ class Walk(Protocol):
         self,
         tensors: Sequence[str],
         statistics: frozenset[str],
-        decide: "Callable[[Sequence[str], Stats], Sequence[Edit]]",
+        decide: Callable[[Sequence[str], Stats], Sequence[Edit]],
     ) -> list[Edit]:
         """As `edits`, but for single weights: `decide` is called once for each block, with all its tensors of these.
 

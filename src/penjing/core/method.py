@@ -1,13 +1,14 @@
-"""What a method is: settings, a card, and a plan."""
+"""What a method is: settings, a card, and a plan, made at once or by training."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from penjing.core.budget import Budget
-from penjing.core.checkpoint import Checkpoint
+from torch import Tensor
+
 from penjing.core.layout import Layout
 from penjing.core.plan import Plan
-from penjing.core.stats import Stats
+from penjing.core.training import Masks, Training
+from penjing.core.view import View, Wants
 
 Promise = Literal["equals its mask", "keeps the function", "approximates"]
 
@@ -16,9 +17,8 @@ Promise = Literal["equals its mask", "keeps the function", "approximates"]
 class Card:
     """What people and the conformance suite need to know of a method.
 
-    `needs` are the statistics it reads, collected before it is asked; `walk` says whether it sees the whole model
-    at once or goes block by block; `opens` says where the result opens; `runs` whether it tries things on the model
-    itself (`Stats.live`).
+    `needs` says what it wants where no setting is changed (the names of statistics, "live", "blocks", "data"), for
+    whoever has no model at hand; `wants` decides. `opens` says where the result opens.
     """
 
     title: str
@@ -26,14 +26,57 @@ class Card:
     removes: str
     promise: Promise
     needs: frozenset[str] = frozenset()
-    walk: Literal["at once", "block by block"] = "at once"
     opens: str = "transformers"
-    runs: bool = False
 
 
-class Method(Protocol):
-    """A frozen dataclass whose fields are the paper's settings. The file that defines it also defines `CARD`."""
+@runtime_checkable
+class Plans(Protocol):
+    """A method that looks and decides: a frozen dataclass whose fields are the paper's settings.
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    The file that defines it as `Method` also defines `CARD`.
+    """
+
+    def wants(self, layout: Layout) -> Wants:
+        """What it must be given of a model with this layout."""
+        ...
+
+    def plan(self, view: View) -> Plan:
         """Decide what goes. Nothing is changed."""
         ...
+
+
+@runtime_checkable
+class Trains(Protocol):
+    """A method that acts while the model is trained; what it knows from one step to the next lies in the run.
+
+    It may be `Plans` as well. `steps` and `learning_rate` are those of a run for which nobody says others.
+    """
+
+    @property
+    def steps(self) -> int:
+        """How many steps of the optimiser."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the optimiser, at its highest."""
+        ...
+
+    def prepare(self, run: Training) -> None:
+        """Before the first step, and before there is an optimiser: insert modules, choose what is trained."""
+        ...
+
+    def loss(self, run: Training, batch: Any, output: Any) -> Tensor:
+        """[]: what is made small; the data's own loss is `run.objective(batch, output)`."""
+        ...
+
+    def step(self, run: Training) -> Masks | None:
+        """New masks for some tensors, or None; called before the first step and after each."""
+        ...
+
+    def finish(self, run: Training) -> Plan:
+        """What becomes permanent."""
+        ...
+
+
+Method: TypeAlias = Plans | Trains

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from penjing.core.live import Live, Walk
 from penjing.errors import DataError
 
 
@@ -16,15 +15,10 @@ class Stats:
     All are float32. Which there are, what each is and what it costs stands in `calibrate/statistics/`, a file for each:
     of what goes into or comes out of the layer that owns a parameter, of a block by the path of its module, and of the
     derivative of an objective, whose name stands in front.
-
-    `live` is the model itself, for methods whose card says `runs`; `walk` goes through it for those that go block by
-    block.
     """
 
     values: Mapping[tuple[str, str], Tensor] = field(default_factory=dict)
     samples: int = 0
-    live: Live | None = None
-    walk: Walk | None = None
 
     def __getitem__(self, key: tuple[str, str]) -> Tensor:
         """The statistic of one tensor.
@@ -33,7 +27,7 @@ class Stats:
             DataError: it was not collected.
         """
         if key not in self.values:
-            raise DataError(f"statistic '{key[1]}' of {key[0]} was not collected; declare it in the method's card")
+            raise DataError(f"statistic '{key[1]}' of {key[0]} was not collected; declare it in the method's wants")
         return self.values[key]
 
     def __contains__(self, key: object) -> bool:
@@ -41,29 +35,3 @@ class Stats:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.values)
-
-    def running(self) -> Live:
-        """The model itself.
-
-        Raises:
-            DataError: it is not there.
-        """
-        if self.live is None:
-            raise DataError(
-                "this method tries things on the model itself, and no running model was given; "
-                "plan through penjing.plan or penjing.shrink, which load it"
-            )
-        return self.live
-
-    def walking(self) -> Walk:
-        """The walk through the model's blocks.
-
-        Raises:
-            DataError: it is not there.
-        """
-        if self.walk is None:
-            raise DataError(
-                "going block by block needs the model and its data, and neither was given; "
-                "plan through penjing.plan or penjing.shrink, which load them"
-            )
-        return self.walk

@@ -10,12 +10,10 @@ def _wrong(module: ModuleType) -> str:
     """What a method's file lacks besides its class, or an empty string."""
     if not isinstance(getattr(module, "CARD", None), Card):
         return "has no CARD; its file must define CARD = Card(...)"
-    if module.CARD.needs and not callable(getattr(module.Method, "wants", None)):
-        return "needs statistics but does not say of which tensors; define Method.wants(layout) -> tensor: statistics"
     return ""
 
 
 METHODS: Registry[Method] = Registry(
-    "penjing.methods", kind="method", attribute="Method", calls=("plan",), nested=True, check=_wrong
+    "penjing.methods", kind="method", attribute="Method", calls=("wants", "plan"), nested=True, check=_wrong
 )
 """Every method, by name; other packages add theirs through the entry-point group `penjing.methods`."""

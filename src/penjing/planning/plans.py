@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 
 from penjing.calibrate import Means, Pass, as_stats, measure_by_blocks, stored_names
-from penjing.core import Card, Live, Plan, Stats, Walk
+from penjing.core import BlockByBlock, Live, Plan, Plans, Stats, View
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError
 from penjing.methods import METHODS
@@ -26,7 +25,7 @@ from penjing.planning.statistics_cache import Shelf, Wanted, shelf, union
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import load
 
-__all__ = ["LENGTH", "ROWS", "Order", "build", "gather", "gather_for", "make_plan", "make_plans", "union"]
+__all__ = ["LENGTH", "ROWS", "Order", "build", "gather", "make_plan", "make_plans", "union", "views_for"]
 
 JOURNAL_SECONDS = 60.0
 """How often a pass notes what it has found: what a stopped one may have to do again."""
@@ -62,18 +61,17 @@ def make_plans(
     plans: dict[str, Plan] = {}
     for group in _alike(orders):
         chosen = [methods[name] for name in group]
-        found, told = _gather(source, orders[group[0]], chosen, opened)
-        for name, method, stats in zip(group, chosen, found, strict=True):
+        views, told = _views(source, orders[group[0]], chosen, opened)
+        for name, method, view in zip(group, chosen, views, strict=True):
             order = orders[name]
             progress("planning", 0, 0)
-            plan = method.plan(source.weights(), source.layout, stats, order.budget)
-            card = card_of(method)
+            plan = method.plan(replace(view, budget=order.budget))
             made = {
                 "method": order.method,
                 "settings": asdict(method),
                 "budget": {order.budget.unit: order.budget.limit},
                 "seed": order.seed,
-                **(told if card.needs or card.runs else {}),
+                **(told if method.wants(source.layout) else {}),
             }
             plans[name] = Plan(plan.edits, {**plan.made, **made})
     return {name: plans[name] for name in orders}
@@ -89,16 +87,6 @@ def build(order: Order) -> Any:
     if "seed" in [s.name for s in METHODS.settings(order.method)]:
         settings.setdefault("seed", order.seed)
     return METHODS.build(order.method, settings)
-
-
-def card_of(method: Any) -> Card:
-    """The card in the file that defines a method."""
-    return sys.modules[type(method).__module__].CARD
-
-
-def walks(method: Any) -> bool:
-    """Whether a method goes block by block: by its setting `walk` if it has one, or else by its card."""
-    return getattr(method, "walk", card_of(method).walk) == "block by block"
 
 
 def gather(
@@ -121,24 +109,24 @@ def gather(
     return as_stats(_found(source, order, wanted, data, opened), wanted), dict(data.told)
 
 
-def gather_for(
+def views_for(
     source: Source,
     order: Order,
-    methods: Sequence[Any],
+    methods: Sequence[Plans],
     *,
     cache: Path,
     module: nn.Module | None = None,
     progress: Progress = silent,
-) -> tuple[list[Stats], dict[str, Any]]:
-    """(statistics for each method, what they were made of), from at most one pass for all of them.
+) -> tuple[list[View], dict[str, Any]]:
+    """(what each method sees, what it was made of), from at most one pass of the data for all of them.
 
-    Of `order` only the data is heeded.
+    Of `order` only the data, the budget and the seed are heeded.
 
     Raises:
         DataError: as `gather`.
         OutputError: as `gather`.
     """
-    return _gather(source, order, methods, _Opened(source, cache, module, progress))
+    return _views(source, order, methods, _Opened(source, cache, module, progress))
 
 
 class _Opened:
@@ -182,20 +170,27 @@ def _alike(orders: Mapping[str, Order]) -> list[list[str]]:
     return groups
 
 
-def _gather(
-    source: Source, order: Order, methods: Sequence[Any], opened: _Opened
-) -> tuple[list[Stats], dict[str, Any]]:
-    runs = [card_of(m).runs for m in methods]
-    each = [m.wants(source.layout) if card_of(m).needs else {} for m in methods]
-    if not any([*each, *runs, *map(walks, methods)]):
-        return [Stats() for _ in methods], {}
+def _views(
+    source: Source, order: Order, methods: Sequence[Plans], opened: _Opened
+) -> tuple[list[View], dict[str, Any]]:
+    each = [m.wants(source.layout) for m in methods]
+    bare = View(source.weights(), source.layout, Stats(), order.budget, seed=order.seed)
+    if not any(each):
+        return [bare for _ in methods], {}
     purpose = f"method '{order.method}'" if len(methods) == 1 else "planning"
     data = examples(source, order, cache=opened.cache, progress=opened.progress, purpose=purpose)
-    found = _found(source, order, wanted, data, opened) if (wanted := union(*each)) else Means()
-    live = _live(source, order, data, opened) if any(runs) else None
-    walk = _walk(source, order, data, opened) if any(map(walks, methods)) else None
-    lent = [{"live": live if card_of(m).runs else None, "walk": walk if walks(m) else None} for m in methods]
-    return [replace(as_stats(found, want), **own) for want, own in zip(each, lent, strict=True)], dict(data.told)
+    wanted = union(*(w.statistics for w in each))
+    found = _found(source, order, wanted, data, opened) if wanted else Means()
+    live = _live(source, order, data, opened) if any(w.live for w in each) else None
+    blocks = _blocks(source, order, data, opened) if any(w.blocks for w in each) else None
+    views = [
+        replace(
+            bare, stats=as_stats(found, w.statistics), live=live if w.live else None,
+            blocks=blocks if w.blocks else None, data=data if w.data else None,
+        )
+        for w in each
+    ]  # fmt: skip
+    return views, dict(data.told)
 
 
 def _live(source: Source, order: Order, data: Examples, opened: _Opened) -> Live:
@@ -205,12 +200,12 @@ def _live(source: Source, order: Order, data: Examples, opened: _Opened) -> Live
     return Running(opened.module(), list(data.again()), source.layout, names=opened.names())
 
 
-def _walk(source: Source, order: Order, data: Examples, opened: _Opened) -> Walk:
-    from penjing.running.block_by_block import Walking
+def _blocks(source: Source, order: Order, data: Examples, opened: _Opened) -> BlockByBlock:
+    from penjing.running.block_by_block import RunningBlocks
 
     _refuse_small_memory(source, order)
-    progress = partial(opened.progress, "walking block by block")
-    return Walking(opened.module(), list(data.again()), source.layout, names=opened.names(), progress=progress)
+    progress = partial(opened.progress, "going block by block")
+    return RunningBlocks(opened.module(), list(data.again()), source.layout, names=opened.names(), progress=progress)
 
 
 def _refuse_small_memory(source: Source, order: Order) -> None:

@@ -32,7 +32,6 @@ def method_json(name: str) -> dict[str, Any]:
         "removes": card.removes,
         "promise": card.promise,
         "needs": sorted(card.needs),
-        "walk": card.walk,
         "opens": card.opens,
         "settings": settings,
         "about": inspect.getdoc(found) or "",
@@ -63,9 +62,9 @@ def method_page(name: str) -> Group:
     """
     row = method_json(name)
     card = Table(show_header=False, box=None, pad_edge=False)
-    for key in ("title", "paper", "removes", "promise", "walk", "opens"):
+    for key in ("title", "paper", "removes", "promise", "opens"):
         card.add_row(f"[bold]{key}[/bold]", escape(str(row[key])))
-    card.add_row("[bold]statistics[/bold]", ", ".join(row["needs"]) or "none: no data needed")
+    card.add_row("[bold]needs[/bold]", ", ".join(row["needs"]) or "none: no data needed")
     settings = Table(title="settings (--set NAME=VALUE)", title_justify="left", box=None, pad_edge=False)
     for column in ("name", "type", "default"):
         settings.add_column(column)

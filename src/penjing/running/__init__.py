@@ -1,1 +1,1 @@
-"""The model itself: opened once and lent to whoever runs it, tries edits on it, or walks through its blocks."""
+"""The model itself: opened once and lent to whoever runs it, tries edits on it, or goes through it block by block."""

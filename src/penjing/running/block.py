@@ -1,4 +1,4 @@
-"""One block that is walked through: the dense one, its cut copy, and the stream of hidden states to each."""
+"""One block of a model that is cut block by block: the dense one, its cut copy, and the hidden states to each."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ Seen = dict[str, tuple[Tensor, Tensor]]
 """Tensor -> what its layer took in, [rows in], and gave, [rows out], in the order of the layers."""
 
 
-class Walked:
+class CutBlock:
     """One block, its copy that is cut, and the streams that come to both, [dense, cut], a tensor for each batch."""
 
     def __init__(
@@ -163,7 +163,7 @@ def _require_reached(missing: str | None) -> None:
 def _note(tensor: str, place: Place, seen: Seen) -> Callable[[nn.Module, Any, Any, Any], None]:
     def hook(layer: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if tensor in seen:
-            raise DataError(f"{tensor} is used more than once when its block runs; protect its axes, or walk at once")
+            raise DataError(f"{tensor} is used more than once when its block runs; protect its axes, or plan at once")
         given, gave = inputs_last(place, first_of(args, kwargs)), outputs_last(place, output)
         seen[tensor] = (_rows(given), _rows(gave))
 

@@ -1,4 +1,4 @@
-"""A model in memory walked through block by block, each measured behind blocks that are cut already, then cut."""
+"""A model in memory gone through block by block: each is measured behind blocks that are cut already, then cut."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,14 +14,14 @@ from penjing.calibrate.statistic import Reads
 from penjing.calibrate.statistics import find, known
 from penjing.core import Edit, Layout, Stats
 from penjing.errors import DataError, LayoutError
-from penjing.running.block import Call, Walked
+from penjing.running.block import Call, CutBlock
 
 Decide = Callable[[Sequence[str], Stats], Sequence[Edit]]
 
 
 @dataclass(frozen=True, eq=False)
-class Walking:
-    """`core.Walk` of a module and batches that lie in memory.
+class RunningBlocks:
+    """`core.BlockByBlock` of a module and batches that lie in memory.
 
     `names` maps stored names to those of the module where they differ; `progress` gets (blocks done, all blocks).
     The target of a layer that adds to the residual stream is the dense stream after it less the cut stream before it.
@@ -36,7 +36,7 @@ class Walking:
     progress: Callable[[int, int], None] = lambda done, total: None
 
     def edits(self, axes: Sequence[str], statistics: frozenset[str], decide: Decide) -> list[Edit]:
-        """All that was decided, in order; see `core.Walk`.
+        """All that was decided, in order; see `core.BlockByBlock`.
 
         Raises:
             LayoutError: there is not one list of blocks, or an axis does not lie within one block.
@@ -46,14 +46,14 @@ class Walking:
         _require_known(statistics, "inputs", "targets")
         stages = self._stages(axes)
 
-        def through(block: Walked, number: int) -> None:
+        def through(block: CutBlock, number: int) -> None:
             for names in block.in_order(stages.get(number, [])):
                 block.edit(decide(names, block.measured(block.readers(names), statistics)))
 
         return self._go(max(stages, default=-1), through)
 
     def weights(self, tensors: Sequence[str], statistics: frozenset[str], decide: Decide) -> list[Edit]:
-        """All that was decided, in order; see `core.Walk`.
+        """All that was decided, in order; see `core.BlockByBlock`.
 
         Raises:
             LayoutError: there is not one list of blocks, or a tensor does not lie within a block.
@@ -66,28 +66,28 @@ class Walking:
         for tensor in tensors:
             stages.setdefault(self._within({tensor}, tensor), []).append(tensor)
 
-        def through(block: Walked, number: int) -> None:
+        def through(block: CutBlock, number: int) -> None:
             if names := stages.get(number, []):
                 block.edit(decide(names, block.measured(names, statistics)))
 
         return self._go(max(stages, default=-1), through)
 
-    def _go(self, last: int, through: Callable[[Walked, int], None]) -> list[Edit]:
+    def _go(self, last: int, through: Callable[[CutBlock, int], None]) -> list[Edit]:
         """The edits of all blocks up to the last, each of which goes `through` measuring and editing."""
         try:
             with _evaluating(self.module), torch.no_grad():
-                return self._walked(last, through)
+                return self._gone_through(last, through)
         except NotFiniteError as bad:
             raise DataError(
                 f"{bad.what} hold {bad.count} values that are not finite, needed are finite ones; check the weights"
             ) from bad
 
-    def _walked(self, last: int, through: Callable[[Walked, int], None]) -> list[Edit]:
+    def _gone_through(self, last: int, through: Callable[[CutBlock, int], None]) -> list[Edit]:
         blocks = list(self.module.get_submodule(self.layout.blocks[0].path).children())[: last + 1]
         calls, dense = _called(self.module, blocks, self.batches)
         streams, edits = (dense, list(dense)), list[Edit]()
         for i, module in enumerate(blocks):
-            block = Walked(module, self._inside(i), self.layout, [each[i] for each in calls], streams)
+            block = CutBlock(module, self._inside(i), self.layout, [each[i] for each in calls], streams)
             through(block, i)
             edits += block.edits
             if i < last:
@@ -113,7 +113,7 @@ class Walking:
     def _require_one_list(self) -> None:
         if len(self.layout.blocks) != 1:
             lists = ", ".join(b.path for b in self.layout.blocks) or "no list of blocks"
-            raise LayoutError(f"walking block by block needs one list of blocks, found {lists}; walk at once")
+            raise LayoutError(f"going block by block needs one list of blocks, found {lists}; plan at once")
 
     def _within(self, tensors: Iterable[str], what: str) -> int:
         """The block in which all of the tensors lie."""
@@ -121,7 +121,7 @@ class Walking:
         block = next(iter(found), None)
         if len(found) != 1 or block is None:
             path = self.layout.blocks[0].path
-            raise LayoutError(f"{what} does not lie within one block of {path}; protect it, or walk at once")
+            raise LayoutError(f"{what} does not lie within one block of {path}; protect it, or plan at once")
         return block
 
     def _readers(self, axes: set[str]) -> set[str]:
@@ -143,7 +143,9 @@ class Walking:
 def _require_known(statistics: frozenset[str], *reads: Reads) -> None:
     had = [name for name in known() if find(name).reads in reads]
     if unknown := sorted(statistics.difference(had)):
-        raise DataError(f"statistic '{unknown[0]}' cannot be had while walking block by block; known: {', '.join(had)}")
+        raise DataError(
+            f"statistic '{unknown[0]}' cannot be had block by block of a model that is cut; known: {', '.join(had)}"
+        )
 
 
 class _StopError(Exception):
@@ -171,7 +173,7 @@ def _called(
             with suppress(_StopError):
                 run(module, batch)
         if len(noted.calls) != len(blocks):
-            raise DataError(f"the model ran {len(noted.calls)} of {len(blocks)} blocks on the data; walk at once")
+            raise DataError(f"the model ran {len(noted.calls)} of {len(blocks)} blocks on the data; plan at once")
         calls.append(noted.calls)
         first.append(noted.first)
     return calls, first
@@ -198,7 +200,7 @@ class _Noted:
             hidden = kwargs[named] if named else args[0]
             follows = self._hidden is None or (self._hidden.shape == hidden.shape and torch.equal(self._hidden, hidden))
             if number != len(self.calls) or not follows:
-                raise DataError(f"block {number} does not take what the block before it gives; walk at once")
+                raise DataError(f"block {number} does not take what the block before it gives; plan at once")
             if not number:
                 self.first = hidden.detach()
             self.calls.append(_call(named, args[1:], {k: v for k, v in kwargs.items() if k != named}))

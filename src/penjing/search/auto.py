@@ -21,7 +21,7 @@ from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, PenjingError, PlanError, nearest
 from penjing.methods import METHODS
 from penjing.planning.order import Order
-from penjing.planning.plans import build, card_of, make_plan, make_plans, walks
+from penjing.planning.plans import build, make_plan, make_plans
 from penjing.running.live import Running
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import load
@@ -189,14 +189,11 @@ class _Tournament:
 
     def _cost(self, name: str) -> int:
         """The place in `COSTS` of the dearest statistic that it reads; 0 without data, the last for many runs."""
-        method = build(self._order(name))
-        card = card_of(method)
-        objectives = {objective_of(s) for s in card.needs} - {""}
+        wants = build(self._order(name)).wants(self.source.layout)
+        objectives = {objective_of(s) for s in wants.kinds} - {""}
         if self.parted.objective != "loss" and any(OBJECTIVES.load(o).Objective.answers for o in objectives):
             raise DataError("it needs a loss, and the data have neither tokens nor labels")
-        if card.needs:
-            method.wants(self.source.layout)
-        return COSTS.index("many runs" if card.runs or walks(method) else dearest(card.needs))
+        return COSTS.index("many runs" if wants.live or wants.blocks or wants.data else dearest(wants.kinds))
 
     def _order(self, name: str, seed: int | None = None) -> Order:
         known = [s.name for s in METHODS.settings(name)]

@@ -27,7 +27,7 @@ from penjing.maths.holm import holm
 from penjing.maths.student import mean_of
 from penjing.methods import METHODS
 from penjing.planning.order import Order
-from penjing.planning.plans import build, card_of, make_plan, walks
+from penjing.planning.plans import build, make_plan
 from penjing.running.live import Running
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import load
@@ -234,9 +234,7 @@ def _settings(order: Order) -> dict[str, Any]:
 
 
 def _refuse_without_data(source: Source, order: Order) -> None:
-    method = build(order)
-    card = card_of(method)
-    if not ((card.needs and method.wants(source.layout)) or card.runs or walks(method)):
+    if not build(order).wants(source.layout):
         raise PlanError(
             f"method '{order.method}' reads no data with these settings, so its plan is the same whatever the data is; "
             "choose a method that does, such as activation or nirvana"

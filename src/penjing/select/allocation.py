@@ -45,10 +45,10 @@ def allocate(
     full = {a.name: a.size for a in axes}
     order = _order(axes, {a.name: _scaled(scores, a, how) for a in axes}, steps)
     if budget.keep is not None:
-        return _walk(axes, order, steps, budget.keep)
+        return _given(axes, order, steps, budget.keep)
     if cost(layout, full, budget, model) <= budget.limit:
         return full
-    least = _walk(axes, order, steps, 0.0)
+    least = _given(axes, order, steps, 0.0)
     if (found := cost(layout, least, budget, model)) > budget.limit:
         raise BudgetError(
             f"{budget.unit} of at most {budget.limit:,.0f} were asked for, but {found:,.0f} remain with each of the "
@@ -57,9 +57,9 @@ def allocate(
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        fits = cost(layout, _walk(axes, order, steps, middle), budget, model) <= budget.limit
+        fits = cost(layout, _given(axes, order, steps, middle), budget, model) <= budget.limit
         low, high = (middle, high) if fits else (low, middle)
-    return _filled(layout, axes, order, steps, _walk(axes, order, steps, low), budget, model)
+    return _filled(layout, axes, order, steps, _given(axes, order, steps, low), budget, model)
 
 
 def _scaled(scores: Mapping[str, Tensor], axis: Axis, how: str) -> Tensor:
@@ -89,7 +89,7 @@ def _order(axes: Sequence[Axis], scores: Mapping[str, Tensor], steps: Mapping[st
     return {kind: [name for *_, name in sorted(found)] for kind, found in out.items()}
 
 
-def _walk(
+def _given(
     axes: Sequence[Axis], order: Mapping[str, list[str]], steps: Mapping[str, int], keep: float
 ) -> dict[str, int]:
     """Sizes when steps are given out until each kind has at least its share, rounded to the nearest."""

@@ -8,7 +8,7 @@ from tests.methods.tiny import Tensors, layout_of, llama
 from torch import nn
 
 import penjing
-from penjing.core import Axis, Budget, Stats, Update
+from penjing.core import Axis, Budget, Stats, Update, View, Wants
 from penjing.errors import DataError, PlanError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
@@ -49,7 +49,7 @@ def test_equals_the_loop(out, units, samples, seed):
 def test_the_plan_keeps_the_most_energy_and_refits_the_reader():
     model, layout = llama()
     stats, drawn = stats_for(model, layout, ["neurons.0", "neurons.1"])
-    plan = Method(ridge=0.02, multiple=1).plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method(ridge=0.02, multiple=1).plan(View(model, layout, stats, Budget(keep=0.5)))
     updates = {e.tensor: e.values for e in plan if isinstance(e, Update)}
     for i in range(2):
         down = f"model.layers.{i}.mlp.down_proj.weight"
@@ -63,21 +63,21 @@ def test_the_plan_keeps_the_most_energy_and_refits_the_reader():
 def test_without_repair_nothing_is_updated():
     model, layout = llama()
     stats, _ = stats_for(model, layout, ["neurons.0", "neurons.1"])
-    plan = Method(repair=False).plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method(repair=False).plan(View(model, layout, stats, Budget(keep=0.5)))
     assert not [e for e in plan if isinstance(e, Update)]
 
 
 def test_keeping_all_units_updates_nothing():
     model, layout = llama()
     stats, _ = stats_for(model, layout, ["neurons.0", "neurons.1"])
-    plan = Method().plan(model, layout, stats, Budget(keep=1.0))
+    plan = Method().plan(View(model, layout, stats, Budget(keep=1.0)))
     assert not [e for e in plan if isinstance(e, Update)]
 
 
 def test_heads_are_scored_and_refitted_over_all_their_dims():
     model, layout = llama()
     stats, drawn = stats_for(model, layout, ["heads.0", "heads.1"])
-    plan = Method(axes="heads").plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method(axes="heads").plan(View(model, layout, stats, Budget(keep=0.5)))
     out = "model.layers.0.self_attn.o_proj.weight"
     energies = naive(drawn[out], model[out]).reshape(2, 8).sum(1)
     kept = plan.keeps()["heads.0"]
@@ -90,7 +90,7 @@ def test_heads_are_scored_and_refitted_over_all_their_dims():
 def test_heads_and_queries_cut_together_give_one_update_of_the_final_shape():
     model, layout = llama()
     stats, _ = stats_for(model, layout, ["heads.0", "heads.1"])
-    plan = Method(axes="heads,queries").plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method(axes="heads,queries").plan(View(model, layout, stats, Budget(keep=0.5)))
     shapes = {e.tensor: tuple(e.values.shape) for e in plan if isinstance(e, Update)}
     assert shapes == {f"model.layers.{i}.self_attn.o_proj.weight": (16, 4) for i in range(2)}
 
@@ -102,7 +102,7 @@ def test_a_reader_stored_input_first_is_refitted_in_its_own_orientation():
     axes = [Axis(name="neurons.0", size=6, state="free")]
     layout = layout_of(model, {"up": "4 neurons.0", "down": "neurons.0 3"}, axes, {"up": (0,), "down": (0,)})
     stats, drawn = stats_for(model, layout, ["neurons.0"])
-    plan = Method().plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method().plan(View(model, layout, stats, Budget(keep=0.5)))
     order = naive(drawn["down"], values["down"].T).argsort(descending=True)
     kept = torch.tensor(sorted(order[:3].tolist()))
     assert plan.keeps()["neurons.0"] == tuple(kept.tolist())
@@ -118,7 +118,7 @@ def test_a_convolution_with_a_window_is_scored_and_named_but_not_refitted():
     axes = [Axis(name="channels.0", size=6, state="free")]
     layout = layout_of(model, {"a": "channels.0 2 3 3", "b": "4 channels.0 3 3"}, axes, {"a": (1,), "b": (1,)})
     stats, drawn = stats_for(model, layout, ["channels.0"])
-    plan = Method(axes="channels").plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method(axes="channels").plan(View(model, layout, stats, Budget(keep=0.5)))
     scores = naive(drawn["b"], values["b"].movedim(1, -1).reshape(-1, 6))
     assert plan.keeps()["channels.0"] == tuple(sorted(scores.argsort(descending=True)[:3].tolist()))
     assert len(plan.edits) == 1
@@ -134,15 +134,15 @@ def test_with_windows_a_convolution_is_refitted_over_whole_windows():
     x = torch.randn(90, 36, generator=g)
     held = Stats({("b", ENERGY): x.view(90, 6, 6)[:, :, 0].square().mean(0), ("b", WINDOW): moments(x)}, 90)
     method = Method(axes="channels", windows=True, multiple=1)
-    plan = method.plan(model, layout, held, Budget(keep=0.5))
+    plan = method.plan(View(model, layout, held, Budget(keep=0.5)))
     kept = plan.keeps()["channels.0"]
     places = torch.tensor([6 * unit + place for unit in kept for place in range(6)])
     new = next(e.values for e in plan if isinstance(e, Update))
     wanted = repair(values["b"].reshape(4, 36), moments(x), places, ridge=0.01)
     torch.testing.assert_close(new, wanted.float().reshape(4, 3, 3, 2))
     assert not plan.made["notes"]
-    assert method.wants(layout) == {"b": frozenset({ENERGY, WINDOW})}
-    assert Method(axes="channels", windows=True, repair=False).wants(layout) == {"b": frozenset({ENERGY})}
+    assert method.wants(layout).statistics == {"b": frozenset({ENERGY, WINDOW})}
+    assert Method(axes="channels", windows=True, repair=False).wants(layout).statistics == {"b": frozenset({ENERGY})}
 
 
 def test_windows_refit_a_network_better_than_the_cut_alone():
@@ -164,9 +164,10 @@ def test_a_convolution_with_groups_is_scored_by_what_each_group_takes_in():
     model = Tensors(values, {})
     axes = [Axis(name="channels.0", size=4, state="free")]
     layout = layout_of(model, {"a": "(3 channels.0) 2", "b": "6 channels.0 3 3"}, axes, {"a": (1,), "b": (1,)})
-    assert Method(axes="channels").wants(layout) == {"b": frozenset({"input_energy"})}
+    assert Method(axes="channels").wants(layout).statistics == {"b": frozenset({"input_energy"})}
     energy = torch.rand(12)
-    plan = Method(axes="channels").plan(model, layout, Stats({("b", "input_energy"): energy}, 9), Budget(keep=0.5))
+    stats = Stats({("b", "input_energy"): energy}, 9)
+    plan = Method(axes="channels").plan(View(model, layout, stats, Budget(keep=0.5)))
     scores = [0.0] * 4
     for out in range(6):
         for channel in range(4):
@@ -181,7 +182,7 @@ def test_few_samples_hold_on_to_the_old_weights_more():
     moved = []
     for samples in (1, 1000):
         values = stats_for(model, layout, ["neurons.0", "neurons.1"], samples=200)[0].values
-        plan = Method(repair=True).plan(model, layout, Stats(values, samples), Budget(keep=0.5))
+        plan = Method(repair=True).plan(View(model, layout, Stats(values, samples), Budget(keep=0.5)))
         assert bool(plan.made["notes"]) == (samples == 1)
         new = next(e.values for e in plan if isinstance(e, Update) and e.tensor == down)
         moved.append((new - model[down][:, list(plan.keeps()["neurons.0"])]).norm())
@@ -190,24 +191,25 @@ def test_few_samples_hold_on_to_the_old_weights_more():
 
 def test_wants_the_second_moment_of_each_reader_and_nothing_else():
     _, layout = llama()
-    assert Method(protect=("neurons.0",)).wants(layout) == {"model.layers.1.mlp.down_proj.weight": frozenset({MOMENT})}
+    wanted = {"model.layers.1.mlp.down_proj.weight": frozenset({MOMENT})}
+    assert Method(protect=("neurons.0",)).wants(layout).statistics == wanted
 
 
 def test_missing_statistics_are_named():
     model, layout = llama()
     with pytest.raises(DataError, match=r"down_proj.weight was not collected"):
-        Method().plan(model, layout, Stats(), Budget(keep=0.5))
+        Method().plan(View(model, layout, Stats(), Budget(keep=0.5)))
 
 
 def test_an_axis_that_nothing_reads_is_refused():
     model = Tensors({"a": torch.randn(6, 2)}, {})
     layout = layout_of(model, {"a": "neurons.0 2"}, [Axis(name="neurons.0", size=6, state="free")], {})
     with pytest.raises(PlanError, match=r"no weight reads axis 'neurons.0'"):
-        Method().plan(model, layout, Stats(), Budget(keep=0.5))
+        Method().plan(View(model, layout, Stats(), Budget(keep=0.5)))
 
 
 class Script:
-    """A walk that hands out statistics made beforehand, one axis after another."""
+    """A model block by block that hands out statistics made beforehand, one axis after another."""
 
     def __init__(self, stats):
         self.stats, self.asked = stats, None
@@ -223,11 +225,11 @@ def test_block_by_block_readers_are_fitted_to_the_target_where_there_is_one(drif
     stats, _ = stats_for(model, layout, ["neurons.0", "neurons.1"])
     target = torch.randn(16, 24, generator=torch.Generator().manual_seed(3))
     down = [f"model.layers.{i}.mlp.down_proj.weight" for i in range(2)]
-    walk = Script(Stats({**stats.values, **({(t, TARGET): target for t in down} if drift else {})}, 64))
-    method = Method(walk="block by block", drift=drift, multiple=1)
-    assert method.wants(layout) == {}
-    plan = method.plan(model, layout, Stats(walk=walk), Budget(keep=0.5))
-    assert walk.asked == {MOMENT, TARGET} if drift else walk.asked == {MOMENT}
+    blocks = Script(Stats({**stats.values, **({(t, TARGET): target for t in down} if drift else {})}, 64))
+    method = Method(block_by_block=True, drift=drift, multiple=1)
+    assert method.wants(layout) == Wants(blocks=True)
+    plan = method.plan(View(model, layout, Stats(), Budget(keep=0.5), blocks=blocks))
+    assert blocks.asked == ({MOMENT, TARGET} if drift else {MOMENT})
     assert plan.made["samples"] == 64
     for i, tensor in enumerate(down):
         kept = torch.tensor(plan.keeps()[f"neurons.{i}"])

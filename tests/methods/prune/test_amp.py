@@ -11,7 +11,7 @@ from torch import nn
 
 from penjing import layouts
 from penjing.calibrate import collect
-from penjing.core import Budget, Plan, Stats
+from penjing.core import Budget, Plan, Stats, View
 from penjing.errors import BudgetError, DataError, PenjingError
 from penjing.layouts import costs
 from penjing.methods.prune.amp import Method, score
@@ -33,12 +33,12 @@ class Watched:
 
 
 def given_(method: Method, neurons: int = 64, **live):
-    """(model, layout, stats) with drawn effects."""
+    """(model, layout, stats, live) with drawn effects."""
     model, layout = llama(neurons=neurons)
     generator = torch.Generator().manual_seed(0)
-    wanted = method.wants(layout)
+    wanted = method.wants(layout).statistics
     values = {(t, s): torch.rand(model.shapes[t][1], generator=generator) for t, names in wanted.items() for s in names}
-    return model, layout, Stats(values, samples=7, live=Watched(layout, **live))
+    return model, layout, Stats(values, samples=7), Watched(layout, **live)
 
 
 def sizes(plan):
@@ -77,7 +77,7 @@ def test_the_score_from_one_pass_is_that_of_the_loop():
     net, x = Small().double(), torch.randn(6, 4, 5, dtype=torch.float64)
     layout = layouts.from_module(net, x)
     method = Method(axes="*", multiple=1)
-    wanted = method.wants(layout)
+    wanted = method.wants(layout).statistics
     stats = collect(net, [x], wanted)
     key = next(k for k in stats if k[0] == "second.weight")
     expected = naive(net.first, net.second, x).detach()
@@ -95,41 +95,41 @@ def test_the_score_adds_up_channels_and_readers(units, fans, seed):
 
 def test_keep_gives_every_axis_its_share_of_the_best_and_runs_nothing():
     method = Method(multiple=1)
-    model, layout, stats = given_(method)
-    plan = method.plan(model, layout, stats, Budget(keep=0.25))
+    model, layout, stats, live = given_(method)
+    plan = method.plan(View(model, layout, stats, Budget(keep=0.25), live=live))
     for i in range(2):
         effects = stats[f"model.layers.{i}.mlp.down_proj.weight", "entropy_taylor"]
         best = sorted(range(64), key=lambda u, e=effects: -float(e[u]))[:16]
         assert plan.keeps()[f"neurons.{i}"] == tuple(sorted(best))
-    assert stats.live.calls == []
+    assert live.calls == []
 
 
 def test_a_loss_is_never_exceeded_and_the_axis_that_matters_keeps_more():
     method = Method(multiple=1)
-    model, layout, stats = given_(method)
-    plan = method.plan(model, layout, stats, Budget(loss=0.2))
-    assert 2.1 < stats.live.value(plan) <= 2.2
+    model, layout, stats, live = given_(method)
+    plan = method.plan(View(model, layout, stats, Budget(loss=0.2), live=live))
+    assert 2.1 < live.value(plan) <= 2.2
     assert sizes(plan)["neurons.1"] > sizes(plan)["neurons.0"]
     assert list(plan.made["search"]["after"]) == ["neurons.1", "neurons.0"]
-    assert {objective for objective, _ in stats.live.calls[:-1]} == {"entropy"}
-    assert plan.made["search"]["runs"] == len(stats.live.calls) - 1
+    assert {objective for objective, _ in live.calls[:-1]} == {"entropy"}
+    assert plan.made["search"]["runs"] == len(live.calls) - 1
 
 
 def test_the_bound_of_the_paper_is_per_axis():
-    model, layout, stats = given_(Method())
-    wide = sizes(Method(multiple=1, bound=0.15).plan(model, layout, stats, Budget(loss=0.3)))
-    assert wide == sizes(Method(multiple=1).plan(model, layout, stats, Budget(loss=0.3)))
-    tight = Method(multiple=1, bound=0.01).plan(model, layout, stats, Budget(loss=0.3))
-    assert stats.live.value(tight) <= 2.02
+    model, layout, stats, live = given_(Method())
+    wide = sizes(Method(multiple=1, bound=0.15).plan(View(model, layout, stats, Budget(loss=0.3), live=live)))
+    assert wide == sizes(Method(multiple=1).plan(View(model, layout, stats, Budget(loss=0.3), live=live)))
+    tight = Method(multiple=1, bound=0.01).plan(View(model, layout, stats, Budget(loss=0.3), live=live))
+    assert live.value(tight) <= 2.02
 
 
 @pytest.mark.parametrize("unit", ["keep", "parameters", "macs"])
 def test_a_searched_budget_is_met_with_sizes_of_their_own(unit):
     method = Method(multiple=1, allocation="searched")
-    model, layout, stats = given_(method)
+    model, layout, stats, live = given_(method)
     whole = {"keep": 1.0, "parameters": costs.parameters(layout), "macs": costs.macs_per_token(layout)}[unit]
     limit = whole * 0.625 if unit == "keep" else int(whole * 0.8)
-    found = sizes(method.plan(model, layout, stats, Budget(**{unit: limit})))
+    found = sizes(method.plan(View(model, layout, stats, Budget(**{unit: limit}), live=live)))
     cost = {"keep": lambda s: sum(s.values()) / 128, "parameters": lambda s: costs.parameters(layout, s),
             "macs": lambda s: costs.macs_per_token(layout, s)}[unit]  # fmt: skip
     assert cost(found) <= limit < cost({a: n + 1 for a, n in found.items()})
@@ -138,22 +138,22 @@ def test_a_searched_budget_is_met_with_sizes_of_their_own(unit):
 
 def test_a_searched_keep_of_everything_keeps_everything():
     method = Method(allocation="searched")
-    model, layout, stats = given_(method)
-    assert set(sizes(method.plan(model, layout, stats, Budget(keep=1.0))).values()) == {64}
+    model, layout, stats, live = given_(method)
+    assert set(sizes(method.plan(View(model, layout, stats, Budget(keep=1.0), live=live))).values()) == {64}
 
 
 def test_a_fall_passes_only_when_signed():
-    model, layout, stats = given_(Method(), falls=True)
-    assert set(sizes(Method(multiple=1).plan(model, layout, stats, Budget(loss=0.01))).values()) == {1}
-    kept = sizes(Method(multiple=1, signed=False).plan(model, layout, stats, Budget(loss=0.01)))
+    model, layout, stats, live = given_(Method(), falls=True)
+    assert set(sizes(Method(multiple=1).plan(View(model, layout, stats, Budget(loss=0.01), live=live))).values()) == {1}
+    kept = sizes(Method(multiple=1, signed=False).plan(View(model, layout, stats, Budget(loss=0.01), live=live)))
     assert min(kept.values()) > 55
 
 
 def test_only_the_examples_asked_for_are_run():
     method = Method(multiple=1, examples=3)
-    model, layout, stats = given_(method)
-    method.plan(model, layout, stats, Budget(loss=0.1))
-    assert {tuple(e) for _, e in stats.live.calls} == {(0, 1, 2)}
+    model, layout, stats, live = given_(method)
+    method.plan(View(model, layout, stats, Budget(loss=0.1), live=live))
+    assert {tuple(e) for _, e in live.calls} == {(0, 1, 2)}
 
 
 def test_on_a_running_model_the_entropy_rises_by_no_more_than_the_budget_and_the_model_stays():
@@ -162,12 +162,11 @@ def test_on_a_running_model_the_entropy_rises_by_no_more_than_the_budget_and_the
     layout = layouts.from_module(net, batches[0])
     method = Method(axes="*", multiple=1)
     live = Running(net, batches, layout)
-    measured = collect(net, batches, method.wants(layout))
+    measured = collect(net, batches, method.wants(layout).statistics)
     before = {n: t.clone() for n, t in net.state_dict().items()}
     whole = live.value(Plan(), objective="entropy")
-    plans = [
-        method.plan(net.state_dict(), layout, Stats(measured.values, 12, live), Budget(loss=b)) for b in (0.01, 0.3)
-    ]
+    views = [View(net.state_dict(), layout, measured, Budget(loss=b), live=live) for b in (0.01, 0.3)]
+    plans = [method.plan(v) for v in views]
     rises = [live.value(p, objective="entropy") - whole for p in plans]
     assert rises[0] <= 0.01
     assert rises[1] <= 0.3
@@ -177,16 +176,16 @@ def test_on_a_running_model_the_entropy_rises_by_no_more_than_the_budget_and_the
 
 
 def test_what_cannot_be_met_or_is_not_known_is_refused():
-    model, layout, stats = given_(Method())
+    model, layout, stats, live = given_(Method())
     with pytest.raises(PenjingError, match="objective 'entropi' is not known; did you mean 'entropy'"):
         Method(objective="entropi").wants(layout)
     with pytest.raises(PenjingError, match="allocation 'search' is not known"):
-        Method(allocation="search").plan(model, layout, stats, Budget(keep=0.5))
+        Method(allocation="search").plan(View(model, layout, stats, Budget(keep=0.5), live=live))
     with pytest.raises(BudgetError, match="smallest size"):
-        Method(allocation="searched").plan(model, layout, stats, Budget(parameters=10))
+        Method(allocation="searched").plan(View(model, layout, stats, Budget(parameters=10), live=live))
     with pytest.raises(BudgetError, match=r"a bound of 0\.001"):
-        Method(allocation="searched", bound=0.001).plan(model, layout, stats, Budget(keep=0.3))
+        Method(allocation="searched", bound=0.001).plan(View(model, layout, stats, Budget(keep=0.3), live=live))
     with pytest.raises(DataError, match="no running model"):
-        Method().plan(model, layout, Stats(stats.values), Budget(loss=0.1))
+        Method().plan(View(model, layout, stats, Budget(loss=0.1)))
     with pytest.raises(DataError, match="not a number"):
         score([torch.tensor([[float("nan")]])])

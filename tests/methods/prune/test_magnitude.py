@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.methods.tiny import Tensors, layout_of, llama
 
-from penjing.core import Axis, Budget, Stats
+from penjing.core import Axis, Budget, Stats, View
 from penjing.errors import LayoutError
 from penjing.methods.prune.magnitude import Method, score
 from penjing.select.units import all_rows
@@ -48,13 +48,13 @@ def test_channels_of_a_convolution_count_their_norm_gains():
     layout = layout_of(model, patterns, axes, {"a": (1,), "b": (1,)})
     parts = [values["a"].flatten(1), values["bn"][:, None], values["b"].transpose(0, 1).flatten(1)]
     torch.testing.assert_close(score(all_rows(model, layout, "channels.0")), naive(parts))
-    plan = Method(axes="channels.0").plan(model, layout, Stats(), Budget(keep=0.6))
+    plan = Method(axes="channels.0").plan(View(model, layout, Stats(), Budget(keep=0.6)))
     assert plan.keeps()["channels.0"] == tuple(sorted(naive(parts).argsort(descending=True)[:3].tolist()))
 
 
 def test_the_residual_is_cut_only_when_allowed():
     model, layout = llama()
     with pytest.raises(LayoutError, match="only axes that are sensitive"):
-        Method(axes="residual").plan(model, layout, Stats(), Budget(keep=0.5))
-    plan = Method(axes="residual", allow=("sensitive",)).plan(model, layout, Stats(), Budget(keep=0.5))
+        Method(axes="residual").plan(View(model, layout, Stats(), Budget(keep=0.5)))
+    plan = Method(axes="residual", allow=("sensitive",)).plan(View(model, layout, Stats(), Budget(keep=0.5)))
     assert len(plan.keeps()["residual"]) == 8

@@ -14,7 +14,7 @@ from torch import nn
 
 from penjing import layouts
 from penjing.calibrate import collect
-from penjing.core import Budget, Plan, Stats
+from penjing.core import Budget, Plan, Stats, View
 from penjing.errors import DataError, PenjingError, PlanError
 from penjing.layouts import costs
 from penjing.methods.prune.measured import Method, score
@@ -40,12 +40,12 @@ class Watched:
 
 
 def given_(method: Method, neurons: int = 64, **live):
-    """(model, layout, stats) with drawn energies."""
+    """(model, layout, stats, live) with drawn energies."""
     model, layout = llama(neurons=neurons)
     generator = torch.Generator().manual_seed(0)
-    wanted = method.wants(layout)
+    wanted = method.wants(layout).statistics
     values = {(t, s): torch.rand(model.shapes[t][1], generator=generator) for t, names in wanted.items() for s in names}
-    return model, layout, Stats(values, samples=7, live=Watched(layout, **live))
+    return model, layout, Stats(values, samples=7), Watched(layout, **live)
 
 
 def sizes(plan):
@@ -82,8 +82,8 @@ def naive_sizes(curves, full, allowed):
 
 def test_sizes_are_the_best_of_all_that_the_measured_curves_allow():
     method = Method(even=False, multiple=1)
-    model, layout, stats = given_(method, neurons=24)
-    plan = method.plan(model, layout, stats, Budget(keep=0.5))
+    model, layout, stats, live = given_(method, neurons=24)
+    plan = method.plan(View(model, layout, stats, Budget(keep=0.5), live=live))
     found = sizes(plan)
     assert sum(found.values()) == 24
     assert found["neurons.1"] > found["neurons.0"]
@@ -94,37 +94,37 @@ def test_sizes_are_the_best_of_all_that_the_measured_curves_allow():
 
 def test_every_axis_is_measured_alone_at_each_fraction_and_at_its_smallest():
     method = Method(even=False, multiple=1)
-    model, layout, stats = given_(method)
-    told = method.plan(model, layout, stats, Budget(keep=0.5)).made["measured"]
+    model, layout, stats, live = given_(method)
+    told = method.plan(View(model, layout, stats, Budget(keep=0.5), live=live)).made["measured"]
     assert [[s for s, _ in points] for points in told["increase"].values()] == [[0.75, 0.5, 0.25, round(1 / 64, 4)]] * 2
     assert told["increase"]["neurons.1"][1][1] == pytest.approx(4 * 0.25)
     assert told["start"] == 2
-    assert len(stats.live.calls) == 1 + 2 * 4 + 1
-    assert {o for o, _ in stats.live.calls} == {"loss"}
+    assert len(live.calls) == 1 + 2 * 4 + 1
+    assert {o for o, _ in live.calls} == {"loss"}
 
 
 def test_the_sum_and_what_was_found_are_both_told():
     method = Method(even=False, multiple=1)
-    model, layout, stats = given_(method, together=0.5)
-    told = method.plan(model, layout, stats, Budget(keep=0.5)).made["measured"]
+    model, layout, stats, live = given_(method, together=0.5)
+    told = method.plan(View(model, layout, stats, Budget(keep=0.5), live=live)).made["measured"]
     assert told["found"] > 1.2 * told["predicted"]
 
 
 def test_even_by_default_so_that_keep_is_uniform_and_nothing_is_run():
     method = Method(multiple=1)
-    model, layout, stats = given_(method)
-    assert set(sizes(method.plan(model, layout, stats, Budget(keep=0.25))).values()) == {16}
-    assert stats.live.calls == []
+    model, layout, stats, live = given_(method)
+    assert set(sizes(method.plan(View(model, layout, stats, Budget(keep=0.25), live=live))).values()) == {16}
+    assert live.calls == []
 
 
 @pytest.mark.parametrize("unit", ["parameters", "macs", "bytes"])
 def test_even_weighs_kinds_against_each_other_under_a_limit(unit):
     method = Method(axes="neurons.*,heads.*", multiple=1)
-    model, layout, stats = given_(method)
+    model, layout, stats, live = given_(method)
     cost = {"parameters": lambda s: costs.parameters(layout, s), "macs": lambda s: costs.macs_per_token(layout, s),
             "bytes": lambda s: costs.weight_bytes(layout, model.dtypes, s)}[unit]  # fmt: skip
     limit = int(0.75 * cost({}))
-    found = sizes(method.plan(model, layout, stats, Budget(**{unit: limit})))
+    found = sizes(method.plan(View(model, layout, stats, Budget(**{unit: limit}), live=live)))
     assert found["neurons.0"] == found["neurons.1"]
     assert found["heads.0"] == found["heads.1"]
     assert cost(found) <= limit
@@ -135,9 +135,9 @@ def test_even_weighs_kinds_against_each_other_under_a_limit(unit):
 
 def test_a_limit_leaves_no_room_for_one_more_step():
     method = Method(even=False, multiple=1)
-    model, layout, stats = given_(method, neurons=200)  # more sizes than are weighed
+    model, layout, stats, live = given_(method, neurons=200)  # more sizes than are weighed
     limit = int(0.6 * costs.parameters(layout))
-    found = sizes(method.plan(model, layout, stats, Budget(parameters=limit)))
+    found = sizes(method.plan(View(model, layout, stats, Budget(parameters=limit), live=live)))
     assert costs.parameters(layout, found) <= limit
     for axis in found:
         assert costs.parameters(layout, {**found, axis: found[axis] + 1}) > limit or found[axis] == 200
@@ -146,31 +146,31 @@ def test_a_limit_leaves_no_room_for_one_more_step():
 @pytest.mark.parametrize("together", [0.0, 2.0])
 def test_a_loss_is_held_by_what_all_cuts_add_together(together):
     method = Method(even=False, multiple=1)
-    model, layout, stats = given_(method, together=together)
-    plan = method.plan(model, layout, stats, Budget(loss=0.5))
-    assert 0 < stats.live.value(plan) - 2 <= 0.5
+    model, layout, stats, live = given_(method, together=together)
+    plan = method.plan(View(model, layout, stats, Budget(loss=0.5), live=live))
+    assert 0 < live.value(plan) - 2 <= 0.5
     assert sizes(plan)["neurons.1"] > sizes(plan)["neurons.0"]
 
 
 def test_a_loss_that_nothing_holds_leaves_the_model_whole():
     method = Method(even=False, multiple=1)
-    model, layout, stats = given_(method)
-    stats = replace(stats, live=Watched(layout, together=1e9))
-    assert set(sizes(method.plan(model, layout, stats, Budget(loss=0.5))).values()) == {64}
+    model, layout, stats, live = given_(method)
+    live = Watched(layout, together=1e9)
+    assert set(sizes(method.plan(View(model, layout, stats, Budget(loss=0.5), live=live))).values()) == {64}
 
 
 def test_only_the_examples_and_the_objective_asked_for_are_run():
     method = Method(even=False, multiple=1, examples=3, objective="divergence")
-    model, layout, stats = given_(method)
-    plan = method.plan(model, layout, stats, Budget(keep=0.5))
-    assert {(o, tuple(e)) for o, e in stats.live.calls} == {("divergence", (0, 1, 2))}
+    model, layout, stats, live = given_(method)
+    plan = method.plan(View(model, layout, stats, Budget(keep=0.5), live=live))
+    assert {(o, tuple(e)) for o, e in live.calls} == {("divergence", (0, 1, 2))}
     assert plan.made["measured"]["examples"] == 3
 
 
 def test_taylor_ranks_by_what_readers_take_in():
     method = Method(rank="taylor", multiple=1)
-    model, layout, stats = given_(method)
-    plan = method.plan(model, layout, stats, Budget(keep=0.25))
+    model, layout, stats, live = given_(method)
+    plan = method.plan(View(model, layout, stats, Budget(keep=0.25), live=live))
     effects = stats["model.layers.0.mlp.down_proj.weight", "loss_taylor"]
     assert plan.keeps()["neurons.0"] == tuple(sorted(sorted(range(64), key=lambda u: -float(effects[u]))[:16]))
 
@@ -194,11 +194,12 @@ def test_on_a_running_module_the_sizes_do_no_worse_than_uniform_and_the_module_s
     layout = layouts.from_module(net, batches[0][0])
     method = Method(axes="*", multiple=1, objective="divergence")
     live = Running(net, batches, layout)
-    stats = replace(collect(net, batches, method.wants(layout)), live=live)
+    stats = collect(net, batches, method.wants(layout).statistics)
+    view = View(net.state_dict(), layout, stats, Budget(keep=0.75), live=live)
     before = {n: t.clone() for n, t in net.state_dict().items()}
-    even = replace(method, fractions=(0.5,)).plan(net.state_dict(), layout, stats, Budget(keep=0.75))
+    even = replace(method, fractions=(0.5,)).plan(view)
     assert set(sizes(even).values()) == {9}
-    free = replace(method, even=False).plan(net.state_dict(), layout, stats, Budget(keep=0.75))
+    free = replace(method, even=False).plan(view)
     assert sum(sizes(free).values()) == 18
     assert live.value(free, objective="divergence") <= live.value(even, objective="divergence")
     assert all(torch.equal(before[n], t) for n, t in net.state_dict().items())
@@ -209,6 +210,6 @@ def test_what_is_not_known_is_refused():
         Method(rank="energie")
     with pytest.raises(PlanError, match="above 0 and below 1"):
         Method(fractions=(1.0,))
-    model, layout, stats = given_(Method())
+    model, layout, stats, _ = given_(Method())
     with pytest.raises(DataError, match="no running model"):
-        Method(even=False).plan(model, layout, Stats(stats.values), Budget(keep=0.5))
+        Method(even=False).plan(View(model, layout, stats, Budget(keep=0.5)))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.methods.tiny import llama
 
-from penjing.core import Axis, Blocks, Budget, Norm, Stats
+from penjing.core import Axis, Blocks, Budget, Norm, Stats, View
 from penjing.errors import BudgetError
 from penjing.methods.prune.minitron import Method, block_score, channel_score, score
 
@@ -51,10 +51,10 @@ def magnitudes(model, wanted, seed=0):
 
 def test_neurons_are_ranked_by_what_the_down_projection_takes_in():
     model, layout = llama()
-    wanted = Method().wants(layout)
+    wanted = Method().wants(layout).statistics
     assert wanted == {f"model.layers.{i}.mlp.down_proj.weight": {"input_magnitude"} for i in range(2)}
     stats = magnitudes(model, wanted)
-    plan = Method(multiple=1).plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method(multiple=1).plan(View(model, layout, stats, Budget(keep=0.5)))
     for i in range(2):
         taken = stats[f"model.layers.{i}.mlp.down_proj.weight", "input_magnitude"]
         assert plan.keeps()[f"neurons.{i}"] == tuple(sorted(taken.argsort(descending=True)[:12].tolist()))
@@ -63,12 +63,12 @@ def test_neurons_are_ranked_by_what_the_down_projection_takes_in():
 def test_a_key_value_group_counts_the_channels_of_all_its_queries():
     model, layout = llama()
     method = Method(axes="heads.*")
-    stats = magnitudes(model, method.wants(layout))
+    stats = magnitudes(model, method.wants(layout).statistics)
     for i in range(2):
         taken = stats[f"model.layers.{i}.self_attn.o_proj.weight", "input_magnitude"]
         taken.fill_(1.0)
         taken[8 * (1 - i) + 3] = 3.0  # 2 queries of 4 channels are one group
-    plan = method.plan(model, layout, stats, Budget(keep=0.5))
+    plan = method.plan(View(model, layout, stats, Budget(keep=0.5)))
     assert plan.keeps() == {"heads.0": (1,), "heads.1": (0,)}
 
 
@@ -95,11 +95,11 @@ def test_hidden_channels_add_up_over_the_norms_that_feed_blocks():
     model, layout = llama()
     layout = hidden(layout)
     method = Method(axes="residual", allow=("sensitive",), multiple=1)
-    wanted = method.wants(layout)
+    wanted = method.wants(layout).statistics
     assert wanted == {f"model.layers.{i}.input_layernorm.weight": {"output_magnitude"} for i in range(2)}
     stats = magnitudes(model, wanted)
     total = sum(stats[name, "output_magnitude"] for name in wanted)
-    plan = method.plan(model, layout, stats, Budget(keep=0.5))
+    plan = method.plan(View(model, layout, stats, Budget(keep=0.5)))
     assert plan.keeps()["residual"] == tuple(sorted(total.argsort(descending=True)[:8].tolist()))
 
 
@@ -107,18 +107,19 @@ def test_the_block_most_like_its_input_goes():
     model, layout = llama()
     layout = hidden(layout)
     method = Method(axes="blocks")
-    assert method.wants(layout) == {f"model.layers.{i}": {"block_cosine"} for i in range(2)}
+    assert method.wants(layout).statistics == {f"model.layers.{i}": {"block_cosine"} for i in range(2)}
     stats = Stats(
         {("model.layers.0", "block_cosine"): torch.tensor(0.2), ("model.layers.1", "block_cosine"): torch.tensor(0.9)}
     )
-    assert method.plan(model, layout, stats, Budget(keep=0.5)).keeps() == {"blocks": (0,)}
+    assert method.plan(View(model, layout, stats, Budget(keep=0.5))).keeps() == {"blocks": (0,)}
 
 
 def test_blocks_and_widths_together_need_a_fraction():
     model, layout = llama()
     layout = hidden(layout)
     method = Method(axes="blocks,neurons.*")
-    stats = magnitudes(model, method.wants(layout))
-    assert set(method.plan(model, layout, stats, Budget(keep=0.5)).keeps()) == {"blocks", "neurons.0", "neurons.1"}
+    stats = magnitudes(model, method.wants(layout).statistics)
+    keeps = method.plan(View(model, layout, stats, Budget(keep=0.5))).keeps()
+    assert set(keeps) == {"blocks", "neurons.0", "neurons.1"}
     with pytest.raises(BudgetError, match="blocks and widths together were given a limit in parameters"):
-        method.plan(model, layout, stats, Budget(parameters=3000))
+        method.plan(View(model, layout, stats, Budget(parameters=3000)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.methods.tiny import Tensors, layout_of, llama
 
 from penjing import layouts, surgery
-from penjing.core import Axis, Budget, Stats
+from penjing.core import Axis, Budget, Stats, View
 from penjing.errors import BudgetError, DataError, PenjingError
 from penjing.methods.prune.nirvana import Method, importance, score
 
@@ -59,7 +59,7 @@ def naive_gamma(stats, blocks):
 def drawn(model, layout, method, seed=0):
     generator = torch.Generator().manual_seed(seed)
     values = {}
-    for tensor, names in sorted(method.wants(layout).items()):
+    for tensor, names in sorted(method.wants(layout).statistics.items()):
         inputs = torch.randn(30, model.shapes[tensor][-1], generator=generator) * (3 if "o_proj" in tensor else 1)
         found = {"input_mean": inputs.mean(0), "input_energy": inputs.square().mean(0)}
         found["output_gradient"] = torch.randn(model.shapes[tensor], generator=generator)
@@ -93,7 +93,7 @@ def test_the_best_units_of_the_loop_stay(allocation):
     model, layout = llama()
     method = Method(axes=BOTH, allocation=allocation, gamma=0.3, multiple=1)
     stats = drawn(model, layout, method)
-    keeps = method.plan(model, layout, stats, Budget(keep=0.55)).keeps()
+    keeps = method.plan(View(model, layout, stats, Budget(keep=0.55))).keeps()
     for i in range(2):
         for kind, scores in zip(("neurons", "heads"), naive_scores(model, stats, i), strict=True):
             units = keeps[f"{kind}.{i}"]
@@ -110,14 +110,14 @@ def test_gamma_is_that_of_the_loop(seed):
     model, layout = llama()
     method = Method(axes=BOTH)
     stats = drawn(model, layout, method, seed)
-    rates = method.plan(model, layout, stats, Budget(keep=0.7)).made["rates"]
+    rates = method.plan(View(model, layout, stats, Budget(keep=0.7))).made["rates"]
     assert rates["neurons"] / rates["heads"] == pytest.approx(naive_gamma(stats, 2), rel=1e-5)
 
 
 def test_kinds_lose_units_in_the_ratio_gamma_and_the_budget_is_met():
     model, layout = llama(neurons=64)
     method = Method(axes=BOTH, gamma=0.5, multiple=1)
-    keeps = method.plan(model, layout, drawn(model, layout, method), Budget(keep=0.6)).keeps()
+    keeps = method.plan(View(model, layout, drawn(model, layout, method), Budget(keep=0.6))).keeps()
     attention, mlp = 2 * DIMS * (QUERIES + 1) * HEADS * WIDTH, 3 * 64 * WIDTH
     share = 0.4 * (attention + mlp) / (attention + 0.5 * mlp)
     lost = round(share * HEADS)
@@ -130,12 +130,12 @@ def test_only_what_gamma_needs_is_asked_for():
     _, layout = llama()
     gradient = frozenset({"output_gradient"})
     for method in (Method(), Method(axes="heads.*"), Method(axes=BOTH, gamma=2.0)):
-        assert set(method.wants(layout).values()) == {gradient}
-    wanted = Method(axes=BOTH).wants(layout)
+        assert set(method.wants(layout).statistics.values()) == {gradient}
+    wanted = Method(axes=BOTH).wants(layout).statistics
     more = {t for t, names in wanted.items() if names != gradient}
     assert {t.rsplit(".", 2)[1] for t in more} == {"o_proj", "down_proj"}
     assert {wanted[t] for t in more} == {gradient | {"input_energy", "input_mean"}}
-    assert set(Method(objective="loss").wants(layout).values()) == {frozenset({"loss_gradient"})}
+    assert set(Method(objective="loss").wants(layout).statistics.values()) == {frozenset({"loss_gradient"})}
 
 
 def test_biases_count():
@@ -146,7 +146,7 @@ def test_biases_count():
     layout = layout_of(model, patterns, [Axis(name="neurons.0", size=5, state="free")], {"down.weight": (1,)})
     values = {(n, "output_gradient"): torch.zeros(s) for n, s in shapes.items()}
     values["up.bias", "output_gradient"] = torch.tensor([0.0, 1.0, 0.0, 0.0, 1.0])
-    plan = Method(axes=BOTH, multiple=1).plan(model, layout, Stats(values), Budget(keep=0.4))
+    plan = Method(axes=BOTH, multiple=1).plan(View(model, layout, Stats(values), Budget(keep=0.4)))
     assert plan.keeps() == {"neurons.0": (1, 4)}
     assert "rates" not in plan.made
 
@@ -154,7 +154,7 @@ def test_biases_count():
 def test_heads_that_round_to_none_stay_whole_and_the_plan_says_so():
     model, layout = llama()
     method = Method(axes=BOTH, gamma=20.0, multiple=1)
-    plan = method.plan(model, layout, drawn(model, layout, method), Budget(keep=0.8))
+    plan = method.plan(View(model, layout, drawn(model, layout, method), Budget(keep=0.8)))
     assert len(plan.keeps().get("heads.0", range(HEADS))) == HEADS
     assert len(plan.keeps()["neurons.0"]) == round(NEURONS - 0.2 * (768 + 1152) / 48)
     assert plan.made["notes"][0].startswith("heads stay whole: ")
@@ -172,7 +172,7 @@ def test_heads_go_to_a_number_that_stock_code_opens(axes):
     shapes = {n: tuple(t.shape) for n, t in layouts.build(config).state_dict().items() if n != "lm_head.weight"}
     model = Tensors({n: torch.randn(s, generator=g) for n, s in shapes.items()}, config)
     method = Method(axes=axes, gamma=1.0)
-    plan = method.plan(model, layout, drawn(model, layout, method), Budget(keep=0.75))
+    plan = method.plan(View(model, layout, drawn(model, layout, method), Budget(keep=0.75)))
     assert len(plan.keeps()["heads.0"]) == 6  # 7 is nearest, and 36 is no multiple of it
     assert surgery.verify(model, layout, plan).config["num_attention_heads"] == 6
 
@@ -184,9 +184,9 @@ def test_what_is_not_known_or_not_there_is_refused():
     with pytest.raises(PenjingError, match="objective 'outputs' is not known; did you mean 'output'"):
         Method(objective="outputs").wants(layout)
     with pytest.raises(BudgetError, match="gamma is 0"):
-        Method(axes=BOTH, gamma=0.0).plan(model, layout, stats, Budget(keep=0.5))
+        Method(axes=BOTH, gamma=0.0).plan(View(model, layout, stats, Budget(keep=0.5)))
     still = {k: torch.zeros_like(v) if k[1].startswith("input") else v for k, v in stats.values.items()}
     with pytest.raises(DataError, match="set gamma"):
-        method.plan(model, layout, Stats(still), Budget(keep=0.5))
+        method.plan(View(model, layout, Stats(still), Budget(keep=0.5)))
     with pytest.raises(DataError, match="output_gradient"):
-        Method().plan(model, layout, Stats(), Budget(keep=0.5))
+        Method().plan(View(model, layout, Stats(), Budget(keep=0.5)))

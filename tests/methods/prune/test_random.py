@@ -3,7 +3,7 @@
 import torch
 from tests.methods.tiny import llama
 
-from penjing.core import Budget, Stats
+from penjing.core import Budget, Stats, View
 from penjing.methods.prune.random import Method, score
 
 
@@ -19,14 +19,14 @@ def test_equals_the_loop():
 
 def test_a_seed_decides_and_another_seed_differs():
     model, layout = llama(neurons=40)
-    first, again, other = (Method(seed=s).plan(model, layout, Stats(), Budget(keep=0.5)) for s in (1, 1, 2))
+    first, again, other = (Method(seed=s).plan(View(model, layout, Stats(), Budget(keep=0.5))) for s in (1, 1, 2))
     assert first.edits == again.edits
     assert first.edits != other.edits
 
 
 def test_blocks_are_drawn_apart():
     model, layout = llama(neurons=40)
-    keeps = Method().plan(model, layout, Stats(), Budget(keep=0.5)).keeps()
+    keeps = Method().plan(View(model, layout, Stats(), Budget(keep=0.5))).keeps()
     assert keeps["neurons.0"] != keeps["neurons.1"]
 
 
@@ -34,5 +34,5 @@ def test_every_unit_has_the_same_chance():
     model, layout = llama(neurons=8, blocks=1)
     kept = torch.zeros(8)
     for seed in range(400):
-        kept[list(Method(seed=seed).plan(model, layout, Stats(), Budget(keep=0.5)).keeps()["neurons.0"])] += 1
+        kept[list(Method(seed=seed).plan(View(model, layout, Stats(), Budget(keep=0.5))).keeps()["neurons.0"])] += 1
     assert (kept - 200).abs().max() < 50  # five standard deviations of a binomial with n = 400

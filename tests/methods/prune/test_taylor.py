@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.methods.tiny import llama
 
-from penjing.core import Budget, Stats
+from penjing.core import Budget, Stats, View
 from penjing.errors import DataError, PenjingError
 from penjing.methods.prune.taylor import Method, score
 
@@ -33,7 +33,7 @@ def naive(parts, reduce):
 
 def drawn(model, layout, method, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    wanted = sorted(method.wants(layout).items())
+    wanted = sorted(method.wants(layout).statistics.items())
     values = {(t, s): torch.randn(model.shapes[t], generator=generator) for t, names in wanted for s in names}
     return Stats(values, samples=7)
 
@@ -61,10 +61,10 @@ def test_the_unit_sum_is_the_change_of_a_loss_that_is_linear_in_the_weights():
 def test_every_weight_of_a_unit_counts_readers_too():
     model, layout = llama()
     method = Method()
-    wanted = method.wants(layout)
+    wanted = method.wants(layout).statistics
     stats = drawn(model, layout, method)
     assert {t.rsplit(".", 2)[1] for t in wanted} == {"gate_proj", "up_proj", "down_proj"}
-    plan = method.plan(model, layout, stats, Budget(keep=0.5))
+    plan = method.plan(View(model, layout, stats, Budget(keep=0.5)))
     for i in range(2):
         mlp = f"model.layers.{i}.mlp."
         parts = [
@@ -81,15 +81,15 @@ def test_a_unit_of_zeros_goes_first():
     for name in ("gate", "up"):
         model.values[f"model.layers.0.mlp.{name}_proj.weight"][5] = 0
     model.values["model.layers.0.mlp.down_proj.weight"][:, 5] = 0
-    plan = Method(multiple=1).plan(model, layout, drawn(model, layout, Method()), Budget(keep=23 / 24))
+    plan = Method(multiple=1).plan(View(model, layout, drawn(model, layout, Method()), Budget(keep=23 / 24)))
     assert set(range(24)) - set(plan.keeps()["neurons.0"]) == {5}
 
 
 def test_heads_are_scored_by_all_their_projections():
     model, layout = llama()
     method = Method(axes="heads.*")
-    assert {t.rsplit(".", 2)[1] for t in method.wants(layout)} == {"q_proj", "k_proj", "v_proj", "o_proj"}
-    plan = method.plan(model, layout, drawn(model, layout, method), Budget(keep=0.5))
+    assert {t.rsplit(".", 2)[1] for t in method.wants(layout).statistics} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    plan = method.plan(View(model, layout, drawn(model, layout, method), Budget(keep=0.5)))
     assert all(len(units) == 1 for units in plan.keeps().values())
 
 
@@ -98,7 +98,8 @@ def test_heads_are_scored_by_all_their_projections():
     ("output", "fisher", "output_fisher"),
 ])  # fmt: skip
 def test_the_statistic_follows_the_objective(objective, reduce, statistic):
-    assert set(Method(objective=objective, reduce=reduce).wants(llama()[1]).values()) == {frozenset({statistic})}
+    wanted = Method(objective=objective, reduce=reduce).wants(llama()[1]).statistics
+    assert set(wanted.values()) == {frozenset({statistic})}
 
 
 def test_global_allocation_gives_axes_different_sizes():
@@ -107,7 +108,7 @@ def test_global_allocation_gives_axes_different_sizes():
     stats = drawn(model, layout, method)
     for (tensor, _), value in stats.values.items():
         value.mul_(100.0 if ".1." in tensor else 1.0)
-    sizes = {a: len(u) for a, u in method.plan(model, layout, stats, Budget(keep=0.5)).keeps().items()}
+    sizes = {a: len(u) for a, u in method.plan(View(model, layout, stats, Budget(keep=0.5))).keeps().items()}
     assert sizes["neurons.0"] < sizes.get("neurons.1", 24)
 
 
@@ -118,4 +119,4 @@ def test_what_is_not_known_or_not_there_is_refused():
     with pytest.raises(PenjingError, match="reduce 'sum' is not known"):
         score([(torch.ones(1, 1), torch.ones(1, 1))], "sum")
     with pytest.raises(DataError, match="loss_gradient"):
-        Method().plan(model, layout, Stats(), Budget(keep=0.5))
+        Method().plan(View(model, layout, Stats(), Budget(keep=0.5)))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.methods.tiny import llama
 
-from penjing.core import Budget, Stats
+from penjing.core import Budget, Stats, View
 from penjing.methods.prune.vow import Method, score
 
 
@@ -28,14 +28,14 @@ def test_equals_the_loop(units, fan, seed):
 
 def test_the_down_projection_has_no_say():
     model, layout = llama()
-    before = Method().plan(model, layout, Stats(), Budget(keep=0.5))
+    before = Method().plan(View(model, layout, Stats(), Budget(keep=0.5)))
     model.values["model.layers.0.mlp.down_proj.weight"].mul_(torch.arange(24.0))
-    assert Method().plan(model, layout, Stats(), Budget(keep=0.5)) == before
+    assert Method().plan(View(model, layout, Stats(), Budget(keep=0.5))) == before
 
 
 def test_the_plan_keeps_the_highest_units_of_every_block():
     model, layout = llama(neurons=25)
-    plan = Method().plan(model, layout, Stats(), Budget(keep=0.6))
+    plan = Method().plan(View(model, layout, Stats(), Budget(keep=0.6)))
     for i in range(2):
         mlp = f"model.layers.{i}.mlp."
         scores = naive(model[mlp + "gate_proj.weight"], model[mlp + "up_proj.weight"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.methods.tiny import Tensors, llama
 
-from penjing.core import Axis, Budget, Keep, Stats, Update
+from penjing.core import Axis, Budget, Keep, Stats, Update, View
 from penjing.methods.prune.zeros import DEFAULT, Method, decide, score
 from penjing.select.dead import Constants
 
@@ -35,7 +35,7 @@ def pruned(dead: dict[int, tuple[int, ...]]):
 
 
 def plan(model, layout, budget=DEFAULT, **settings):
-    return Method(**settings).plan(model, layout, Stats(), budget)
+    return Method(**settings).plan(View(model, layout, Stats(), budget))
 
 
 def test_a_dead_unit_ranks_below_all_others():

@@ -10,7 +10,7 @@ from torch import nn
 from torch.func import functional_call
 
 from penjing import layouts
-from penjing.core import Budget, Plan, Stats
+from penjing.core import Budget, Plan, Stats, View
 from penjing.errors import DataError, PlanError
 from penjing.methods.sparsify.icbs import Method, block_of, steps_for
 
@@ -62,7 +62,7 @@ def ready():
         nn.functional.cross_entropy(net(x), y).backward()
         solver.step()
     model = Tensors({n: p.detach().clone() for n, p in net.named_parameters()}, {})
-    return model, layouts.from_module(net, x[:2]), Stats(samples=240, live=Running(net, x, y))
+    return model, layouts.from_module(net, x[:2]), Running(net, x, y)
 
 
 def naive_block(scores, kept, free, size):
@@ -85,12 +85,11 @@ def test_steps_follow_the_logarithm_of_sizes():
 
 
 def test_the_loss_falls_at_exactly_the_same_density(ready):
-    model, layout, stats = ready
+    model, layout, live = ready
     method = Method(start="magnitude", steps=16, block=24, batch=240, fix_pruned=0.0, fix_kept=0.0)
-    plan = method.plan(model, layout, stats, Budget(keep=0.25))
-    begun = Method(start="magnitude", epochs=0).plan(model, layout, stats, Budget(keep=0.25))
+    plan = method.plan(View(model, layout, Stats(), Budget(keep=0.25), live=live))
+    begun = Method(start="magnitude", epochs=0).plan(View(model, layout, Stats(), Budget(keep=0.25), live=live))
     assert [int(e.kept.sum()) for e in plan] == [int(e.kept.sum()) for e in begun]
-    live = stats.running()
     assert live.value(plan) < 0.8 * live.value(begun)
     curve = plan.made["curve"]
     assert [c["step"] for c in curve] == list(range(1, 17))
@@ -102,26 +101,27 @@ def test_the_loss_falls_at_exactly_the_same_density(ready):
 
 
 def test_the_same_seed_decides_alike_and_the_module_is_left_alone(ready):
-    model, layout, stats = ready
-    before = {n: p.clone() for n, p in stats.running().module.state_dict().items()}
+    model, layout, live = ready
+    before = {n: p.clone() for n, p in live.module.state_dict().items()}
     method = Method(start="magnitude", steps=3, block=10, seed=5)
-    first, again = (method.plan(model, layout, stats, Budget(keep=0.5)) for _ in range(2))
+    first, again = (method.plan(View(model, layout, Stats(), Budget(keep=0.5), live=live)) for _ in range(2))
     assert all(a == b for a, b in zip(first, again, strict=True))
-    assert all(torch.equal(before[n], p) for n, p in stats.running().module.state_dict().items())
+    assert all(torch.equal(before[n], p) for n, p in live.module.state_dict().items())
 
 
 def test_large_gradients_are_computed_twice_to_the_same_end(ready, monkeypatch):
-    model, layout, stats = ready
+    model, layout, live = ready
     method = Method(start="magnitude", steps=3, block=10)
-    held = method.plan(model, layout, stats, Budget(keep=0.5))
+    view = View(model, layout, Stats(), Budget(keep=0.5), live=live)
+    held = method.plan(view)
     monkeypatch.setattr("penjing.methods.sparsify.icbs.HELD_BYTES", 0)
-    assert all(a == b for a, b in zip(held, method.plan(model, layout, stats, Budget(keep=0.5)), strict=True))
+    assert all(a == b for a, b in zip(held, method.plan(view), strict=True))
 
 
 def test_refuses_without_a_running_model_or_a_known_start(ready):
-    model, layout, stats = ready
+    model, layout, live = ready
     with pytest.raises(DataError, match="no running model"):
-        Method(start="magnitude").plan(model, layout, Stats(), Budget(keep=0.5))
+        Method(start="magnitude").plan(View(model, layout, Stats(), Budget(keep=0.5)))
     with pytest.raises(PlanError, match="did you mean 'wanda'"):
-        Method(start="wand").plan(model, layout, stats, Budget(keep=0.5))
-    assert isinstance(Method(start="magnitude").plan(model, layout, Stats(), Budget(keep=1.0)), Plan)
+        Method(start="wand").plan(View(model, layout, Stats(), Budget(keep=0.5), live=live))
+    assert isinstance(Method(start="magnitude").plan(View(model, layout, Stats(), Budget(keep=1.0))), Plan)

@@ -5,7 +5,7 @@ import torch
 from tests.methods.tiny import llama
 
 from penjing import layouts
-from penjing.core import Budget, Mask, Stats, Update
+from penjing.core import Budget, Mask, Stats, Update, View
 from penjing.errors import PlanError
 from penjing.methods.sparsify.sparsegpt import MOMENT, Method
 from penjing.select.weights import by_rows
@@ -20,7 +20,7 @@ def naive_error(new, old, inputs):
 def measured():
     model, layout = llama(blocks=1)
     inputs, values = {}, {}
-    for seed, tensor in enumerate(Method().wants(layout)):
+    for seed, tensor in enumerate(Method().wants(layout).statistics):
         g, n = torch.Generator().manual_seed(seed), model.shapes[tensor][1]
         inputs[tensor] = torch.randn(60, n, generator=g) @ torch.randn(n, n, generator=g) * torch.linspace(0.2, 2, n)
         values[tensor, MOMENT] = inputs[tensor].T @ inputs[tensor] / 60
@@ -30,7 +30,7 @@ def measured():
 @pytest.mark.parametrize("pattern", ["", "2:4"])
 def test_outputs_change_less_than_with_masks_alone(measured, pattern):
     model, layout, inputs, stats = measured
-    plan = Method(pattern=pattern).plan(model, layout, stats, Budget(keep=0.5))
+    plan = Method(pattern=pattern).plan(View(model, layout, stats, Budget(keep=0.5)))
     new = {e.tensor: e.values for e in plan if isinstance(e, Update)}
     kept = {e.tensor: e.kept for e in plan if isinstance(e, Mask)}
     group = (2, 4) if pattern else None
@@ -45,10 +45,10 @@ def test_outputs_change_less_than_with_masks_alone(measured, pattern):
 
 def test_dead_inputs_lose_their_weights_and_are_told(measured):
     model, layout, _, stats = measured
-    tensor = next(iter(Method().wants(layout)))
+    tensor = next(iter(Method().wants(layout).statistics))
     moment = stats[tensor, MOMENT].clone()
     moment[3], moment[:, 3] = 0.0, 0.0
-    plan = Method(tensors=tensor).plan(model, layout, Stats({(tensor, MOMENT): moment}, 60), Budget(keep=0.75))
+    plan = Method(tensors=tensor).plan(View(model, layout, Stats({(tensor, MOMENT): moment}, 60), Budget(keep=0.75)))
     update = next(e for e in plan if isinstance(e, Update))
     assert (update.values[:, 3] == 0).all()
     assert "1 inputs were always zero" in plan.made["notes"][0]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.methods.tiny import llama
 
-from penjing.core import Budget, Stats
+from penjing.core import Budget, Stats, View
 from penjing.methods.sparsify.wanda import ENERGY, Method, score
 from penjing.select.weights import by_rows
 
@@ -32,14 +32,14 @@ def test_equals_the_loop(rows, columns, keep, seed):
 
 def test_the_plan_masks_by_inputs_and_patterns_are_exact():
     model, layout = llama(blocks=1)
-    wanted = Method().wants(layout)
+    wanted = Method().wants(layout).statistics
     energies = {(t, ENERGY): torch.zeros(model.shapes[t][1]) for t in wanted}
     for energy in energies.values():
         energy[: len(energy) // 2] = 1.0
     stats = Stats(energies, samples=3)
-    for edit in Method().plan(model, layout, stats, Budget(keep=0.5)):
+    for edit in Method().plan(View(model, layout, stats, Budget(keep=0.5))):
         half = edit.kept.shape[1] // 2
         assert edit.kept[:, :half].all()
         assert not edit.kept[:, half:].any()
-    for edit in Method(pattern="1:4").plan(model, layout, stats, Budget(keep=0.25)):
+    for edit in Method(pattern="1:4").plan(View(model, layout, stats, Budget(keep=0.25))):
         assert (edit.kept.reshape(-1, 4).sum(1) == 1).all()

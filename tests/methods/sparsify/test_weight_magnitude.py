@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.methods.tiny import llama
 
-from penjing.core import Budget, Stats
+from penjing.core import Budget, Stats, View
 from penjing.errors import BudgetError
 from penjing.methods.sparsify.weight_magnitude import Method
 
@@ -20,7 +20,7 @@ def tiny():
 
 
 def masks(tiny, keep=0.6, **settings):
-    plan = Method(**settings).plan(*tiny, Stats(), Budget(keep=keep))
+    plan = Method(**settings).plan(View(*tiny, Stats(), Budget(keep=keep)))
     return plan, {e.tensor: e.kept for e in plan}
 
 

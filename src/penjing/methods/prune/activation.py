@@ -23,14 +23,13 @@ from math import prod
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Edit, Keep, Layout, Plan, Stats, Update
+from penjing.core import Axis, Card, Checkpoint, Edit, Keep, Layout, Plan, Stats, Update, View, Wants
 from penjing.core.pattern import kept_positions
 from penjing.core.pattern import shape as sizes_of
 from penjing.errors import PlanError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
 from penjing.maths.topk import best
-from penjing.select import block_by_block as walks
 from penjing.select.axes import choose
 from penjing.select.saliency import by_group
 from penjing.select.uniform import sizes
@@ -63,10 +62,10 @@ class Method:
 
     `axes` and `protect` are globs of axis names, `multiple` the rounding of sizes (None: one that hardware likes),
     `allow` further states of axes that may be cut ("sensitive"), `repair` whether readers are refitted, `ridge` how
-    strongly the refit holds to the old weights, as a share of the mean input energy. `walk` says whether the model is
-    seen at once or block by block, `drift` whether the refit block by block makes up for the blocks before. `windows`
-    says whether convolutions with a window are refitted too (only at once): that takes the second moment of all that
-    is in a window, nine times the work of a 3 x 3 convolution itself.
+    strongly the refit holds to the old weights, as a share of the mean input energy. `block_by_block` says whether each
+    block is seen behind those that are cut already, or all at once, `drift` whether the refit block by block makes up
+    for the blocks before. `windows` says whether convolutions with a window are refitted too (only at once): that takes
+    the second moment of all that is in a window, nine times the work of a 3 x 3 convolution itself.
     """
 
     axes: str = "neurons.*"
@@ -75,33 +74,30 @@ class Method:
     allow: tuple[str, ...] = ()
     repair: bool = True
     ridge: float = 0.01
-    walk: walks.Walks = walks.AT_ONCE
+    block_by_block: bool = False
     drift: bool = True
     windows: bool = False
 
-    def __post_init__(self) -> None:
-        walks.known(self.walk)
-
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
-        """Reader tensor -> the statistics needed of it before the plan; a walk collects its own."""
-        if self.walk == walks.BY_BLOCK:
-            return {}
+    def wants(self, layout: Layout) -> Wants:
+        """The statistics of each reader, at once or block by block."""
+        if self.block_by_block:
+            return Wants(blocks=True)
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         window = frozenset({ENERGY, WINDOW} if self.windows and self.repair else {ENERGY})
         readers = [pair for a in axes for pair in layout.readers(a.name)]
-        return {t: window if _windowed(layout, t, d) else CARD.needs for t, d in readers}
+        return Wants({t: window if _windowed(layout, t, d) else CARD.needs for t, d in readers})
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis, and the refitted weights of their readers."""
-        axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
-        counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
-        step = _Step(model, layout, counts, self.ridge if self.repair else None)
-        if self.walk == walks.BY_BLOCK:
+        axes = choose(view.layout, self.axes, protect=self.protect, allow=self.allow)
+        counts = sizes(view.layout, axes, view.budget, model=view.model, multiple=self.multiple)
+        step = _Step(view.model, view.layout, counts, self.ridge if self.repair else None)
+        if self.block_by_block:
             statistics = CARD.needs | ({TARGET} if self.repair and self.drift else set())
-            edits = stats.walking().edits([a.name for a in axes], statistics, step)
+            edits = view.by_block().edits([a.name for a in axes], statistics, step)
         else:
-            edits = step([a.name for a in axes], stats)
-        made = {"method": "activation", "settings": asdict(self), "budget": str(budget), "samples": step.samples}
+            edits = step([a.name for a in axes], view.stats)
+        made = {"method": "activation", "settings": asdict(self), "budget": str(view.budget), "samples": step.samples}
         return Plan(tuple(edits), made={**made, "notes": step.notes})
 
 

@@ -33,7 +33,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
+from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Live, Plan, View, Wants
 from penjing.errors import BudgetError, DataError, PenjingError, nearest
 from penjing.maths.topk import best
 from penjing.select.axes import choose
@@ -50,8 +50,7 @@ CARD = Card(
     paper="arXiv:2603.08100",
     removes="units of an axis, by default the neurons of every MLP",
     promise="equals its mask",
-    needs=frozenset({"entropy_taylor"}),
-    runs=True,
+    needs=frozenset({"entropy_taylor", "live"}),
 )
 
 
@@ -98,12 +97,12 @@ class Method:
         """
         return f"{known(self.objective, OBJECTIVES)}_taylor"
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
+    def wants(self, layout: Layout) -> Wants:
         """Parameter -> the statistics needed of it: of every parameter that reads units."""
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
-        return {t: frozenset({self.statistic}) for a in axes for t, _ in layout.readers(a.name)}
+        return Wants({t: frozenset({self.statistic}) for a in axes for t, _ in layout.readers(a.name)}, live=True)
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis; `made["search"]` tells of the search.
 
         Raises:
@@ -113,13 +112,14 @@ class Method:
         if self.allocation not in ALLOCATIONS:
             guess = nearest(self.allocation, ALLOCATIONS)
             raise PenjingError(f"allocation '{self.allocation}' is not known{guess}; choose {', '.join(ALLOCATIONS)}")
+        layout, stats, budget = view.layout, view.stats, view.budget
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         scores = {a.name: score(taken_in(layout, stats, a.name, self.statistic)) for a in axes}
         made: dict[str, Any] = {"method": "amp", "settings": asdict(self), "budget": str(budget)}
         if self.allocation == "uniform" and budget.unit != "loss":
-            counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
+            counts = sizes(layout, axes, budget, model=view.model, multiple=self.multiple)
         else:
-            found, runs = self._searched(model, layout, stats, budget, axes, scores)
+            found, runs = self._searched(view, axes, scores)
             counts = found.sizes
             told = {"start": found.start, "after": found.after, "bound": found.bound, "runs": runs}
             made["search"] = told
@@ -127,12 +127,12 @@ class Method:
         return Plan(keeps, made={**made, "samples": stats.samples})
 
     def _searched(
-        self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget, axes: list[Axis],
-        scores: Mapping[str, Tensor],
-    ) -> tuple[Searched, int]:  # fmt: skip
+        self, view: View, axes: list[Axis], scores: Mapping[str, Tensor]
+    ) -> tuple[Searched, int]:
         """(what the search found, how often the model was run)."""
-        figure, runs = self._figure(stats, scores)
-        steps = {a.name: step_of(layout, a, self.multiple) for a in axes}
+        budget = view.budget
+        figure, runs = self._figure(view.running(), scores)
+        steps = {a.name: step_of(view.layout, a, self.multiple) for a in axes}
         backwards = axes[::-1]
         total = budget.limit if budget.unit == "loss" else inf
 
@@ -143,14 +143,13 @@ class Method:
 
         if budget.unit == "loss":
             return run(total / len(axes) if self.bound is None else self.bound), runs()
-        fits = _fits(model, layout, axes, budget, least_sizes(axes, steps))
+        fits = _fits(view.model, view.layout, axes, budget, least_sizes(axes, steps))
         return meet(backwards, run, fits, most=self.bound, multiples=steps), runs()
 
     def _figure(
-        self, stats: Stats, scores: Mapping[str, Tensor]
+        self, live: Live, scores: Mapping[str, Tensor]
     ) -> tuple[Callable[[Mapping[str, int]], float], Callable[[], int]]:
         """(the objective at some sizes, how often the model was run for it)."""
-        live = stats.running()
         chosen = None if self.examples is None else range(min(self.examples, live.examples))
 
         @cache

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from penjing.core import Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
+from penjing.core import Card, Keep, Layout, Plan, View, Wants
 from penjing.maths.topk import best
 from penjing.select.axes import choose
 from penjing.select.uniform import sizes
@@ -45,9 +45,13 @@ class Method:
     multiple: int | None = None
     allow: tuple[str, ...] = ()
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def wants(self, layout: Layout) -> Wants:
+        """Nothing but the weights."""
+        return Wants()
+
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis."""
-        axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
-        counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
-        keeps = [Keep(a.name, best(score(written_rows(model, layout, a.name)), counts[a.name])) for a in axes]
-        return Plan(tuple(keeps), made={"method": "maw", "settings": asdict(self), "budget": str(budget)})
+        axes = choose(view.layout, self.axes, protect=self.protect, allow=self.allow)
+        counts = sizes(view.layout, axes, view.budget, model=view.model, multiple=self.multiple)
+        keeps = [Keep(a.name, best(score(written_rows(view.model, view.layout, a.name)), counts[a.name])) for a in axes]
+        return Plan(tuple(keeps), made={"method": "maw", "settings": asdict(self), "budget": str(view.budget)})

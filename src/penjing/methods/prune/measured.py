@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
+from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Live, Plan, Stats, View, Wants
 from penjing.errors import PenjingError, PlanError, nearest
 from penjing.maths.topk import best
 from penjing.select import size_grid as rung
@@ -44,8 +44,7 @@ CARD = Card(
     paper="arXiv:1608.08710",
     removes="units of an axis, by default the neurons of every MLP",
     promise="equals its mask",
-    needs=frozenset({ENERGY}),
-    runs=True,
+    needs=frozenset({ENERGY, "live"}),
 )
 
 
@@ -85,19 +84,20 @@ class Method:
         if not self.fractions or not all(0 < f < 1 for f in self.fractions):
             raise PlanError(f"fractions are {list(self.fractions)}; needed one or more, each above 0 and below 1")
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
+    def wants(self, layout: Layout) -> Wants:
         """Parameter -> the statistics needed of it: of every parameter that reads units."""
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         wanted = frozenset({ENERGY if self.rank == "energy" else TAYLOR})
-        return {t: wanted for a in axes for t, _ in layout.readers(a.name)}
+        return Wants({t: wanted for a in axes for t, _ in layout.readers(a.name)}, live=True)
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis; `made["measured"]` tells what each group adds when it alone is cut.
 
         Raises:
             BudgetError: the budget cannot be met.
             MissingExtraError: sizes are to be chosen and scipy is not installed.
         """
+        model, layout, stats, budget = view.model, view.layout, view.stats, view.budget
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         ranked = energies if self.rank == "energy" else effects
         scores = {a.name: ranked(model, layout, stats, a) for a in axes}
@@ -107,17 +107,17 @@ class Method:
             counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
         else:
             steps = {a.name: step_of(layout, a, self.multiple) for a in axes}
-            measured = _Measured(groups, steps, self._figure(stats, scores), self.fractions)
+            measured = _Measured(groups, steps, self._figure(view.running(), scores), self.fractions)
             counts = measured.sizes(layout, budget, model)
-            made["measured"] = {**measured.told(counts), "examples": self._examples(stats)}
+            made["measured"] = {**measured.told(counts), "examples": self._examples(view.running())}
         keeps = tuple(Keep(a.name, best(scores[a.name], counts[a.name])) for a in axes)
         return Plan(keeps, made={**made, "samples": stats.samples})
 
-    def _examples(self, stats: Stats) -> int:
-        return min(self.examples or stats.running().examples, stats.running().examples)
+    def _examples(self, live: Live) -> int:
+        return min(self.examples or live.examples, live.examples)
 
-    def _figure(self, stats: Stats, scores: Mapping[str, Tensor]) -> Callable[[Mapping[str, int]], float]:
-        live, chosen = stats.running(), None if self.examples is None else range(self._examples(stats))
+    def _figure(self, live: Live, scores: Mapping[str, Tensor]) -> Callable[[Mapping[str, int]], float]:
+        chosen = None if self.examples is None else range(self._examples(live))
 
         def figure(at: Mapping[str, int]) -> float:
             cut = {a: n for a, n in at.items() if n < len(scores[a])}

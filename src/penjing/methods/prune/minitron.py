@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Blocks, Budget, Card, Checkpoint, Keep, Layout, Norm, Plan, Stats
+from penjing.core import Axis, Blocks, Card, Keep, Layout, Norm, Plan, Stats, View, Wants
 from penjing.core.layout import matches
 from penjing.errors import BudgetError, PlanError
 from penjing.maths.topk import best
@@ -77,7 +77,7 @@ class Method:
     multiple: int | None = None
     allow: tuple[str, ...] = ()
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
+    def wants(self, layout: Layout) -> Wants:
         """Parameter or block -> the statistics needed of it."""
         axes, lists = self._chosen(layout)
         wanted: dict[str, frozenset[str]] = {path: frozenset({ALIKE}) for b in lists for path in block.paths(b)}
@@ -86,25 +86,26 @@ class Method:
             names = [n.weight for n in norms if n.weight] if norms else [t for t, _ in layout.readers(axis.name)]
             for name in names:
                 wanted[name] = wanted.get(name, frozenset()) | {GIVEN if norms else TAKEN}
-        return wanted
+        return Wants(wanted)
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis, and which blocks.
 
         Raises:
             BudgetError: blocks and widths were named together under a limit.
         """
+        layout, stats, budget = view.layout, view.stats, view.budget
         axes, lists = self._chosen(layout)
         if axes and lists and budget.keep is None:
             raise BudgetError(
                 f"blocks and widths together were given a limit in {budget.unit}, which can be met in many ways; "
                 "give keep, or plan the blocks and the widths one after the other"
             )
-        counts = sizes(layout, axes, budget, model=model, multiple=self.multiple) if axes else {}
+        counts = sizes(layout, axes, budget, model=view.model, multiple=self.multiple) if axes else {}
         keeps = [Keep(a.name, best(_activity(layout, stats, a), counts[a.name])) for a in axes]
         for b in lists:
             scores = block_score(stats[path, ALIKE] for path in block.paths(b))
-            keeps.append(Keep(b.axis, block.best_blocks(layout, b, scores, budget, model=model)))
+            keeps.append(Keep(b.axis, block.best_blocks(layout, b, scores, budget, model=view.model)))
         made = {"method": "minitron", "settings": asdict(self), "budget": str(budget), "samples": stats.samples}
         return Plan(tuple(keeps), made={**made, "notes": _unmeasured(layout, axes)})
 

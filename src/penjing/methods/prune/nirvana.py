@@ -29,7 +29,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
+from penjing.core import Axis, Card, Keep, Layout, Plan, Stats, View, Wants
 from penjing.errors import BudgetError, DataError
 from penjing.maths import taylor
 from penjing.maths.topk import best
@@ -93,22 +93,23 @@ class Method:
         """
         return f"{known(self.objective, OBJECTIVES)}_gradient"
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
+    def wants(self, layout: Layout) -> Wants:
         """Parameter -> the statistics needed of it: of every parameter that holds units, and of readers for gamma."""
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         wanted = {t: frozenset({self.statistic}) for a in axes for t in sources(layout, a.name)}
         if self.gamma is None and len(by_kind(axes)) > 1:
             for name in (t for a in axes for t, _ in layout.readers(a.name)):
                 wanted[name] = wanted.get(name, frozenset()) | {ENERGY, MEAN}
-        return wanted
+        return Wants(wanted)
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis; `made["rates"]` tells how fast each kind loses its units.
 
         Raises:
             BudgetError: the budget cannot be met, or gamma is not above 0.
             DataError: gamma cannot be estimated.
         """
+        model, layout, stats = view.model, view.layout, view.stats
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         scores = {a.name: score(pairs(model, layout, stats, a.name, self.statistic)) for a in axes}
         rates = self._rates(layout, stats, axes)
@@ -116,9 +117,9 @@ class Method:
             layout=layout, model=model, kinds=by_kind(axes), scores=scores, rates=rates, how=self.allocation,
             multiple=self.multiple, opens=partial(opens, model.config, layout),
         )  # fmt: skip
-        counts = shared.sizes(budget)
+        counts = shared.sizes(view.budget)
         keeps = tuple(Keep(a.name, best(scores[a.name], counts[a.name])) for a in axes)
-        made = {"method": "nirvana", "settings": asdict(self), "budget": str(budget), "samples": stats.samples}
+        made = {"method": "nirvana", "settings": asdict(self), "budget": str(view.budget), "samples": stats.samples}
         if len(rates) > 1:
             made |= {"rates": rates, "notes": list(shared.whole(counts))}
         return Plan(keeps, made=made)

@@ -25,7 +25,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
+from penjing.core import Axis, Card, Keep, Layout, Plan, View, Wants
 from penjing.errors import PenjingError, nearest
 from penjing.maths import taylor
 from penjing.maths.topk import best
@@ -90,22 +90,22 @@ class Method:
         """
         return f"{known(self.objective, OBJECTIVES)}_{'fisher' if self.reduce == 'fisher' else 'gradient'}"
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
+    def wants(self, layout: Layout) -> Wants:
         """Parameter -> the statistics needed of it: of every parameter that holds units."""
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
-        return {t: frozenset({self.statistic}) for a in axes for t in sources(layout, a.name)}
+        return Wants({t: frozenset({self.statistic}) for a in axes for t in sources(layout, a.name)})
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis."""
-        axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
-        scores = {a.name: self._scores(model, layout, stats, a) for a in axes}
+        axes = choose(view.layout, self.axes, protect=self.protect, allow=self.allow)
+        scores = {a.name: self._scores(view, a) for a in axes}
         counts = allocate(
-            layout, axes, budget, scores, how=self.allocation, model=model, multiple=self.multiple
+            view.layout, axes, view.budget, scores, how=self.allocation, model=view.model, multiple=self.multiple
         )
         keeps = tuple(Keep(a.name, best(scores[a.name], counts[a.name])) for a in axes)
-        made = {"method": "taylor", "settings": asdict(self), "budget": str(budget), "samples": stats.samples}
-        return Plan(keeps, made=made)
+        made = {"method": "taylor", "settings": asdict(self), "budget": str(view.budget)}
+        return Plan(keeps, made={**made, "samples": view.stats.samples})
 
-    def _scores(self, model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Tensor:
-        found = score(pairs(model, layout, stats, axis.name, self.statistic), self.reduce)
+    def _scores(self, view: View, axis: Axis) -> Tensor:
+        found = score(pairs(view.model, view.layout, view.stats, axis.name, self.statistic), self.reduce)
         return taylor.normalised(found, self.normalise)

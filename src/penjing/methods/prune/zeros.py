@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, Stats
+from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Plan, View, Wants
 from penjing.maths.topk import best
 from penjing.select.axes import choose
 from penjing.select.dead import Dead, Probe, find, fold
@@ -57,9 +57,13 @@ class Method:
     multiple: int = 1
     even: bool = True
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def wants(self, layout: Layout) -> Wants:
+        """Nothing but the weights."""
+        return Wants()
+
+    def plan(self, view: View) -> Plan:
         """Which units stay in each axis, and the biases that take the constants."""
-        return decide(self, model, layout, budget, partial(by_parts, model, layout))
+        return decide(self, view.model, view.layout, view.budget, partial(by_parts, view.model, view.layout))
 
 
 def decide(method: Method, model: Checkpoint, layout: Layout, budget: Budget, probe: Probe) -> Plan:

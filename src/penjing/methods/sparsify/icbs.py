@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from penjing.core import Budget, Card, Checkpoint, Layout, Live, Mask, Plan, Stats
+from penjing.core import Card, Layout, Live, Mask, Plan, Stats, View, Wants
 from penjing.errors import PlanError, nearest
 from penjing.maths.annealing import anneal, clipped
 from penjing.maths.optimal_brain import binary_problem
@@ -37,8 +37,7 @@ CARD = Card(
     paper="arXiv:2411.17796",
     removes="single weights of the blocks' matrices, chosen together for the loss",
     promise="equals its mask",
-    needs=frozenset({ENERGY}),
-    runs=True,
+    needs=frozenset({ENERGY, "live"}),
 )
 
 
@@ -113,13 +112,14 @@ class Method:
     restarts: int = 1
     seed: int = 0
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
+    def wants(self, layout: Layout) -> Wants:
         """Tensor -> the statistics needed of it: those of the start."""
         if self.start != "wanda":
-            return {}
-        return {m.tensor: CARD.needs for m in matrices(layout, self.tensors, protect=self.protect)}
+            return Wants(live=True)
+        chosen = matrices(layout, self.tensors, protect=self.protect)
+        return Wants({m.tensor: frozenset({ENERGY}) for m in chosen}, live=True)
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which weights stay in each tensor, after the last step.
 
         Raises:
@@ -127,11 +127,11 @@ class Method:
         """
         if self.start not in STARTS:
             raise PlanError(f"no start is named '{self.start}'{nearest(self.start, STARTS)}; there are {STARTS}")
-        chosen, keep = matrices(layout, self.tensors, protect=self.protect), density(budget)
-        states = [self._begin(m, model[m.tensor], stats, keep) for m in chosen]
-        curve = self._improve(states, stats.running()) if any(not s.kept.all() for s in states) else []
+        chosen, keep = matrices(view.layout, self.tensors, protect=self.protect), density(view.budget)
+        states = [self._begin(m, view.model[m.tensor], view.stats, keep) for m in chosen]
+        curve = self._improve(states, view.running()) if any(not s.kept.all() for s in states) else []
         edits = tuple(s.mask() for s in states)
-        made = {"method": "icbs", "settings": asdict(self), "budget": str(budget), "samples": stats.samples}
+        made = {"method": "icbs", "settings": asdict(self), "budget": str(view.budget), "samples": view.stats.samples}
         return Plan(edits, made={**made, **told([e.kept for e in edits]), "curve": curve})
 
     def _begin(self, matrix: Matrix, weight: Tensor, stats: Stats, keep: float) -> _State:

@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from penjing.core import Budget, Card, Checkpoint, Edit, Layout, Mask, Plan, Stats, Update
+from penjing.core import Card, Checkpoint, Edit, Layout, Mask, Plan, Stats, Update, View, Wants
 from penjing.errors import PlanError
 from penjing.maths.optimal_brain import factor, sweep
-from penjing.select import block_by_block as walks
 from penjing.select.weights import Matrix, density, group_of, matrices, told
 
 MOMENT = "input_second_moment"
@@ -35,7 +34,7 @@ class Method:
 
     `tensors` and `protect` are globs of tensors, `pattern` such as "2:4" keeps two of every four neighbouring inputs,
     `damping` is added to the second moment's diagonal, as a share of its mean, `block` is how many columns are decided
-    at a time. `walk` says whether the model is seen at once or block by block, each behind those that are pruned.
+    at a time. `block_by_block` says whether each block is seen behind those that are pruned already, or all at once.
     """
 
     tensors: str = "*"
@@ -43,20 +42,17 @@ class Method:
     pattern: str = ""
     damping: float = 0.01
     block: int = 128
-    walk: walks.Walks = walks.AT_ONCE
+    block_by_block: bool = False
 
-    def __post_init__(self) -> None:
-        walks.known(self.walk)
+    def wants(self, layout: Layout) -> Wants:
+        """The statistics of each tensor, at once or block by block."""
+        if self.block_by_block:
+            return Wants(blocks=True)
+        return Wants({m.tensor: CARD.needs for m in self._chosen(layout)})
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
-        """Tensor -> the statistics needed of it before the plan; a walk collects its own."""
-        if self.walk == walks.BY_BLOCK:
-            return {}
-        return {m.tensor: CARD.needs for m in self._chosen(layout)}
-
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """New values of each tensor, and which of them stay."""
-        chosen, keep = {m.tensor: m for m in self._chosen(layout)}, density(budget)
+        chosen, keep = {m.tensor: m for m in self._chosen(view.layout)}, density(view.budget)
         group = group_of(self.pattern, keep, list(chosen.values()))
         masks, samples, notes = list[Tensor](), list[int](), list[str]()
 
@@ -64,18 +60,18 @@ class Method:
             samples.append(found.samples)
             edits: list[Edit] = []
             for m in (chosen[n] for n in names):
-                values, kept = self._swept(m, model, found, keep, group, notes)
+                values, kept = self._swept(m, view.model, found, keep, group, notes)
                 if not kept.all():
                     edits.append(Update(m.tensor, m.back(values)))
                 edits.append(Mask(m.tensor, m.back(kept)))
                 masks.append(kept)
             return edits
 
-        if self.walk == walks.BY_BLOCK:
-            edits = stats.walking().weights([*chosen], CARD.needs, decide)
+        if self.block_by_block:
+            edits = view.by_block().weights([*chosen], CARD.needs, decide)
         else:
-            edits = decide([*chosen], stats)
-        made = {"method": "sparsegpt", "settings": asdict(self), "budget": str(budget), "samples": min(samples)}
+            edits = decide([*chosen], view.stats)
+        made = {"method": "sparsegpt", "settings": asdict(self), "budget": str(view.budget), "samples": min(samples)}
         return Plan(tuple(edits), made={**made, **told(masks), "notes": notes})
 
     def _swept(

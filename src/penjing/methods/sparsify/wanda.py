@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from penjing.core import Budget, Card, Checkpoint, Layout, Mask, Plan, Stats
-from penjing.select import block_by_block as walks
+from penjing.core import Card, Layout, Mask, Plan, Stats, View, Wants
 from penjing.select.weights import by_rows, density, group_of, matrices, told
 
 ENERGY = "input_energy"
@@ -37,41 +36,38 @@ class Method:
     """Keep the weights that move a row's output most on the calibration data.
 
     `tensors` and `protect` are globs of tensors, `pattern` such as "2:4" keeps two of every four neighbouring inputs.
-    `walk` says whether the model is seen at once or block by block, each behind those that are pruned.
+    `block_by_block` says whether each block is seen behind those that are pruned already, or all at once.
     """
 
     tensors: str = "*"
     protect: tuple[str, ...] = ()
     pattern: str = ""
-    walk: walks.Walks = walks.AT_ONCE
+    block_by_block: bool = False
 
-    def __post_init__(self) -> None:
-        walks.known(self.walk)
+    def wants(self, layout: Layout) -> Wants:
+        """The statistics of each tensor, at once or block by block."""
+        if self.block_by_block:
+            return Wants(blocks=True)
+        return Wants({m.tensor: CARD.needs for m in matrices(layout, self.tensors, protect=self.protect)})
 
-    def wants(self, layout: Layout) -> dict[str, frozenset[str]]:
-        """Tensor -> the statistics needed of it before the plan; a walk collects its own."""
-        if self.walk == walks.BY_BLOCK:
-            return {}
-        return {m.tensor: CARD.needs for m in matrices(layout, self.tensors, protect=self.protect)}
-
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def plan(self, view: View) -> Plan:
         """Which weights stay in each row of each tensor."""
-        chosen = {m.tensor: m for m in matrices(layout, self.tensors, protect=self.protect)}
-        keep = density(budget)
+        chosen = {m.tensor: m for m in matrices(view.layout, self.tensors, protect=self.protect)}
+        keep = density(view.budget)
         group = group_of(self.pattern, keep, list(chosen.values()))
         masks, samples = list[Tensor](), list[int]()
 
         def decide(names: Sequence[str], found: Stats) -> list[Mask]:
             samples.append(found.samples)
             parts = [chosen[n] for n in names]
-            scores = (score(m.rows(model[m.tensor]), m.spread(found[m.tensor, ENERGY])) for m in parts)
+            scores = (score(m.rows(view.model[m.tensor]), m.spread(found[m.tensor, ENERGY])) for m in parts)
             kept = [by_rows(s, keep, group) for s in scores]
             masks.extend(kept)
             return [Mask(m.tensor, m.back(k)) for m, k in zip(parts, kept, strict=True)]
 
-        if self.walk == walks.BY_BLOCK:
-            edits = stats.walking().weights([*chosen], CARD.needs, decide)
+        if self.block_by_block:
+            edits = view.by_block().weights([*chosen], CARD.needs, decide)
         else:
-            edits = decide([*chosen], stats)
-        made = {"method": "wanda", "settings": asdict(self), "budget": str(budget), "samples": min(samples)}
+            edits = decide([*chosen], view.stats)
+        made = {"method": "wanda", "settings": asdict(self), "budget": str(view.budget), "samples": min(samples)}
         return Plan(tuple(edits), made={**made, **told(masks)})

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from penjing.core import Budget, Card, Checkpoint, Layout, Mask, Plan, Stats
+from penjing.core import Card, Checkpoint, Layout, Mask, Plan, View, Wants
 from penjing.errors import BudgetError, nearest
 from penjing.maths.sparse_masks import best_of_all, zeros_of
 from penjing.select.weights import Matrix, by_rows, density, group_of, matrices, told
@@ -42,7 +42,11 @@ class Method:
     scope: str = "tensor"
     pattern: str = ""
 
-    def plan(self, model: Checkpoint, layout: Layout, stats: Stats, budget: Budget) -> Plan:
+    def wants(self, layout: Layout) -> Wants:
+        """Nothing but the weights."""
+        return Wants()
+
+    def plan(self, view: View) -> Plan:
         """Which weights stay in each tensor.
 
         Raises:
@@ -50,14 +54,14 @@ class Method:
         """
         if self.scope not in SCOPES:
             raise BudgetError(f"no scope is named '{self.scope}'{nearest(self.scope, SCOPES)}; there are {SCOPES}")
-        chosen, keep = matrices(layout, self.tensors, protect=self.protect), density(budget)
+        chosen, keep = matrices(view.layout, self.tensors, protect=self.protect), density(view.budget)
         group = group_of(self.pattern, keep, chosen)
         if group is None and self.scope == "global":
-            masks = _together(model, chosen, keep)
+            masks = _together(view.model, chosen, keep)
         else:
-            masks = [self._mask(m.rows(model[m.tensor]), keep, group) for m in chosen]
+            masks = [self._mask(m.rows(view.model[m.tensor]), keep, group) for m in chosen]
         edits = tuple(Mask(m.tensor, m.back(kept)) for m, kept in zip(chosen, masks, strict=True))
-        made = {"method": "weight_magnitude", "settings": asdict(self), "budget": str(budget), **told(masks)}
+        made = {"method": "weight_magnitude", "settings": asdict(self), "budget": str(view.budget), **told(masks)}
         return Plan(edits, made=made)
 
     def _mask(self, rows: Tensor, keep: float, group: tuple[int, int] | None) -> Tensor:
