@@ -146,7 +146,7 @@ def test_reads_all_that_it_declared_and_no_more_and_its_card_says_so(name, train
         view = trained.view(method, checkpoint, Budget(keep=0.5))
         method.plan(replace(view, stats=Watched(view.stats.values, view.stats.samples)))
     assert asked == set(view.stats)
-    assert catalog.build(name).wants(trained.layout).names == catalog.load(name).CARD.needs
+    assert METHODS.build(name).wants(trained.layout).names == METHODS.load(name).CARD.needs
 
 
 def test_the_tiny_model_has_learned_something(dense, trained):

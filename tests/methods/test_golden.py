@@ -12,6 +12,7 @@ import torch
 from tests.methods.tiny import Tensors, llama
 
 from penjing.core import Budget, Layout, Mask, Plan, Stats, Update, View
+from penjing.methods import METHODS
 
 FOLDER = Path(__file__).parents[1] / "golden"
 WRITING = os.environ.get("PENJING_GOLDEN") == "write"

@@ -32,11 +32,7 @@ def test_building_takes_settings_and_refuses_others():
     ("body", "message"),
     [
         ("from penjing.methods.prune.maw import Method", "has no CARD"),
-        ("from penjing.methods.prune.maw import CARD", "has no dataclass Method"),
-        (
-            "from penjing.methods.prune.activation import CARD\nfrom penjing.methods.prune.maw import Method",
-            "needs statistics but does not say of which tensors",
-        ),
+        ("from penjing.methods.prune.maw import CARD", "has no dataclass Method with wants"),
     ],
 )
 def test_a_file_that_lacks_its_parts_is_refused(tmp_path, monkeypatch, body, message):
@@ -45,6 +41,7 @@ def test_a_file_that_lacks_its_parts_is_refused(tmp_path, monkeypatch, body, mes
     monkeypatch.syspath_prepend(tmp_path)
     point = metadata.EntryPoint("partial", name, "penjing.methods")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
-    found = Registry("penjing.methods", kind="method", attribute="Method", calls=("plan",), nested=True, check=_wrong)
+    parts = {"attribute": "Method", "calls": ("wants", "plan")}
+    found = Registry("penjing.methods", kind="method", nested=True, check=_wrong, **parts)
     with pytest.raises(PenjingError, match=message):
         found.load("partial")
