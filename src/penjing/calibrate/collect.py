@@ -152,7 +152,7 @@ def check_known(wanted: Mapping[str, frozenset[str]]) -> None:
     for tensor, statistics in wanted.items():
         for name in sorted(statistics):
             if find(name).reads == "targets":
-                raise DataError(f"{name} of {tensor} is had block by block only; let the method go so")
+                raise DataError(f"{name} of {tensor} is had block by block only; give the method block_by_block=True")
 
 
 def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
