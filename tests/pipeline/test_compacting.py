@@ -118,6 +118,12 @@ def test_a_zero_summand_kills_nothing():
         assert penjing.compact(net, example=torch.randn(4, 5)) is net
 
 
+def test_where_no_axis_is_free_the_module_itself_comes_back():
+    net = nn.Sequential(nn.Linear(5, 16), nn.LayerNorm(16), nn.Linear(16, 3)).eval()
+    with pytest.warns(UserWarning, match="no unit does nothing.*sensitive"):
+        assert penjing.compact(net, example=torch.randn(2, 5)) is net
+
+
 def test_chains_of_dead_units_go_whole():
     net = mlp(nn.ReLU())
     with torch.no_grad():

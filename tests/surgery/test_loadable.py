@@ -3,9 +3,10 @@
 import pytest
 import transformers
 
+from penjing.core import Axis, Layout
 from penjing.errors import CheckpointError
 from penjing.layouts import build
-from penjing.surgery.loadable import ANY_HEADS, refusal
+from penjing.surgery.loadable import ANY_HEADS, heads_step, refusal
 
 LIKE_LLAMA = {"vocab_size": 32, "hidden_size": 24, "intermediate_size": 16, "num_hidden_layers": 1, "head_dim": 4}
 
@@ -33,3 +34,12 @@ def test_stock_code_accepts_what_the_table_accepts(kind):
     assert kind in transformers.CONFIG_MAPPING
     assert not refusal(shape(kind, 5))
     build(shape(kind, 5))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "step"), [({"heads.0": 3}, 3), ({"queries.0": 2}, 4), ({"heads.0": 3, "queries.0": 2}, 1), ({}, 1)]
+)
+def test_only_counts_that_can_be_made_are_named(sizes, step):
+    axes = {n: Axis(name=n, size=s, state="free") for n, s in {"heads.0": 4, "queries.0": 3, "neurons.0": 8}.items()}
+    assert heads_step(Layout(patterns={}, axes=axes), {**{n: a.size for n, a in axes.items()}, **sizes}) == step
+    assert "6 or 12" in refusal({"model_type": "llama", "num_attention_heads": 9, "hidden_size": 96}, step=3)

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,9 @@ def compact_plan(
     """
     whole = permanent(module)
     source = resolve(whole, example=example)
+    if axes is None and not any(axis.state == "free" for axis in source.layout.axes.values()):
+        reasons = Counter(f"{axis.kind} are {axis.state} ({axis.reason})" for axis in source.layout.axes.values())
+        return whole, Plan((), made={"stay": dict(reasons)})
     file = METHODS.load("zeros")
 
     def probe(silent: Mapping[str, Tensor]) -> Constants:

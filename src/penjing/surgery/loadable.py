@@ -35,26 +35,31 @@ ONE_WIDTH = ("llama", "qwen3")
 """Types tried whose config can tell a width per layer (`per_layer_config`), but whose model cannot be built from it."""
 
 
-def refusal(config: Mapping[str, Any]) -> str:
-    """Why stock code will not open this config, with the nearest counts that it opens; empty if nothing is known."""
+def refusal(config: Mapping[str, Any], *, step: int = 1) -> str:
+    """Why stock code will not open this config, with the nearest counts that it opens; empty if nothing is known.
+
+    Only counts in steps of `step` can be made.
+    """
     kind = str(config.get("model_type", ""))
     for rule in DIVIDES:
         heads, width = config.get(rule.heads), config.get(rule.width)
         if kind in rule.model_types and isinstance(heads, int) and isinstance(width, int) and width % heads:
-            near = nearest_counts(heads, width)
+            near = nearest_counts(heads, width, step)
             return f"{kind} refuses {heads} heads with {rule.width} {width}; nearest that opens: {near}"
     if config.get("per_layer_config") and kind in ONE_WIDTH:
         return f"{kind} cannot be built with widths that differ per layer; give all layers one width"
     return ""
 
 
-def nearest_counts(heads: int, width: int) -> str:
-    """The counts next below and above that divide the width, "6 or 8".
+def nearest_counts(heads: int, width: int, step: int = 1) -> str:
+    """The counts next below and above, in steps of `step`, that divide the width, "6 or 8".
 
     >>> nearest_counts(7, 576)
     '6 or 8'
+    >>> nearest_counts(9, 96, 3)
+    '6 or 12'
     """
-    fits = [n for n in range(1, width + 1) if width % n == 0]
+    fits = [n for n in range(step, width + 1, step) if width % n == 0] or [width]
     below = [n for n in fits if n < heads]
     above = [n for n in fits if n > heads]
     return " or ".join(str(n) for n in (*below[-1:], *above[:1]))
@@ -77,6 +82,21 @@ def heads_factor(layout: Layout, sizes: Mapping[str, int]) -> float:
             block = axis.name.partition(".")[2]
             factors[block] = factors.get(block, 1.0) * sizes[axis.name] / axis.size
     return min(factors.values(), default=1.0)
+
+
+def heads_step(layout: Layout, sizes: Mapping[str, int]) -> int:
+    """In what steps query heads can go at these sizes: whole groups, or one of each group where queries go.
+
+    1 where both go, or neither does.
+    """
+    steps = set()
+    for axis in layout.axes.values():
+        other = {"heads": "queries", "queries": "heads"}.get(axis.kind)
+        if other is not None and sizes.get(axis.name, axis.size) < axis.size:
+            whole = layout.axes.get(".".join([other, *axis.name.split(".")[1:]]))
+            uncut = whole is not None and sizes.get(whole.name, whole.size) == whole.size
+            steps.add(whole.size if whole is not None and uncut else 1)
+    return steps.pop() if len(steps) == 1 else 1
 
 
 def opens(config: Mapping[str, Any], layout: Layout, sizes: Mapping[str, int]) -> bool:

@@ -8,7 +8,7 @@ from penjing.core.pattern import leaves
 from penjing.errors import PlanError
 from penjing.layouts.config import paths
 from penjing.layouts.config.stock import full_config
-from penjing.surgery.loadable import heads_after, heads_factor, refusal
+from penjing.surgery.loadable import heads_after, heads_factor, heads_step, refusal
 from penjing.surgery.recipe import Outcome
 
 ConfigOf = Callable[[Mapping[str, Any], Layout, Mapping[str, int]], dict[str, Any]]
@@ -33,7 +33,9 @@ def hold_result(
     lists = {b.axis for b in layout.blocks}
     if not any(isinstance(e, Keep) and e.axis not in lists for e in plan):
         return base, of, sizes
-    known = refusal(heads_after(base, heads_factor(layout, outcome.sizes)))
+    known = refusal(
+        heads_after(base, heads_factor(layout, outcome.sizes)), step=heads_step(layout, outcome.sizes)
+    )
     if known:
         raise PlanError(known)
     moved = {a: n for a, n in sizes.items() if n != of.axes[a].size and a not in {b.axis for b in of.blocks}}
