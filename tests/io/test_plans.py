@@ -3,29 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from penjing.core import Keep, Mask, Plan, Update
 from penjing.errors import OutputError, PlanError
 from penjing.io import load_plan, save_plan
-from penjing.io.plans import runs, units
-
-
-@given(st.sets(st.integers(0, 60)))
-def test_units_survive_being_text(kept: set[int]) -> None:
-    assert units(runs(sorted(kept))) == tuple(sorted(kept))
-
-
-def test_runs_are_short() -> None:
-    assert runs((0, 1, 2, 5, 7, 8)) == "0-2,5,7-8"
-
-
-@pytest.mark.parametrize("text", ["a", "1-", "-1", "3-1", "1,1", "2,1", "0-999999999999", "1,,2", " 1", "٣"])
-def test_other_text_is_no_units(text: str) -> None:
-    with pytest.raises(ValueError, match="unit"):
-        units(text)
-
 
 PLAN = Plan(
     (
@@ -56,7 +37,7 @@ def test_a_plan_comes_back_equal(tmp_path: Path) -> None:
         (("edits",), {}, "not a plan of penjing"),
         (("edits", 0, "units"), "5,1", "must ascend"),
         (("edits", 0, "kept"), 4, "make them agree"),
-        (("edits", 0, "edit"), "rotate", "keep, mask and update"),
+        (("edits", 0, "edit"), "rotated", "no edit named 'rotated'"),
         (("edits", 0, "axis"), None, "no text 'axis'"),
         (("edits", 1, "shape"), [3, 50], "packed bytes were needed"),
         (("edits", 1, "shape"), [-3], "list of sizes"),

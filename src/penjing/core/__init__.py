@@ -2,11 +2,15 @@
 
 from penjing.core.budget import Budget
 from penjing.core.checkpoint import Checkpoint
+from penjing.core.edit import Edit
+from penjing.core.edits.keep import Keep
+from penjing.core.edits.mask import Mask
+from penjing.core.edits.update import Update
 from penjing.core.layout import Axis, Blocks, Entry, Layout, Norm, Work, Writer
 from penjing.core.live import BlockByBlock, Live
 from penjing.core.method import Card, Method, Plans, Trains
 from penjing.core.pattern import Concat, Leaf, Pattern, Product
-from penjing.core.plan import Edit, Keep, Mask, Plan, Update
+from penjing.core.plan import Plan
 from penjing.core.report import Measurement, Report, Subject
 from penjing.core.stats import Stats
 from penjing.core.training import Masks, Training

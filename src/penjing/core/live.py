@@ -5,7 +5,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from penjing.core.plan import Edit, Plan
+from penjing.core.edit import Edit
+from penjing.core.plan import Plan
 from penjing.core.stats import Stats
 
 

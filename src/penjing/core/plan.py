@@ -1,48 +1,11 @@
 """A tuple of edits: plain data that can be read, compared, added up and carried out."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Keep these units of an axis, in this order, wherever the axis occurs; `units` ascend."""
-
-    axis: str
-    units: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """Zero the weights of a tensor where `kept` (bool, the tensor's shape at this point of the plan) is False."""
-
-    tensor: str
-    kept: Tensor
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mask) and self.tensor == other.tensor and torch.equal(self.kept, other.kept)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, eq=False)
-class Update:
-    """Give a tensor new values, of the shape it has at this point of the plan; the stored dtype stays."""
-
-    tensor: str
-    values: Tensor
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Update) and self.tensor == other.tensor and torch.equal(self.values, other.values)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-Edit = Keep | Mask | Update
+from penjing.core.edit import Edit
 
 
 @dataclass(frozen=True)
@@ -64,10 +27,24 @@ class Plan:
         return iter(self.edits)
 
     def keeps(self) -> dict[str, tuple[int, ...]]:
-        """Axis -> units of the model before the plan that stay, after all `Keep`s of the plan."""
+        """Axis -> units of the model before the plan that stay, of all axes of which the plan takes units away."""
         out: dict[str, tuple[int, ...]] = {}
         for edit in self.edits:
-            if isinstance(edit, Keep):
-                before = out.get(edit.axis)
-                out[edit.axis] = edit.units if before is None else tuple(before[u] for u in edit.units)
+            for axis, units in edit.cuts.items():
+                before = out.get(axis)
+                out[axis] = units if before is None else tuple(before[u] for u in units)
         return out
+
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of what the plan does; where it came from takes no part."""
+        found = hashlib.sha256()
+        for edit in self.edits:
+            for part in edit.digest():
+                found.update(part)
+        return found.hexdigest()
+
+    def describe(self) -> Iterator[str]:
+        """Lines for people, kind by kind of edit, in the order in which the kinds first come."""
+        kinds = {edit.kind: type(edit) for edit in self.edits}
+        for kind, of in kinds.items():
+            yield from of.describe([edit for edit in self.edits if edit.kind == kind])

@@ -1,6 +1,5 @@
 """What `penjing plan` and `penjing apply` print: exact costs before and after, and what was checked."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from penjing.core import Keep, Plan
+from penjing.core import Plan
 from penjing.pipeline.carry_out import Applied
 from penjing.report.auto import tournament_lines
 from penjing.surgery import Verified
@@ -36,25 +35,10 @@ def costs_table(verified: Verified) -> Table:
     return table
 
 
-def edits_lines(plan: Plan) -> Iterator[str]:
-    """A line per kind of edit: what is kept of which axes, how many tensors are masked or updated."""
-    kept: dict[tuple[str, int], int] = {}
-    for edit in plan:
-        if isinstance(edit, Keep):
-            key = (edit.axis.split(".")[0], len(edit.units))
-            kept[key] = kept.get(key, 0) + 1
-    for (kind, units), count in kept.items():
-        yield f"keep {units} units in each of {count} axes of kind {kind}"
-    for name in ("Mask", "Update"):
-        number = sum(type(e).__name__ == name for e in plan)
-        if number:
-            yield f"{name.lower()} {number} tensors"
-
-
 def plan_page(plan: Plan, verified: Verified, out: Path) -> Group:
     """The dry run of a plan."""
     notes = [f"note: {escape(n)}" for n in (*plan.made.get("notes", ()), *verified.notes)]
-    lines = [*tournament_lines(plan.made), *edits_lines(plan)]
+    lines = [*tournament_lines(plan.made), *plan.describe()]
     return Group(*lines, "", costs_table(verified), *notes, "", f"written: {out}")
 
 

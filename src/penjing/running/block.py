@@ -15,7 +15,8 @@ from penjing.calibrate.statistics import find
 from penjing.core import Edit, Layout, Plan, Stats
 from penjing.errors import DataError
 from penjing.surgery import work_out
-from penjing.surgery.memory import cut_of, spread
+from penjing.surgery.memory import cut_of
+from penjing.surgery.recipe import spread
 
 ROUNDING = 1e-3
 """How far, as a share of what its layers add, a block may be from the sum of these and of what went in."""

@@ -16,7 +16,8 @@ from penjing.core import Layout, Plan
 from penjing.errors import DataError
 from penjing.running.cached_prefix import Prefix
 from penjing.surgery import work_out
-from penjing.surgery.memory import cut_of, spread
+from penjing.surgery.memory import cut_of
+from penjing.surgery.recipe import spread
 
 KEPT = 1 << 30
 """Bytes that are kept: the original's predictions, so that a divergence costs one forward and not two, and what its

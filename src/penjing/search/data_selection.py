@@ -32,7 +32,7 @@ from penjing.running.live import Running
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import load
 from penjing.search.candidates import Candidate, Drawn, Search, draw
-from penjing.search.results_cache import Notes, digest, notes_path
+from penjing.search.results_cache import Notes, notes_path
 from penjing.search.standings import ALPHA
 
 COLLECTING = "collecting statistics"
@@ -212,7 +212,7 @@ class _Trial:
         self.progress(what, done, total)
 
     def _values(self, candidate: Candidate, plan: Plan) -> Tensor:
-        key = self.plans[candidate.name] = digest(plan)
+        key = self.plans[candidate.name] = plan.digest()
         found = self._notes.find(key)
         if found is None or len(found) != self._live.examples:
             found = self._live.values(plan, objective="divergence")

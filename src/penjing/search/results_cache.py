@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from penjing.core import Keep, Mask, Plan
 from penjing.running.source import Source
 from penjing.search.split import Split
 
@@ -47,16 +46,3 @@ def notes_path(source: Source, parted: Split, cache: Path) -> Path | None:
     config = json.dumps(dict(source.config), sort_keys=True, default=str)
     facts = [source.weights().fingerprint, config, parted.told["sha256"], parted.objective, torch.__version__]
     return cache / "sensitivity" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]}.jsonl"
-
-
-def digest(plan: Plan) -> str:
-    """A name for what a plan does."""
-    found = hashlib.sha256()
-    for edit in plan:
-        if isinstance(edit, Keep):
-            found.update(json.dumps([edit.axis, edit.units]).encode())
-            continue
-        values = edit.kept if isinstance(edit, Mask) else edit.values
-        found.update(json.dumps([edit.tensor, list(values.shape)]).encode())
-        found.update(values.contiguous().cpu().numpy().tobytes())
-    return found.hexdigest()

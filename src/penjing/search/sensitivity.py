@@ -26,7 +26,7 @@ from penjing.planning.plans import make_plan, make_plans
 from penjing.running.live import Running
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import load
-from penjing.search.results_cache import Notes, digest, notes_path
+from penjing.search.results_cache import Notes, notes_path
 from penjing.search.split import Split, split
 
 FRACTIONS = (0.75, 0.5, 0.25)
@@ -205,7 +205,7 @@ class _Trial:
         Raises:
             DataError: one of them is not a number.
         """
-        key = digest(plan)
+        key = plan.digest()
         found = self._notes.find(key)
         if found is None or len(found) != self._live.examples:
             found = self._live.values(plan, objective=self._objective)

@@ -1,7 +1,8 @@
 """Plans carried out: checked first, then streamed from files to files or done in memory, then opened again."""
 
 from penjing.surgery.memory import apply, masked
-from penjing.surgery.recipe import Outcome, Recipe, work_out
+from penjing.surgery.outcome import Outcome, work_out
+from penjing.surgery.recipe import Recipe
 from penjing.surgery.reopen import ReopenResult, reopen
 from penjing.surgery.stream import stream
 from penjing.surgery.verify import Costs, Verified, verify

@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from penjing.core import Keep, Layout, Plan
+from penjing.core import Layout, Plan
 from penjing.errors import PlanError
 from penjing.io import open_checkpoint
 from penjing.surgery import cut
 from penjing.surgery.attributes import Candidate, candidates, counts_groups, follow
-from penjing.surgery.recipe import Recipe, pattern_of, work_out
+from penjing.surgery.draft import pattern_of
+from penjing.surgery.outcome import work_out
+from penjing.surgery.recipe import Recipe, spread
+from penjing.surgery.result_config import without_blocks
 from penjing.surgery.verify import Verified, verify
 
 TRIALS = 64
@@ -62,7 +65,8 @@ def apply(
     patterns = {n: p for n, r in recipes.items() if (p := pattern_of(layout, r.source)) is not None}
     follow(smaller, recipes, patterns)
     if reference is not None:
-        strict = all(layout.axes[e.axis].state == "free" for e in plan if isinstance(e, Keep) and e.axis in layout.axes)
+        cut_axes = [a for a in layout.axes.values() if verified.sizes.get(a.name, a.size) != a.size]
+        strict = all(a.state == "free" for a in cut_axes)
         _settle(smaller, reference, example, candidates(smaller, recipes, patterns), strict)
     return smaller
 
@@ -79,10 +83,8 @@ def masked(module: nn.Module, layout: Layout, plan: Plan) -> nn.Module:
     checkpoint = open_checkpoint(module, config=config)
     outcome = work_out(layout, checkpoint.shapes, plan) if _same_names(module, layout) else None
     recipes = own_recipes(module, layout, plan, {} if outcome is None else outcome.recipes, config)
-    lists = {b.axis for b in layout.blocks}
-    only = Plan(tuple(e for e in plan if isinstance(e, Keep) and e.axis in lists), plan.made)
     if outcome is not None and outcome.blocks and config:
-        copied = apply(module, layout, only)
+        copied = _rebuild(module, _as_stored(recipes), without_blocks(config, layout, outcome))
     else:
         copied = copy.deepcopy(module)
         _drop_blocks(copied, layout, {} if outcome is None else outcome.blocks)
@@ -115,7 +117,7 @@ def own_recipes(
     from penjing.layouts import from_config
 
     own = from_config(config)
-    wrong = next((e.tensor for e in plan if not isinstance(e, Keep) and e.tensor not in state), None)
+    wrong = next((t for edit in plan for t in edit.tensors if t not in state), None)
     if wrong is not None:
         raise PlanError(f"{wrong} is a name in files; the module holds it under another: make the plan from the module")
     checkpoint = open_checkpoint(module, config=config)
@@ -133,16 +135,12 @@ def cut_of(tensor: Tensor, recipe: Recipe) -> Tensor:
     return out.clone() if out.data_ptr() == tensor.data_ptr() else out
 
 
-def spread(small: Tensor, recipe: Recipe) -> Tensor:
-    """The cut tensor at its places in zeros of the stored shape."""
-    out = torch.zeros(recipe.stored, dtype=small.dtype, device=small.device)
-    if not recipe.stored:
-        return small
-    grid = torch.meshgrid(
-        *(torch.arange(n) if p is None else p for n, p in zip(recipe.stored, recipe.places, strict=True)), indexing="ij"
-    )
-    out[tuple(g.to(small.device) for g in grid)] = small
-    return out
+def _as_stored(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Recipes of the same tensors as they are: what dropping blocks alone leaves."""
+    return {
+        n: Recipe(source=r.source, stored=r.stored, pattern=None, places=(None,) * len(r.stored))
+        for n, r in recipes.items()
+    }
 
 
 def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, Any]) -> nn.Module:

@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penjing.core import Keep, Layout, Plan
+from penjing.core import Layout
 from penjing.core.pattern import leaves
 from penjing.errors import PlanError
 from penjing.layouts.config import paths
 from penjing.layouts.config.stock import full_config
 from penjing.surgery.loadable import heads_after, heads_factor, heads_step, refusal
-from penjing.surgery.recipe import Outcome
+from penjing.surgery.outcome import Outcome
 
 ConfigOf = Callable[[Mapping[str, Any], Layout, Mapping[str, int]], dict[str, Any]]
 
 
 def hold_result(
-    config: Mapping[str, Any], layout: Layout, outcome: Outcome, plan: Plan, config_of: ConfigOf
+    config: Mapping[str, Any], layout: Layout, outcome: Outcome, config_of: ConfigOf
 ) -> tuple[dict[str, Any], Layout, dict[str, int]]:
     """(new config, the layout that speaks of the result's blocks, the size of each of its axes).
 
@@ -31,7 +31,7 @@ def hold_result(
         of = _derive(base, outcome)
         sizes = _translate(of, outcome)
     lists = {b.axis for b in layout.blocks}
-    if not any(isinstance(e, Keep) and e.axis not in lists for e in plan):
+    if not any(a in layout.axes and n != layout.axes[a].size for a, n in outcome.sizes.items() if a not in lists):
         return base, of, sizes
     known = refusal(
         heads_after(base, heads_factor(layout, outcome.sizes)), step=heads_step(layout, outcome.sizes)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from penjing.core import Keep, Layout, Mask, Plan
+from penjing.core import Layout, Plan
 from penjing.errors import PlanError
 from penjing.io import OpenCheckpoint, Span, TensorSpec, carry_over, write_folder
 from penjing.surgery import cut
@@ -54,7 +54,7 @@ def stream(
             return cut.whole(recipe, lambda: checkpoint[recipe.source], dtypes[name])
         return cut.pieces(recipe, lambda a, b: checkpoint.rows(recipe.source, a, b), dtypes[name])
 
-    fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {digest(plan)}".encode()).hexdigest()
+    fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {plan.digest()}".encode()).hexdigest()
     with TemporaryDirectory() as made:
         write_folder(
             Path(out),
@@ -67,24 +67,6 @@ def stream(
             progress=progress,
         )
     return Path(out)
-
-
-def digest(plan: Plan) -> str:
-    """Hexadecimal SHA-256 of what a plan does; where it came from takes no part.
-
-    Raises:
-        PlanError: the plan has an edit of a kind unknown here.
-    """
-    found = hashlib.sha256()
-    for edit in plan:
-        if isinstance(edit, Keep):
-            found.update(f"keep {edit.axis} {edit.units}".encode())
-            continue
-        tensor = edit.kept if isinstance(edit, Mask) else edit.values
-        kind = "mask" if isinstance(edit, Mask) else "update"
-        found.update(f"{kind} {edit.tensor} {tensor.dtype} {list(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 def _shards(checkpoint: OpenCheckpoint, verified: Verified) -> list[list[str]] | None:
@@ -107,7 +89,7 @@ def _how_made(checkpoint: OpenCheckpoint, layout: Layout, plan: Plan) -> bytes:
     keeps = {axis: [len(units), _size(layout, axis)] for axis, units in plan.keeps().items()}
     table: dict[str, Any] = {
         "made": dict(plan.made),
-        "plan_sha256": digest(plan),
+        "plan_sha256": plan.digest(),
         "kept": keeps,
         "edits": len(plan.edits),
         "source": {"fingerprint": checkpoint.fingerprint, "kind": checkpoint.kind},

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
-from penjing.core import Checkpoint, Keep, Layout, Plan
+from penjing.core import Checkpoint, Layout, Plan
+from penjing.core.layout import State
 from penjing.core.pattern import shape
 from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.layouts import costs
-from penjing.surgery.recipe import Outcome, Recipe, work_out
+from penjing.surgery.outcome import Outcome, work_out
+from penjing.surgery.recipe import Recipe
 from penjing.surgery.result_config import ConfigOf, hold_result
 
 
@@ -76,13 +78,13 @@ def verify(
     """
     if config_of is None:
         from penjing.layouts import hold as config_of
-    _check_states(layout, plan, allow_sensitive)
-    outcome = work_out(layout, checkpoint.shapes, plan)
+    may_cut: frozenset[State] = frozenset({"free", "sensitive"} if allow_sensitive else {"free"})
+    outcome = work_out(layout, checkpoint.shapes, plan, may_cut=may_cut)
     dtypes = {n: checkpoint.dtypes[r.source] for n, r in outcome.recipes.items()}
     _check_values(outcome, dtypes, allow_nonfinite)
     config, of, sizes = dict(checkpoint.config), layout, {a: outcome.sizes.get(a, 0) for a in layout.axes}
     if config:
-        config, of, sizes = hold_result(config, layout, outcome, plan, config_of)
+        config, of, sizes = hold_result(config, layout, outcome, config_of)
         _check_shapes(config, outcome)
     kv, note = _caches(checkpoint, config)
     return Verified(
@@ -97,23 +99,6 @@ def verify(
         renamed=outcome.renamed,
         notes=(*_notes(layout, outcome, plan), *note),
     )
-
-
-def _check_states(layout: Layout, plan: Plan, allow_sensitive: bool) -> None:
-    lists = {b.axis for b in layout.blocks}
-    for edit in plan:
-        if not isinstance(edit, Keep) or edit.axis not in layout.axes:
-            continue
-        axis = layout.axes[edit.axis]
-        if axis.state == "uncut":
-            why = axis.reason or "the layout says so"
-            raise PlanError(f"{axis.name} is not to be cut: {why}; leave it out of the plan")
-        # Whoever drops a block says so by name, and no block has a mask to equal.
-        if axis.state == "sensitive" and not allow_sensitive and axis.name not in lists:
-            raise PlanError(
-                f"cutting {axis.name} does not equal masking it: {axis.reason}; leave it out of the plan, "
-                "or allow sensitive axes if the method repairs what this changes"
-            )
 
 
 def _check_values(outcome: Outcome, dtypes: Mapping[str, torch.dtype], allow_nonfinite: bool) -> None:
@@ -189,7 +174,7 @@ def _second_name(layout: Layout, name: str, shapes: Mapping[str, tuple[int, ...]
 
 
 def _notes(layout: Layout, outcome: Outcome, plan: Plan) -> list[str]:
-    edited = {e.tensor for e in plan if not isinstance(e, Keep)}
+    edited = {t for edit in plan for t in edit.tensors}
     out = [
         f"{name} takes no part in the forward pass; the plan edits it all the same"
         for name in layout.unreached

@@ -1,0 +1,84 @@
+"""A plan carried out on shapes alone: what every tensor of the result is made of."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penjing.core import Blocks, Layout, Plan
+from penjing.core.layout import State
+from penjing.core.pattern import names
+from penjing.errors import PlanError
+from penjing.surgery.draft import ANY, Draft
+from penjing.surgery.edits import carrier
+from penjing.surgery.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The tensors of the result by their new names, the sizes of the axes that are left, and the blocks kept.
+
+    `blocks` maps the axis of each shortened list of blocks to the old numbers that stay.
+    """
+
+    recipes: Mapping[str, Recipe]
+    sizes: Mapping[str, int]
+    blocks: Mapping[str, tuple[int, ...]]
+    dropped: tuple[str, ...]
+    renamed: Mapping[str, str]
+
+
+def work_out(
+    layout: Layout, shapes: Mapping[str, tuple[int, ...]], plan: Plan, *, may_cut: frozenset[State] = ANY
+) -> Outcome:
+    """Carry a plan out on shapes alone.
+
+    A plan speaks of axes and tensors by the names of the model before it, also after blocks were dropped; units are
+    numbered as the edits before leave them. `shapes` are those of the stored tensors; axes may be cut whose state is
+    in `may_cut`.
+
+    Raises:
+        PlanError: an edit does not fit the model at its point of the plan, or cuts what may not be cut.
+    """
+    draft = Draft.of(layout, shapes, may_cut)
+    for edit in plan:
+        by = carrier(edit)
+        by.check(edit, draft)
+        by.apply(edit, draft)
+    return _renumber(draft)
+
+
+def _renumber(draft: Draft) -> Outcome:
+    """Drop and rename the tensors of dropped blocks; forget axes that have gone with them."""
+    layout, recipes, kept = draft.layout, draft.recipes, draft.blocks
+    renamed: dict[str, str] = {}
+    dropped: list[str] = []
+    changed = {b.axis: b for b in layout.blocks if len(kept[b.axis]) < b.size}
+    for block in changed.values():
+        renames, gone = _block_names(block, kept[block.axis], recipes)
+        renamed |= renames
+        dropped += gone
+    out = {renamed.get(n, n): r for n, r in recipes.items() if n not in set(dropped)}
+    left = {a for r in out.values() if r.pattern is not None for a in names(r.pattern)}
+    dead = {a for n in dropped for a in names(recipes[n].pattern or ())} - left
+    final = {a: s for a, s in draft.sizes.items() if a not in dead}
+    final |= {b.axis: len(kept[b.axis]) for b in layout.blocks}
+    return Outcome(
+        recipes=out,
+        sizes=final,
+        blocks={a: kept[a] for a in changed},
+        dropped=tuple(dropped),
+        renamed={o: n for o, n in renamed.items() if o != n},
+    )
+
+
+def _block_names(block: Blocks, kept: tuple[int, ...], known: Mapping[str, Recipe]) -> tuple[dict[str, str], list[str]]:
+    """(old name -> new name of tensors in blocks that stay, names of those that go)."""
+    words = block.path.split(".")
+    for start in range(len(words)):  # a file may leave out the name of the outer module
+        tail = re.escape(".".join(words[start:]))
+        found = {n: m for n in known if (m := re.match(rf"((?:.*\.)?{tail}\.)(\d+)(\..*)$", n))}
+        if found:
+            place = {old: new for new, old in enumerate(kept)}
+            renames = {n: f"{m[1]}{place[int(m[2])]}{m[3]}" for n, m in found.items() if int(m[2]) in place}
+            return renames, [n for n in found if n not in renames]
+    raise PlanError(f"no stored tensor lies under '{block.path}', so its blocks cannot be dropped; check the layout")
