@@ -58,7 +58,7 @@ def methods() -> str:
         parts.append("| setting | type | default |\n|---|---|---|\n")
         rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in METHODS.settings(name)]
         parts += [f"| `{n}` | `{kind}` | `{default!r}` |\n" for n, kind, default in rows]
-        parts.append("\n" + inspect.cleandoc(module.Method.__doc__ or "") + "\n\n")
+        parts.append("\n" + inspect.cleandoc(METHODS.type_of(name).__doc__ or "") + "\n\n")
     return "".join(parts).rstrip() + "\n"
 
 

@@ -11,8 +11,9 @@ from tests.house import tree
 
 from penjing.core import Card
 from penjing.core.method import Promise
+from penjing.methods import METHODS
 
-METHODS = pytest.mark.parametrize("path", tree.method_files(), ids=tree.name_of)
+EVERY = pytest.mark.parametrize("path", tree.method_files(), ids=tree.name_of)
 
 
 def load(path):
@@ -23,7 +24,7 @@ def test_there_are_methods():
     assert len(tree.method_files()) >= 4
 
 
-@METHODS
+@EVERY
 def test_has_a_complete_card(path):
     card = load(path).CARD
     assert isinstance(card, Card)
@@ -31,21 +32,21 @@ def test_has_a_complete_card(path):
     assert card.promise in typing.get_args(Promise)
 
 
-@METHODS
+@EVERY
 def test_has_a_frozen_method_that_builds_with_no_arguments(path):
-    method = load(path).Method
+    method = METHODS.type_of(path.stem)
     assert dataclasses.is_dataclass(method)
     assert method.__dataclass_params__.frozen
     assert all(f.kw_only for f in dataclasses.fields(method))
     method()
 
 
-@METHODS
+@EVERY
 def test_its_docstring_names_a_source(path):
     assert "Source:" in (load(path).__doc__ or "")
 
 
-@METHODS
+@EVERY
 def test_has_a_test_with_a_naive_loop(path):
     test = tree.ROOT / "tests" / path.relative_to(tree.SRC).with_name(f"test_{path.name}")
     assert test.is_file(), f"write {test.relative_to(tree.ROOT)}"
@@ -54,7 +55,7 @@ def test_has_a_test_with_a_naive_loop(path):
     assert [n for n in names if n.startswith("test_")]
 
 
-@METHODS
+@EVERY
 def test_names_no_other_method(path):
     imported = [n.module for n in ast.walk(tree.tree(path)) if isinstance(n, ast.ImportFrom) and n.module]
     assert not [m for m in imported if re.match(r"penjing\.methods\b", m)]

@@ -6,7 +6,17 @@ import pytest
 
 from penjing.core.registry import Registry
 from penjing.errors import PenjingError
-from penjing.methods import METHODS, _wrong
+from penjing.methods import METHODS, _from_a_score, _wrong
+
+WANTS_ONLY = """
+from dataclasses import dataclass
+from penjing.methods.prune.taylor import CARD
+
+@dataclass(frozen=True)
+class Method:
+    def wants(self, layout):
+        return None
+"""
 
 
 def test_names_are_those_of_the_files():
@@ -23,7 +33,7 @@ def test_each_loads_with_card_and_settings(name):
 
 def test_building_takes_settings_and_refuses_others():
     method = METHODS.build("maw", {"protect": ["neurons.0"], "multiple": 8})
-    assert method == METHODS.load("maw").Method(protect=("neurons.0",), multiple=8)
+    assert method == METHODS.type_of("maw")(protect=("neurons.0",), multiple=8)
     with pytest.raises(PenjingError, match=r"method 'maw' has no setting 'multipel'; did you mean 'multiple'?"):
         METHODS.build("maw", {"multipel": 8})
 
@@ -31,8 +41,10 @@ def test_building_takes_settings_and_refuses_others():
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("from penjing.methods.prune.maw import Method", "has no CARD"),
+        ("from penjing.methods.prune.taylor import Method", "has no CARD"),
+        ("from penjing.methods.prune.taylor import CARD, score", "has no dataclass Method with wants"),
         ("from penjing.methods.prune.maw import CARD", "has no dataclass Method with wants"),
+        (WANTS_ONLY, "has a Method without plan"),
     ],
 )
 def test_a_file_that_lacks_its_parts_is_refused(tmp_path, monkeypatch, body, message):
@@ -41,7 +53,7 @@ def test_a_file_that_lacks_its_parts_is_refused(tmp_path, monkeypatch, body, mes
     monkeypatch.syspath_prepend(tmp_path)
     point = metadata.EntryPoint("partial", name, "penjing.methods")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
-    parts = {"attribute": "Method", "calls": ("wants", "plan")}
+    parts = {"attribute": "Method", "calls": ("wants",), "supply": _from_a_score}
     found = Registry("penjing.methods", kind="method", nested=True, check=_wrong, **parts)
     with pytest.raises(PenjingError, match=message):
         found.load("partial")

@@ -11,6 +11,8 @@ from penjing.core.training import Masks, Training
 from penjing.core.view import View, Wants
 
 Promise = Literal["equals its mask", "keeps the function", "approximates"]
+Reads = Literal["", "writing rows", "all rows", "weights", "nothing"]
+"""What the score of a file that is only a card and a score is given; see `select/criterion.py`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,8 @@ class Card:
     """What people and the conformance suite need to know of a method.
 
     `needs` says what it wants where no setting is changed (the names of statistics, "live", "blocks", "data"), for
-    whoever has no model at hand; `wants` decides. `opens` says where the result opens.
+    whoever has no model at hand; `wants` decides. `reads` says what the `score` of a file without a class `Method` is
+    given. `opens` says where the result opens.
     """
 
     title: str
@@ -26,6 +29,7 @@ class Card:
     removes: str
     promise: Promise
     needs: frozenset[str] = frozenset()
+    reads: Reads = ""
     opens: str = "transformers"
 
 

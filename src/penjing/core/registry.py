@@ -46,16 +46,19 @@ class Registry(Generic[T]):
 
     `nested` says that they lie one deeper, in a folder for each family. Names that begin with an underscore are no
     things. `attribute` names the dataclass that each file must define (its fields are the settings) and `calls` the
-    functions that it must have; `check` may look at the file for more, and gives what is wrong with it, or "".
+    functions that it must have; `supply` may make one for a file without it, and `check` look at the file for more: it
+    gives what is wrong with it, or "".
     """
 
     def __init__(
         self, package: str, *, kind: str, attribute: str = "", calls: tuple[str, ...] = (), nested: bool = False,
         check: Callable[[ModuleType], str] = lambda module: "",
+        supply: Callable[[ModuleType], type | None] = lambda module: None,
     ) -> None:  # fmt: skip
         self.package, self.kind, self.attribute, self.nested = package, kind, attribute, nested
-        self._calls, self._check = calls, check
+        self._calls, self._check, self._supply = calls, check, supply
         self._loaded: dict[str, ModuleType] = {}
+        self._supplied: dict[str, type] = {}
 
     def names(self) -> list[str]:
         """The names of all, sorted; nothing is imported. A name that two have is among them, and fails to load."""
@@ -85,13 +88,22 @@ class Registry(Generic[T]):
                 found.failed[name] = error
         return found
 
+    def type_of(self, name: str) -> Any:
+        """The dataclass of the thing of this name: the file's own, or what is supplied for it.
+
+        Raises:
+            PenjingError: as `load`.
+        """
+        file = self.load(name)
+        return self._supplied[file.__name__] if file.__name__ in self._supplied else getattr(file, self.attribute)
+
     def settings(self, name: str) -> tuple[Setting, ...]:
         """The settings of the thing of this name, in the order in which its file gives them.
 
         Raises:
             PenjingError: as `load`.
         """
-        of = getattr(self.load(name), self.attribute)
+        of = self.type_of(name)
         return tuple(Setting(name=f.name, kind=_kind(f), default=_default(f)) for f in fields(of) if f.init)
 
     def build(self, name: str, given: Mapping[str, Any] | None = None) -> T:
@@ -110,7 +122,7 @@ class Registry(Generic[T]):
         for setting in known:
             if setting.default is MISSING and setting.name not in chosen:
                 raise PenjingError(f"{self.kind} '{name}' needs the setting '{setting.name}'; give it a value")
-        return getattr(self.load(name), self.attribute)(**chosen)
+        return self.type_of(name)(**chosen)
 
     def _found(self) -> dict[str, list[Place]]:
         found: dict[str, list[Place]] = {}
@@ -152,6 +164,8 @@ class Registry(Generic[T]):
 
     def _lacks(self, module: ModuleType) -> str:
         of = getattr(module, self.attribute, None)
+        if self.attribute and of is None and (of := self._supply(module)) is not None:
+            self._supplied[module.__name__] = of
         if not self.attribute or (
             isinstance(of, type) and is_dataclass(of) and all(callable(getattr(of, call, None)) for call in self._calls)
         ):

@@ -24,7 +24,7 @@ def method_json(name: str) -> dict[str, Any]:
     """
     found = METHODS.load(name)
     card = found.CARD
-    settings = {f.name: {"type": str(f.type), "default": _default(f)} for f in fields(found.Method)}
+    settings = {f.name: {"type": str(f.type), "default": _default(f)} for f in fields(METHODS.type_of(name))}
     return {
         "name": name,
         "title": card.title,

@@ -8,8 +8,11 @@ from tests.methods.tiny import Tensors, layout_of, llama
 
 from penjing.core import Axis, Budget, Stats, View
 from penjing.errors import LayoutError
-from penjing.methods.prune.magnitude import Method, score
+from penjing.methods import METHODS
+from penjing.methods.prune.magnitude import score
 from penjing.select.units import all_rows
+
+Method = METHODS.type_of("magnitude")
 
 
 def naive(parts):

@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 from tests.methods.tiny import llama
 
 from penjing.core import Budget, Stats, View
-from penjing.methods.prune.maw import Method, score
+from penjing.methods import METHODS
+from penjing.methods.prune.maw import score
+
+Method = METHODS.type_of("maw")
 
 
 def naive(gate, up):

@@ -4,7 +4,10 @@ import torch
 from tests.methods.tiny import llama
 
 from penjing.core import Budget, Stats, View
-from penjing.methods.prune.random import Method, score
+from penjing.methods import METHODS
+from penjing.methods.prune.random import score
+
+Method = METHODS.type_of("random")
 
 
 def naive(units, generator):

@@ -6,7 +6,9 @@ from tests.methods.tiny import llama
 
 from penjing.core import Budget, Stats, View
 from penjing.errors import BudgetError
-from penjing.methods.sparsify.weight_magnitude import Method
+from penjing.methods import METHODS
+
+Method = METHODS.type_of("weight_magnitude")
 
 
 def naive_kept(values, zeros):

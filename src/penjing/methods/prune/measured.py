@@ -2,7 +2,7 @@
 
 Each group is cut to a few sizes, its units ranked by their energy, and the loss of the running model is taken with
 nothing else cut. Between the measured sizes the increase is read off straight lines, and an integer programme
-(`select.programme`) finds the sizes with the smallest summed increase under the budget; steps that still fit are then
+(`select.knapsack`) finds the sizes with the smallest summed increase under the budget; steps that still fit are then
 given back. Units of an axis are ranked by `E[h_i^2] * |W[:, i]|^2` over what reads them, or by `loss_taylor`.
 
 With `even` (default) all axes of a kind that follow one config entry are one group, so that the result is a stock
@@ -17,27 +17,25 @@ training follows. Increases are taken to add up. That they do not is told by `ma
 sum, `found` what all cuts together add. A budget of `loss` is held by `found`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Live, Plan, Stats, View, Wants
+from penjing.core import Axis, Card, Checkpoint, Keep, Layout, Plan, Stats, View, Wants
 from penjing.errors import PenjingError, PlanError, nearest
 from penjing.maths.topk import best
-from penjing.select import size_grid as rung
 from penjing.select.axes import choose
-from penjing.select.knapsack import Option, solve
+from penjing.select.measured_sizes import FRACTIONS, MeasuredSizes, figure_of
 from penjing.select.saliency import taken_in
-from penjing.select.uniform import cost, sizes, step_of
+from penjing.select.size_grid import together
+from penjing.select.uniform import sizes, step_of
 from penjing.select.units import places, rows
 
 ENERGY, TAYLOR = "input_energy", "loss_taylor"
 RANKS = ("energy", "taylor")
-ROUNDS = 8
-"""How often a budget of loss is tightened until the model itself keeps to it."""
 
 CARD = Card(
     title="Measured sensitivity",
@@ -74,7 +72,7 @@ class Method:
     allow: tuple[str, ...] = ()
     even: bool = True
     rank: Literal["energy", "taylor"] = "energy"
-    fractions: tuple[float, ...] = (0.75, 0.5, 0.25)
+    fractions: tuple[float, ...] = FRACTIONS
     objective: Literal["loss", "divergence"] = "loss"
     examples: int | None = None
 
@@ -101,30 +99,21 @@ class Method:
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
         ranked = energies if self.rank == "energy" else effects
         scores = {a.name: ranked(model, layout, stats, a) for a in axes}
-        groups = rung.together(axes, even=self.even)
+        groups = together(axes, even=self.even)
         made: dict[str, Any] = {"method": "measured", "settings": asdict(self), "budget": str(budget)}
         if budget.loss is None and (len(groups) == 1 or (self.even and budget.keep is not None)):
             counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
         else:
             steps = {a.name: step_of(layout, a, self.multiple) for a in axes}
-            measured = _Measured(groups, steps, self._figure(view.running(), scores), self.fractions)
+            live = view.running()
+            count = min(self.examples or live.examples, live.examples)
+            chosen = None if self.examples is None else range(count)
+            figure = figure_of(live, scores, objective=self.objective, examples=chosen)
+            measured = MeasuredSizes(groups, steps, figure, self.fractions)
             counts = measured.sizes(layout, budget, model)
-            made["measured"] = {**measured.told(counts), "examples": self._examples(view.running())}
+            made["measured"] = {**measured.facts(counts), "examples": count}
         keeps = tuple(Keep(a.name, best(scores[a.name], counts[a.name])) for a in axes)
         return Plan(keeps, made={**made, "samples": stats.samples})
-
-    def _examples(self, live: Live) -> int:
-        return min(self.examples or live.examples, live.examples)
-
-    def _figure(self, live: Live, scores: Mapping[str, Tensor]) -> Callable[[Mapping[str, int]], float]:
-        chosen = None if self.examples is None else range(self._examples(live))
-
-        def figure(at: Mapping[str, int]) -> float:
-            cut = {a: n for a, n in at.items() if n < len(scores[a])}
-            plan = Plan(tuple(Keep(a, best(scores[a], n)) for a, n in cut.items()))
-            return live.value(plan, objective=self.objective, examples=chosen)
-
-        return figure
 
 
 def energies(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Tensor:
@@ -140,72 +129,3 @@ def energies(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Ten
 def effects(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Tensor:
     """[units]: the first-order effect of an axis on the loss, of all channels of a unit added up."""
     return score((x, torch.ones_like(x)) for x in taken_in(layout, stats, axis.name, TAYLOR))
-
-
-class _Measured:
-    """What each group adds to the figure when it alone is cut, and the sizes that follow from it."""
-
-    def __init__(
-        self, groups: Mapping[str, Sequence[Axis]], steps: Mapping[str, int],
-        figure: Callable[[Mapping[str, int]], float], fractions: Sequence[float],
-    ) -> None:  # fmt: skip
-        self.groups, self.steps, self.figure = groups, steps, figure
-        self.whole = figure({})
-        self.points: dict[str, list[tuple[float, float]]] = {}
-        self.options: dict[str, list[Option]] = {}
-        self.curves: dict[str, list[tuple[float, float]]] = {}
-        for name, group in groups.items():
-            found = rung.rungs(group, steps)
-            tried = rung.nearest(group, found, fractions)
-            self.points[name] = [(rung.share(group, r), figure(r) - self.whole) for r in tried]
-            self.curves[name] = rung.curve(self.points[name])
-            self.options[name] = [Option(sizes=r, loss=self._height(name, r)) for r in found]
-
-    def sizes(self, layout: Layout, budget: Budget, model: Checkpoint) -> dict[str, int]:
-        if budget.loss is not None:
-            return self._within(layout, budget.loss, model)
-        found = solve(layout, self.options, budget, model=model)
-        most = self._most(budget)
-
-        def fits(at: Mapping[str, int]) -> bool:
-            if budget.keep is None:
-                return cost(layout, at, budget, model) <= budget.limit
-            return all(sum(at[a] for a in names) <= most[kind] for kind, names in self._kinds().items())
-
-        return rung.filled(self.groups, self.curves, self.steps, found, fits)
-
-    def told(self, counts: Mapping[str, int]) -> dict[str, Any]:
-        """What a plan says of it; shares are of the units kept, the rest in nats."""
-        predicted = sum(self._height(name, counts) for name in self.groups)
-        return {
-            "start": self.whole,
-            "increase": {name: [[round(s, 4), x] for s, x in points] for name, points in self.points.items()},
-            "predicted": predicted,
-            "found": self.figure(counts) - self.whole,
-            "uncuttable": [name for name, points in self.points.items() if not points],
-        }
-
-    def _within(self, layout: Layout, limit: float, model: Checkpoint) -> dict[str, int]:
-        """The fewest parameters whose increase, all cuts together, was found to be within the limit; else the whole."""
-        allowed = limit
-        for _ in range(ROUNDS):
-            counts = solve(layout, self.options, Budget(loss=allowed), model=model)
-            found = self.figure(counts) - self.whole
-            if found <= limit:
-                return counts
-            allowed *= min(0.8, limit / found) if found == found else 0.5
-        return {a.name: a.size for group in self.groups.values() for a in group}
-
-    def _height(self, name: str, at: Mapping[str, int]) -> float:
-        return rung.height(self.curves[name], rung.share(self.groups[name], at))
-
-    def _kinds(self) -> dict[str, list[str]]:
-        out: dict[str, list[str]] = {}
-        for axis in (a for group in self.groups.values() for a in group):
-            out.setdefault(axis.kind, []).append(axis.name)
-        return out
-
-    def _most(self, budget: Budget) -> dict[str, int]:
-        full = {a.name: a.size for group in self.groups.values() for a in group}
-        keep = budget.keep or 1.0
-        return {kind: round(keep * sum(full[a] for a in names)) for kind, names in self._kinds().items()}
