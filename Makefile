@@ -13,7 +13,7 @@ OUT ?= out/smollm2-0.75
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs papers bench bench-rivals method clean
+.PHONY: help demo test setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs papers papers-rows bench bench-rivals method clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -74,6 +74,9 @@ docs: $(READY) ## write docs/look-up from --help, docstrings and cards
 
 papers: $(READY) ## reproduce the numbers of papers (slow)
 	$(BIN)/python -m papers
+
+papers-rows: $(READY) ## bring what `penjing papers` shows up to date with papers/*/expected.json
+	$(BIN)/python -m papers --rows
 
 bench: $(READY) ## our own benchmarks; quiet machine, please
 	$(BIN)/python -m benchmarks

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from papers.expected import record
 from papers.tournament.run import DRAWS, KEEP, WINDOWS, Field, Losses, figure, per_window, play
 
 from penjing.cli.console import progress_bar
@@ -82,10 +83,8 @@ def main() -> None:
     pairs = ratios(found)
     facts = {"windows of each text": WINDOWS, "seeds of random": WHO.seeds}
     told = {**facts, "perplexities": perplexities(found), "ratios": pairs, "holds": readings(pairs)}
-    text = json.dumps(told, indent=1) + "\n"
-    print(text)
-    if given.write:
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    print(json.dumps(told, indent=1))
+    record(__file__, told, write=given.write)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import torch
 from papers.assets.from_cut import FromCut
 from papers.assets.pictures import fashion_mnist
 from papers.assets.vision import dinov2_small
+from papers.expected import record
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -296,10 +297,8 @@ def main() -> None:
     rows_, search = table(found), searches(found)
     facts = {"seeds": told.seeds, "test pictures": TEST, "chance": 10.0, "cut": found["cut"]}
     out = {**facts, "search": search, "models": rows_, "readings": readings(rows_, search)}
-    text = json.dumps(out, indent=1) + "\n"
-    print(text)
-    if told.write:
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    print(json.dumps(out, indent=1))
+    record(__file__, out, write=told.write)
 
 
 if __name__ == "__main__":

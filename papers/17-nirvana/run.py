@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from papers.expected import record
 from torch import Tensor, nn
 
 from penjing.core import Budget, Keep, Plan, Stats, View
@@ -276,10 +277,8 @@ def main() -> None:
     rows, ratios = table(found), comparisons(found)
     facts = {"windows": 2 * WINDOWS, "tokens each": LENGTH, "calibration": f"{ROWS} x {ROW} tokens", "seeds": SEEDS}
     out = {**facts, "models": rows, "ratios": ratios, "readings": readings(rows, ratios)}
-    text = json.dumps(out, indent=1) + "\n"
-    print(text)
-    if given.write:
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    print(json.dumps(out, indent=1))
+    record(__file__, out, write=given.write)
 
 
 if __name__ == "__main__":

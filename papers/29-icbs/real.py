@@ -2,7 +2,7 @@
 
 `python -m papers.29-icbs.real [OUT] [--seeds N]` keeps what each run gave in OUT/found.json as soon as it is there
 (default out/icbs, 2 seeds), so that a run that was stopped goes on; then it prints the figures. `--write` keeps them in
-expected-real.json.
+expected.json.
 
 The MLPs of DINOv2-small's last four blocks are made sparse under a linear head fitted to the whole model's features.
 What those blocks read never changes, so it is computed once.
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from papers.assets.pictures import fashion_mnist
 from papers.assets.vision import dinov2_small
+from papers.expected import record
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -257,10 +258,9 @@ def main() -> None:
     found = play(told.out, told.seeds)
     table = curves(found, told.seeds)
     facts = {"seeds": told.seeds, "test pictures": TEST, "chance": 10.0, "dense": of_test([found["dense|1|0|0"]])}
-    text = json.dumps({**facts, "runs": table, "readings": readings(table)}, indent=1) + "\n"
-    print(text)
-    if told.write:
-        Path(__file__).with_name("expected-real.json").write_text(text, encoding="utf-8")
+    out = {**facts, "runs": table, "readings": readings(table)}
+    print(json.dumps(out, indent=1))
+    record(__file__, out, write=told.write, part="vision transformer")
 
 
 if __name__ == "__main__":

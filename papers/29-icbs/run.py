@@ -3,17 +3,15 @@
 `python -m papers.29-icbs.run [seeds]` prints the figures as JSON; with `--write` it rewrites expected.json.
 """
 
-import json
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from papers.assets.pictures import digits
+from papers.expected import record, text
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
@@ -195,11 +193,9 @@ def readings(table: dict[str, dict[str, list[float]]]) -> dict[str, bool]:
 def main() -> None:
     """Print the figures; with --write keep them beside this file."""
     numbers = [a for a in sys.argv[1:] if a.isdigit()]
-    text = json.dumps(run(int(numbers[0]) if numbers else 2), indent=1) + "\n"
-    text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)
-    sys.stdout.write(text)
-    if "--write" in sys.argv:
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    found = run(int(numbers[0]) if numbers else 2)
+    sys.stdout.write(text(found))
+    record(__file__, found, write="--write" in sys.argv, part="digits")
 
 
 if __name__ == "__main__":

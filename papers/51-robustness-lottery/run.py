@@ -4,15 +4,13 @@
 expected.json.
 """
 
-import json
-import re
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from papers.assets.pictures import digits
+from papers.expected import record, text
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -230,18 +228,12 @@ def readings(table: dict[str, dict[str, list[float]]], gain: list[float]) -> dic
     }
 
 
-def _one_line(found: re.Match[str]) -> str:
-    return "[" + " ".join(found[1].split()) + "]"
-
-
 def main() -> None:
     """Print the figures; with --write keep them beside this file."""
     numbers = [a for a in sys.argv[1:] if a.isdigit()]
-    text = json.dumps(run(int(numbers[0]) if numbers else 5), indent=1) + "\n"
-    text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", _one_line, text)
-    sys.stdout.write(text)
-    if "--write" in sys.argv:
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    found = run(int(numbers[0]) if numbers else 5)
+    sys.stdout.write(text(found))
+    record(__file__, found, write="--write" in sys.argv)
 
 
 if __name__ == "__main__":

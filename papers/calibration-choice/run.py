@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from papers.expected import record
 from torch import Tensor
 
 from penjing.core import Budget, Plan
@@ -198,10 +199,9 @@ def main() -> None:
         "keep": KEEP, "seeds": SEEDS, "calibration": f"{ROWS} x {ROW} tokens", "held out": f"{HELD} x {ROW} tokens",
         "windows": f"{len(whole)} x {LENGTH} tokens", "whole": figure(whole.mean().exp()),
     }  # fmt: skip
-    text = json.dumps({**facts, "methods": methods, "readings": held(methods)}, indent=1) + "\n"
-    print(text)
-    if given.write:
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    out = {**facts, "methods": methods, "readings": held(methods)}
+    print(json.dumps(out, indent=1))
+    record(__file__, out, write=given.write)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ out/language-battery). What was measured before is taken from the cache, so a ru
 `--write` the figures are kept in expected.json, those of time and memory apart: they are of one machine.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
 
 from papers.assets.questions import bigbench
+from papers.expected import record
 
 import penjing
 from penjing.cli.console import progress_bar
@@ -81,9 +81,7 @@ def main() -> None:
         for figure in subject.figures:
             chance = "" if figure.chance is None else f" (chance {figure.chance:.3g})"
             print(f"{subject.name}\t{figure.name}\t{figure.value}\t+- {figure.spread}\tn={figure.n}{chance}")
-    if "--write" in sys.argv:
-        text = json.dumps(expected(report), indent=1) + "\n"
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    record(__file__, expected(report), write="--write" in sys.argv)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 `python -m papers.tournament.run [OUT] [--seeds N]` keeps the loss of every window in OUT/losses.json as soon as it is
 there (default out/tournament, 3 seeds), so that a run that was stopped goes on; then it prints the table. `--write`
-keeps it in expected.json (or `--write FILE` in another file here), `--block-by-block` has the slow variant of that name
-play too, `--only NAME ...` some candidates beside the default, `--keep SHARE ...` only at some budgets.
+keeps it in expected.json, `--block-by-block` has the slow variant of that name play too, `--only NAME ...` some
+candidates beside the default, `--keep SHARE ...` only at some budgets.
 
 Nothing is trained. A plan is tried on the running model as its mask, which gives what the cut model gives.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from papers.expected import record
 
 from penjing.cli.console import progress_bar
 from penjing.core import Budget, Plan
@@ -204,7 +205,7 @@ def main() -> None:
     parser.add_argument("--keep", nargs="+", type=float, choices=KEEP, default=list(KEEP))
     parser.add_argument("--block-by-block", action="store_true")
     parser.add_argument("--only", nargs="+", choices=list(CANDIDATES), default=[], metavar="NAME")
-    parser.add_argument("--write", nargs="?", const="expected.json", metavar="FILE")
+    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     usual = {n for n in CANDIDATES if n != BY_BLOCK or given.block_by_block}
@@ -215,9 +216,7 @@ def main() -> None:
         found = play(given.out, who, progress)
     rows = table(found, who)
     show(rows, who.keep)
-    if given.write:
-        text = json.dumps(rows, indent=1) + "\n"
-        Path(__file__).with_name(given.write).write_text(text, encoding="utf-8")
+    record(__file__, rows, write=given.write, part="block by block" if BY_BLOCK in given.only else "at once")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Two real vision models and their shrunk versions on CIFAR-10, clean and corrupted, as one page and its JSON.
 
-`python -m papers.vision-battery.run FOLDER [pictures]` writes report.html, report.json and items.jsonl into FOLDER and
-prints the figures; with `--write` they are kept in expected.json.
+`python -m papers.vision-battery.run [FOLDER] [pictures]` writes report.html, report.json and items.jsonl into FOLDER
+(default out/vision-battery) and prints the figures; with `--write` they are kept in expected.json.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from papers.assets.pictures import cifar10_test
 from papers.assets.vision import Lite0Features, dinov2_small, efficientnet_lite0
+from papers.expected import record
 from torch import Tensor, nn
 
 import penjing
@@ -119,7 +120,7 @@ def run(folder: Path, pictures: int) -> dict[str, object]:
         found = family(models, train, test, seen, how)
         told = {
             "evaluation": f"{pictures} pictures of CIFAR-10 at {SIDE[name]} pixels, a probe fitted on {TRAIN} others",
-            "command": f"python -m papers.vision-battery.run {folder.name} {pictures}",
+            "command": f"python -m papers.vision-battery.run {folder} {pictures}",
             "versions": {"penjing": penjing.__version__, "torch": torch.__version__},
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
@@ -149,11 +150,11 @@ def rounded(one: Subject) -> dict[str, list[float | int | None]]:
 def main() -> None:
     """Write the pages and print the figures."""
     words = [a for a in sys.argv[1:] if not a.startswith("--")]
-    folder, pictures = Path(words[0] if words else "vision-battery"), int(words[1]) if len(words) > 1 else 200
-    text = json.dumps(run(folder, pictures), indent=1) + "\n"
-    sys.stdout.write(text)
-    if "--write" in sys.argv:
-        Path(__file__).with_name("expected.json").write_text(text, encoding="utf-8")
+    folder, pictures = Path(words[0] if words else "out/vision-battery"), int(words[1]) if len(words) > 1 else 200
+    folder.mkdir(parents=True, exist_ok=True)
+    found = run(folder, pictures)
+    print(json.dumps(found, indent=1))
+    record(__file__, found, write="--write" in sys.argv)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,11 @@ def test_methods(said):
     assert [m["name"] for m in said("methods")]
 
 
+def test_papers(said):
+    assert set(said("papers", "maw")) == documented("papers")
+    assert set(said("papers")) == {"papers", "studies"}
+
+
 def test_plan_and_apply(said):
     assert set(said("plan", "model", "-o", "plan", "--method", "maw")) == documented("plan")
     assert set(said("apply", "model", "plan", "-o", "applied")) == documented("apply")

@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "Show the figures of several models, and write them as one page.",
     "serve": "List a folder of runs, follow and compare them, in the browser.",
     "methods": "List the methods, or show one.",
+    "papers": "List the papers, what became of their claims, or show one.",
     "demo": "Shrink a real language model, end to end.",
 }
 GROUPS = ("data",)
