@@ -63,17 +63,20 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def told(before: Any, after: Any) -> str:
-    """How many figures are as they were, which moved most, and what else changed."""
+    """How many figures are as they were, which moved most, how many readings hold as before, and what else changed."""
     if before is None:
         return "no results were stored before"
     old, new = dict(leaves(before)), dict(leaves(after))
     both = [k for k in new if k in old]
     moves = {k: abs(new[k] - old[k]) / max(abs(old[k]), 1e-12) for k in both if _number(old[k]) and _number(new[k])}
     others = [k for k in both if k not in moves and old[k] != new[k]]
-    lines = [f"{sum(m == 0 for m in moves.values())} of {len(moves)} stored figures came out the same"]
+    same, far = sum(m == 0 for m in moves.values()), sum(m > 0.01 for m in moves.values())
+    lines = [f"{same} of {len(moves)} stored figures came out the same, {far} moved by more than 1 %"]
     if any(moves.values()):
         most = max(moves, key=moves.__getitem__)
         lines.append(f"the one that moved most: {most}, {old[most]} then, {new[most]} now ({moves[most]:.2%})")
+    if readings := [k for k in both if isinstance(old[k], bool)]:
+        lines.append(f"{sum(old[k] == new[k] for k in readings)} of {len(readings)} readings are as they were")
     lines += [f"changed: {k}, {old[k]} then, {new[k]} now" for k in others]
     lines += [f"no longer there: {k}" for k in old if k not in new] + [f"new: {k}" for k in new if k not in old]
     return "\n".join(lines)

@@ -67,8 +67,9 @@ def test_some_readings_make_partly(holds, verdict):
 def test_what_moved_most_is_named():
     told = expected.told({"a": 1.0, "b": [2, 4], "c": True, "d": 1}, {"a": 1.1, "b": [2, 5], "c": False, "e": 1})
     assert told.splitlines() == [
-        "1 of 3 stored figures came out the same",
+        "1 of 3 stored figures came out the same, 2 moved by more than 1 %",
         "the one that moved most: /b/1, 4 then, 5 now (25.00%)",
+        "0 of 1 readings are as they were",
         "changed: /c, True then, False now",
         "no longer there: /d",
         "new: /e",

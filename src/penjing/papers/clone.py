@@ -47,7 +47,7 @@ def rerun(paper: Paper, clone: Path) -> Iterator[str]:
     """Yield each command of the paper before it is run in the clone, with the clone's own penjing.
 
     Raises:
-        PenjingError: a command failed.
+        PenjingError: a command failed, or a signal stopped it.
     """
     paths = [str(clone / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
@@ -55,4 +55,6 @@ def rerun(paper: Paper, clone: Path) -> Iterator[str]:
         yield run.command
         done = subprocess.run([sys.executable, *shlex.split(run.command)[1:]], cwd=clone, env=env, check=False)
         if done.returncode:
-            raise PenjingError(f"`{run.command}` ended with exit code {done.returncode}; what it said stands above")
+            code = done.returncode
+            how = f"ended with exit code {code}" if code > 0 else f"was stopped by signal {-code}"
+            raise PenjingError(f"`{run.command}` {how}; what it said stands above, and what it had stored stays")

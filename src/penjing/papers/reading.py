@@ -143,10 +143,12 @@ def _pointed(entry: Entry, results: Entry) -> Entry:
     if not entry.value.startswith("/"):
         entry.refuse("a number, or a path into results such as '/models/whole/accuracy'")
     for step in entry.value.split("/")[1:]:
-        known = isinstance(found, dict) and step in found
-        if not known and not (isinstance(found, list) and step.isdigit() and int(step) < len(found)):
+        if isinstance(found, dict) and step in found:
+            found = found[step]
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
             entry.refuse(f"a number, or a path into results; '{step}' is not there")
-        found = found[step] if known else found[int(step)]
     return Entry(entry.file, f"{entry.key} (results{entry.value})", found)
 
 
