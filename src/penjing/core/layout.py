@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from penjing.core.pattern import Pattern, names
+from penjing.core.printing import short, table
 from penjing.errors import LayoutError, nearest
 
 State = Literal["free", "sensitive", "uncut"]
@@ -106,7 +107,7 @@ class Work:
     tensor: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Layout:
     """The axes of one model: derived from its exported graph, or read from a table that somebody corrected.
 
@@ -127,6 +128,27 @@ class Layout:
     work: tuple[Work, ...] = ()
     unreached: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """How many axes of each kind and state, and how many tensors and blocks."""
+        kinds = [f"{n} {state} {kind} of {size}" for kind, state, n, size in self._summary()]
+        blocks = [f"{b.size} blocks in {b.path}" for b in self.blocks]
+        return short(f"Layout({'; '.join([f'{len(self.patterns)} tensors', *kinds, *blocks])})")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a line for each kind of axis."""
+        caption = f"{len(self.patterns)} tensors; " + ", ".join(f"{b.size} blocks in {b.path}" for b in self.blocks)
+        heads = ["axes", "state", "how many", "units"]
+        return table(heads, ([k, state, n, size] for k, state, n, size in self._summary()), caption=caption)
+
+    def _summary(self) -> list[tuple[str, str, int, str]]:
+        """(kind, state, count, sizes) of axes that differ only in their block number; at most 30 lines."""
+        groups: dict[tuple[str, str], list[int]] = {}
+        for axis in self.axes.values():
+            groups.setdefault((axis.kind, axis.state), []).append(axis.size)
+        lines = [(k, s, len(n), f"{min(n)}" if min(n) == max(n) else f"{min(n)} to {max(n)}")
+                 for (k, s), n in groups.items()]  # fmt: skip
+        return lines[:30]
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penjing.core.edit import Edit
+from penjing.core.printing import bars, short, table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """Edits, carried out in order, and where they came from.
 
@@ -22,6 +23,19 @@ class Plan:
     def __add__(self, other: "Plan") -> "Plan":
         """This plan, then the other. Units in the second are numbered as the first leaves them."""
         return Plan(self.edits + other.edits, {**self.made, **other.made})
+
+    def __repr__(self) -> str:
+        """What the plan does, kind by kind, and the method that made it."""
+        by = f"; made by {self.made['method']}" if "method" in self.made else ""
+        return short(f"Plan({'; '.join(self.describe()) or 'no edits'}{by})")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a line for each kind of edit."""
+        made = ", ".join(f"{k} {short(str(self.made[k]), 80)}" for k in ("method", "budget", "seed") if k in self.made)
+        kept = {a: len(u) for a, u in self.keeps().items()}
+        most = max(kept.values(), default=1)
+        picture = bars([n / most for n in kept.values()], title="units that stay in each axis that is cut")
+        return table(["what the plan does"], [[line] for line in self.describe()], caption=made) + picture
 
     def __iter__(self) -> Iterator[Edit]:
         return iter(self.edits)

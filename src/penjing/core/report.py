@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from penjing.core.printing import short, table
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -44,7 +46,7 @@ class Subject:
         return next((f for f in self.figures if f.name == name), None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """Before and after. The first subject is the original. `provenance` says how everything was made."""
 
@@ -53,3 +55,19 @@ class Report:
     ratios: tuple[Measurement, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """The title, the models and how many figures there are."""
+        names = ", ".join(s.name for s in self.subjects)
+        return short(f"Report({self.title!r}: {names}; {sum(len(s.figures) for s in self.subjects)} figures)")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the figures, a column for each model; the page has more."""
+        names = list(dict.fromkeys(f.name for s in self.subjects for f in s.figures))
+        heads = ["figure", "unit", *(s.name for s in self.subjects)]
+        return table(heads, (self._row(name) for name in names[:60]), caption=self.title)
+
+    def _row(self, name: str) -> list[str]:
+        found = [s.figure(name) for s in self.subjects]
+        unit = next((f.unit for f in found if f is not None), "")
+        return [name, unit, *("" if f is None or f.value is None else f"{f.value:.5g}" for f in found)]

@@ -22,6 +22,11 @@ class Keep:
 
     kind: ClassVar[str] = "keep"
 
+    def __repr__(self) -> str:
+        """The units, as long as they are few runs, else how many."""
+        text = runs(self.units)
+        return f"Keep({self.axis!r}, {text if len(text) <= 60 else f'{len(self.units)} units'})"
+
     @property
     def tensors(self) -> tuple[str, ...]:
         """None: it speaks of an axis."""

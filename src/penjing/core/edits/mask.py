@@ -23,6 +23,10 @@ class Mask:
 
     kind: ClassVar[str] = "mask"
 
+    def __repr__(self) -> str:
+        """The tensor and its shape, no values."""
+        return f"Mask({self.tensor!r}, {list(self.kept.shape)})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mask) and self.tensor == other.tensor and torch.equal(self.kept, other.kept)
 

@@ -20,6 +20,10 @@ class Update:
 
     kind: ClassVar[str] = "update"
 
+    def __repr__(self) -> str:
+        """The tensor and its shape, no values."""
+        return f"Update({self.tensor!r}, {list(self.values.shape)})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Update) and self.tensor == other.tensor and torch.equal(self.values, other.values)
 
