@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penjing.layouts.graph import atoms
 from penjing.layouts.graph.atoms import Conflict
-from penjing.layouts.prove.proof import mask
+from penjing.layouts.prove.masked import mask
 
 
 def random_kept(dims, seed):

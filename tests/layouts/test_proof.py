@@ -9,7 +9,8 @@ from penjing.errors import LayoutError
 from penjing.layouts.graph import atoms
 from penjing.layouts.graph.infer import infer_traced
 from penjing.layouts.graph.trace import trace
-from penjing.layouts.prove.proof import TOGETHER, error_of, prove, randomised, reference, run_cut
+from penjing.layouts.prove.masked import reference
+from penjing.layouts.prove.proof import TOGETHER, error_of, prove, randomised, run_cut
 
 
 def test_the_uncut_graph_is_the_module():

@@ -80,7 +80,7 @@ def test_what_is_said_to_vanish_does(make):
 
 
 def _look(inference, leaf, kept):
-    from penjing.layouts.prove.proof import mask
+    from penjing.layouts.prove.masked import mask
 
     values = _masked_values(inference, leaf, kept)
     for node, value in values.items():
@@ -95,7 +95,8 @@ def _look(inference, leaf, kept):
 
 def _masked_values(inference, leaf, kept):
     from penjing.layouts.graph.walk import is_assertion
-    from penjing.layouts.prove.proof import _call, _start, mask
+    from penjing.layouts.prove.masked import mask
+    from penjing.layouts.prove.proof import _call, _start
 
     env = _start(inference, {})
     for node, name in inference.placeholders.items():

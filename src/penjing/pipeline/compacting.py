@@ -1,6 +1,5 @@
 """A pruned module made physically smaller, with the same outputs."""
 
-import copy
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from torch.nn.utils import parametrize, prune
 
 from penjing import surgery
 from penjing.core import Plan
+from penjing.core.copies import copy_of
 from penjing.errors import PlanError
 from penjing.methods import METHODS
 from penjing.running.source import resolve
@@ -71,9 +71,7 @@ def compact_plan(
 
 def permanent(module: nn.Module) -> nn.Module:
     """A copy whose pruning masks and parametrizations are part of its weights."""
-    # torch copies no tensor that was computed, such as weight = weight_orig * weight_mask.
-    computed = [t for m in module.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
-    copied = copy.deepcopy(module, {id(t): t.detach().clone() for t in computed})
+    copied = copy_of(module)
     for part in list(copied.modules()):
         for hook in list(part._forward_pre_hooks.values()):
             if isinstance(hook, prune.BasePruningMethod):
@@ -95,7 +93,7 @@ def prove_same(module: nn.Module, smaller: nn.Module, example: Any) -> None:
     Raises:
         PlanError: the outputs differ by more than `BOUND` of the largest.
     """
-    first, second = (copy.deepcopy(m).double().eval() for m in (module, smaller))
+    first, second = (copy_of(m).double().eval() for m in (module, smaller))
     for given in alike(example):
         try:
             wanted, found = run(first, given), run(second, given)

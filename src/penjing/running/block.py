@@ -1,6 +1,5 @@
 """One block of a model that is cut block by block: the dense one, its cut copy, and the hidden states to each."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -13,6 +12,7 @@ from penjing.calibrate.layers import Place, first_of, inputs_last, is_transposed
 from penjing.calibrate.means import Means
 from penjing.calibrate.statistics import find
 from penjing.core import Edit, Layout, Plan, Stats
+from penjing.core.copies import copy_of
 from penjing.errors import DataError
 from penjing.surgery import work_out
 from penjing.surgery.memory import cut_of
@@ -38,7 +38,7 @@ class CutBlock:
         streams: tuple[list[Tensor], list[Tensor]],
     ) -> None:
         self.edits: list[Edit] = []
-        self._pair = (module, copy.deepcopy(module))
+        self._pair = (module, copy_of(module))
         self._inside, self._layout, self._calls, self._streams = inside, layout, calls, streams
         self._adding: list[str] = []
         self._known = dict(module.named_parameters(remove_duplicate=False))

@@ -1,6 +1,5 @@
 """Which units are the same number whatever goes in, found by running a module and shown by varying its weights."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from penjing.core import Layout
+from penjing.core.copies import copy_of
 from penjing.select.dead import Constants, bias_of
 from penjing.select.units import places, rows
 
@@ -35,7 +35,7 @@ def constants(
         for a in silent for t, _ in layout.readers(a) if t not in watched
     }  # fmt: skip
     axes = {a: u for a, u in silent.items() if a not in unseen}
-    copied = copy.deepcopy(module).double().eval().requires_grad_(requires_grad=False)
+    copied = copy_of(module).double().eval().requires_grad_(requires_grad=False)
     seen: dict[str, list[Tensor]] = {t: [] for t in watched}
     generator = torch.Generator().manual_seed(seed)
     with watching(copied, seen):

@@ -1,6 +1,5 @@
 """A plan carried out on a live module, and the reference it is held to: the same shapes with zeros."""
 
-import copy
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from penjing.core import Layout, Plan
+from penjing.core.copies import copy_of
 from penjing.errors import PlanError
 from penjing.io import open_checkpoint
 from penjing.surgery import cut
@@ -58,7 +58,7 @@ def apply(
         module.__dict__ = smaller.__dict__
         return module
     reference = masked(module, layout, plan) if example is not None else None
-    smaller = module if in_place else copy.deepcopy(module)
+    smaller = module if in_place else copy_of(module)
     _drop_blocks(smaller, layout, verified.blocks)
     state = (smaller if in_place else module).state_dict()
     _set(smaller, {n: cut_of(state[r.source], r) for n, r in recipes.items()})
@@ -86,7 +86,7 @@ def masked(module: nn.Module, layout: Layout, plan: Plan) -> nn.Module:
     if outcome is not None and outcome.blocks and config:
         copied = _rebuild(module, _as_stored(recipes), without_blocks(config, layout, outcome))
     else:
-        copied = copy.deepcopy(module)
+        copied = copy_of(module)
         _drop_blocks(copied, layout, {} if outcome is None else outcome.blocks)
     state = module.state_dict()
     _set(copied, {n: spread(cut_of(state[r.source], r), r) for n, r in recipes.items() if not r.untouched})

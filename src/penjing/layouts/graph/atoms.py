@@ -98,8 +98,9 @@ def cut(dim: Sequence[Atom], place: int) -> tuple[Dim, Dim]:
     dim = normal(dim)
     if not 0 < place < length(dim):
         raise Conflict
-    if all(leaf.frozen for leaf in leaves(dim)):
-        reason = next(leaves(dim)).frozen
+    inside = list(leaves(dim))
+    if inside and all(leaf.frozen for leaf in inside):
+        reason = inside[0].frozen
         first, second = new_dim(place, frozen=reason), new_dim(length(dim) - place, frozen=reason)
         if len(dim) == 1:
             _copy_example_marks(dim[0], [*first, *second])

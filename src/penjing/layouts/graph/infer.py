@@ -17,6 +17,7 @@ from penjing.core import Axis, Concat, Layout, Leaf, Pattern, Product
 from penjing.core.layout import State
 from penjing.layouts.graph import atoms
 from penjing.layouts.graph.atoms import Atom, Dim
+from penjing.layouts.graph.computed import Computed, mark_computed, mark_zero_over_zero
 from penjing.layouts.graph.kinds import Kinds
 from penjing.layouts.graph.names import Fact, assign
 from penjing.layouts.graph.provenance import Provenance
@@ -45,6 +46,7 @@ class Inference:
     placeholders: dict[Node, str]
     unreached: tuple[str, ...]
     vanishing: Vanishing
+    computed: Computed
     provenance: Provenance = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,9 +153,12 @@ def infer_traced(traced: Traced) -> Inference:
         if node.op == "placeholder":
             vanishing.start(node, node in kept)
     vanishing.run(nodes)
+    computed = Computed(vanishing, nodes, placeholders)
+    mark_computed(computed, traced.module)
+    mark_zero_over_zero(computed, nodes, traced.module)
     used = {n for node in placeholders if node.users for n in [placeholders[node]]}
     unreached = tuple(t for t in tensors if t not in used and tensors[t])
-    return Inference(traced, nodes, walk, tensors, placeholders, unreached, vanishing)
+    return Inference(traced, nodes, walk, tensors, placeholders, unreached, vanishing, computed)
 
 
 def _placeholders(

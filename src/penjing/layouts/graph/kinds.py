@@ -26,7 +26,7 @@ class Kinds:
 
     def __init__(self, walk: Walk, provenance: Provenance, tensors: Mapping[str, Sequence[Dim]]) -> None:
         """`tensors` are the dimensions of each parameter."""
-        self.walk, self.provenance = walk, provenance
+        self.walk, self.provenance, self.tensors = walk, provenance, tensors
         self.order = {node: i for i, node in enumerate(walk.dims)}
         self.owners: dict[Atom, dict[str, None]] = {}
         for name, dims in tensors.items():
@@ -38,7 +38,7 @@ class Kinds:
         self._lookups()
         self._attention()
         self._streams()
-        self._products(tensors)
+        self._products()
 
     def of(self, leaf: Atom) -> str:
         """The kind of one leaf."""
@@ -147,17 +147,17 @@ class Kinds:
                     rest.append(source)
         return False
 
-    def _products(self, tensors: Mapping[str, Sequence[Dim]]) -> None:
+    def _products(self) -> None:
         for site in self.walk.products:
             for node, place in ((site.first, site.pairs[0][0]), (site.second, site.pairs[0][1])):
                 if node in self.provenance.tensor and op_name(site.node) != "convolution":
                     self._add("neurons", atoms.leaves(self.walk.all_dims(node)[place]))
             if op_name(site.node) == "convolution" and site.second in self.provenance.tensor:
-                made, into = tensors[self.provenance.tensor[site.second]][:2]
+                made, into = self.walk.all_dims(site.second)[:2]
                 kind = "channels" if atoms.length(into) > 1 else "depthwise"
                 self._add(kind, [*atoms.leaves(made), *atoms.leaves(into)])
         grouped = {a for dim in self.walk.groups.values() for a in atoms.leaves(dim)}
-        dims = [d for dims in tensors.values() for d in dims]
+        dims = [d for dims in self.tensors.values() for d in dims]
         beside = [a for d in dims for a in atoms.leaves(d) if a.size < atoms.length(d)]
         self._add("groups", [a for a in beside if a in grouped])
 

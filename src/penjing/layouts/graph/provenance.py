@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch.fx import Node
 
-from penjing.layouts.graph.walk import Walk, arguments, is_assertion, op_name, shape_of
+from penjing.layouts.graph.walk import Walk, arguments, has_several, is_assertion, op_name, shape_of
 from penjing.layouts.rules import shape as rules_shape
 from penjing.layouts.rules import write as rules_write
 
@@ -20,6 +20,7 @@ class Provenance:
         """`parameters` gives the tensor name of each placeholder that is one."""
         self.tensor: dict[Node, str] = {}
         self.origin: dict[Node, Origin] = {}
+        self._parts: dict[Node, Origin] = {}
         self.raw: set[Node] = set()
         for node in nodes:
             if node.op == "placeholder" and node in parameters:
@@ -36,6 +37,15 @@ class Provenance:
         first = sources[0]
         if first not in self.tensor or first is not node.args[0]:
             return
+        if first in self._parts:
+            if name == "getitem":
+                self.tensor[node], self.origin[node] = self.tensor[first], self._parts[first]
+            return
+        if has_several(node):
+            parts = _in_parts(node, name, self.origin[first])
+            if parts is not None:
+                self.tensor[node], self._parts[node] = self.tensor[first], parts
+            return
         if name in {"index", "_unsafe_index"}:
             numbers = [i for i in arguments(node)["indices"] if isinstance(i, Node)]
             if len(numbers) == 1 and numbers[0] in walk.picks and arguments(node)["indices"][0] is numbers[0]:
@@ -51,11 +61,6 @@ class Provenance:
 def _moved(node: Node, name: str, origin: Origin, old: Sequence[int]) -> Origin | None:
     if name in {"cat", "stack", "as_strided"} or name not in rules_shape.RULES:
         return None
-    value = node.meta["val"]
-    if isinstance(value, list | tuple):
-        return origin if name == "split_with_sizes" else _without(origin, arguments(node)["dim"])
-    if name == "getitem":
-        return origin
     arg, new = arguments(node), shape_of(node)
     if name in {"view", "reshape", "_unsafe_view", "_reshape_copy", "view_copy"}:
         return _viewed(origin, old, new)
@@ -77,6 +82,13 @@ def _moved(node: Node, name: str, origin: Origin, old: Sequence[int]) -> Origin 
     if name == "select":
         return _without(origin, arg["dim"])
     return origin if len(origin) == len(new) else None
+
+
+def _in_parts(node: Node, name: str, origin: Origin) -> Origin | None:
+    """The origin that each of several outputs has."""
+    if name in rules_shape.UNBINDS:
+        return _without(origin, arguments(node)["dim"])
+    return origin if name in rules_shape.SPLITS else None
 
 
 def _without(origin: Origin, dim: int) -> Origin:

@@ -17,7 +17,8 @@ from penjing.layouts.graph import atoms
 from penjing.layouts.graph.atoms import Conflict, Dim
 
 Dims = list[Dim]
-Result = Dims | tuple["Dims | None", ...] | None
+Result = Dims | tuple["Result", ...] | None
+"""The dimensions of a tensor; of each output of an operator that gives several; None for what is no tensor."""
 Rule = Callable[["Walk", Node], Result]
 
 
@@ -78,6 +79,10 @@ class Walk:
             result = rule(self, node)
         except Conflict:
             result = self.give_up(node, f"op {node.target} in {self.where(node)} does not line up")
+        except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
+            # A form of the operator that its rule was not written for: never guessed, and never a crash.
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            result = self.give_up(node, f"op {node.target} in {self.where(node)} has a form without a rule ({what})")
         if not _agrees(result, node):
             result = self.give_up(node, f"op {node.target} in {self.where(node)} does not fit its rule")
         self.dims[node] = result
@@ -90,9 +95,11 @@ class Walk:
             for dim in self.uses.get(node, {}).get(source, []):
                 atoms.freeze(dim, reason)
         self.notes[reason] = None
-        value = node.meta.get("val")
+        return self._frozen_like(node.meta.get("val"), reason)
+
+    def _frozen_like(self, value: object, reason: str) -> Result:
         if isinstance(value, list | tuple):
-            return tuple(self.frozen(v.shape, reason) if isinstance(v, torch.Tensor) else None for v in value)
+            return tuple(self._frozen_like(v, reason) for v in value)
         return self.frozen(value.shape, reason) if isinstance(value, torch.Tensor) else None
 
     def frozen(self, shape: Sequence[int], reason: str) -> Dims:
@@ -101,10 +108,7 @@ class Walk:
 
     def all_dims(self, node: Node) -> Dims:
         """The stored dimensions of all tensors of a node."""
-        found = self.dims.get(node)
-        if isinstance(found, tuple):
-            return [d for part in found if part is not None for d in part]
-        return found or []
+        return _flat(self.dims.get(node))
 
     def use(self, user: Node, source: Node) -> Dims:
         """The dimensions of `source` as `user` sees them: its own copy of what is generic."""
@@ -182,22 +186,39 @@ def arguments(node: Node) -> dict[str, Any]:
 
 
 def shape_of(node: Node) -> tuple[int, ...]:
-    """The shape of a node's tensor."""
-    return tuple(int(s) for s in node.meta["val"].shape)
+    """The shape of a node's tensor.
+
+    Raises:
+        Conflict: it gives several, or none.
+    """
+    value = node.meta.get("val")
+    if not isinstance(value, torch.Tensor):
+        raise Conflict
+    return tuple(int(s) for s in value.shape)
+
+
+def has_several(node: Node) -> bool:
+    """Whether a node gives several values, which `getitem` takes apart."""
+    return isinstance(node.meta.get("val"), list | tuple)
+
+
+def _flat(result: Result) -> Dims:
+    if isinstance(result, tuple):
+        return [d for part in result for d in _flat(part)]
+    return result or []
 
 
 def _agrees(result: Result, node: Node) -> bool:
-    value = node.meta.get("val")
+    return _fits(result, node.meta.get("val"))
+
+
+def _fits(result: Result, value: object) -> bool:
     if isinstance(value, list | tuple):
         if not isinstance(result, tuple) or len(result) != len(value):
             return False
         return all(_fits(r, v) for r, v in zip(result, value, strict=True))
-    return not isinstance(result, tuple) and _fits(result, value)
-
-
-def _fits(dims: Dims | None, value: object) -> bool:
     if not isinstance(value, torch.Tensor):
-        return dims is None
-    if dims is None:
+        return result is None
+    if not isinstance(result, list):
         return False
-    return tuple(atoms.length(d) for d in dims) == tuple(value.shape)
+    return tuple(atoms.length(d) for d in result) == tuple(value.shape)

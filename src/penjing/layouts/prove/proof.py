@@ -6,7 +6,6 @@ errors in deep random networks, whose signals fade. A cut that changes nothing p
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,21 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 from torch.fx.node import map_arg
-from torch.utils._pytree import tree_leaves
 
+from penjing.core.copies import copy_of
 from penjing.errors import LayoutError
-from penjing.layouts.graph import atoms
 from penjing.layouts.graph.atoms import Atom, Dim
 from penjing.layouts.graph.infer import Inference, infer_traced
-from penjing.layouts.graph.trace import Plain, trace
+from penjing.layouts.graph.trace import trace
 from penjing.layouts.graph.walk import arguments, is_assertion, op_name
-from penjing.layouts.rules.shape import COPIES
+from penjing.layouts.prove.masked import Kept, mask, outputs_of, reference, stored_values
+from penjing.layouts.rules.shape import COPIES, SPLITS
 
 TOGETHER = "all together"
 TOLERANCE = 1e-7
 """Of the largest output: float64 agrees to 1e-15, or 1e-9 where the module's own code computes in float32."""
-
-Kept = Mapping[Atom, Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def prove(
     Raises:
         LayoutError: it cannot be exported, or the exported graph does not compute what the module does.
     """
-    double = randomised(copy.deepcopy(module).eval(), seeds[0])
+    double = randomised(copy_of(module).eval(), seeds[0])
     args, kwargs = _double(args), _double(dict(kwargs or {}))
     inference = infer_traced(trace(double, args, kwargs))
     full = reference(inference, {})
@@ -136,37 +133,6 @@ def error_of(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     return worst
 
 
-def mask(dim: Sequence[Atom], kept: Kept) -> Tensor:
-    """[length of dim] bool: which positions stay."""
-    out = torch.ones(1, dtype=torch.bool)
-    for atom in atoms.normal(dim):
-        if atom.parts is not None:
-            part = torch.cat([mask(p, kept) for p in atom.parts])
-        else:
-            part = kept.get(atom, torch.ones(atom.size, dtype=torch.bool))
-        out = (out[:, None] & part[None, :]).flatten()
-    return out
-
-
-def reference(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
-    """What the module itself computes when the units that go are zero in every tensor."""
-    module = inference.traced.module
-    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    before = {}
-    with torch.no_grad():
-        for name, dims in inference.tensors.items():
-            if any(leaf in kept for d in dims for leaf in atoms.leaves(d)):
-                before[name] = tensors[name].clone()
-                for i, dim in enumerate(dims):
-                    shape = [-1 if j == i else 1 for j in range(len(dims))]
-                    tensors[name].mul_(mask(dim, kept).view(shape))
-        try:
-            return tuple(t.clone() for t in Plain(module)(*inference.traced.args, **inference.traced.kwargs))
-        finally:
-            for name, value in before.items():
-                tensors[name].copy_(value)
-
-
 def run_cut(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
     """What the exported graph computes from cut tensors, every size in it derived anew."""
     env = _start(inference, kept)
@@ -175,33 +141,15 @@ def run_cut(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
             if node.op == "call_function" and not is_assertion(node):
                 env[node] = _call(inference, node, env, kept)
             elif node.op == "output":
-                return tuple(env[n] for n in _flat(node.args[0]))
+                return tuple(env[n] for n in outputs_of(node))
     return ()
 
 
-def _flat(value: Any) -> list[Node]:
-    if isinstance(value, Node):
-        return [value]
-    return [n for v in value for n in _flat(v)] if isinstance(value, list | tuple) else []
-
-
 def _start(inference: Inference, kept: Kept) -> dict[Node, Any]:
-    program = inference.traced.program
-    examples = iter(tree_leaves((inference.traced.args, dict(inference.traced.kwargs))))
-    stored = {**program.state_dict, **program.constants}
-    env: dict[Node, Any] = {}
-    specs = {s.arg.name: s for s in program.graph_signature.input_specs}
-    for node in inference.nodes:
-        if node.op != "placeholder":
-            continue
-        spec = specs[node.name]
-        if spec.target is None:
-            env[node] = next(examples)
-            continue
-        env[node] = stored[spec.target]
-        if node in inference.placeholders:
-            for i, dim in enumerate(inference.tensors[inference.placeholders[node]]):
-                env[node] = env[node].detach().index_select(i, mask(dim, kept).nonzero().flatten())
+    env = stored_values(inference)
+    for node, name in inference.placeholders.items():
+        for i, dim in enumerate(inference.tensors[name]):
+            env[node] = env[node].detach().index_select(i, mask(dim, kept).nonzero().flatten())
     return env
 
 
@@ -217,6 +165,10 @@ def _call(inference: Inference, node: Node, env: Mapping[Node, Any], kept: Kept)
         given = {k: map_arg(changed.get(k, v), value) for k, v in arguments(node).items()}
         if op_name(node) in {"view", "reshape", "_unsafe_view", "as_strided", "_reshape_copy", "view_copy"}:
             return given["self"].reshape(_sizes(walk.dims[node], kept))
+        if op_name(node) in SPLITS:
+            place = arguments(node)["dim"] % len(walk.uses[node][node.args[0]])
+            sizes = [_sizes(part, kept)[place] for part in walk.dims[node]]
+            return given["self"].split(sizes, place)
         return node.target(**given)
     return node.target(*map_arg(node.args, value))  # type: ignore[operator]
 
@@ -251,9 +203,6 @@ def _new_sizes(inference: Inference, node: Node, kept: Kept) -> dict[str, Any]:
         whole = mask(first[arg["dim"] % len(first)], kept)
         start, end, _ = slice(arg["start"], arg["end"], 1).indices(len(whole))
         return {"start": int(whole[:start].sum()), "end": int(whole[: max(start, end)].sum())}
-    if name == "split_with_sizes":
-        parts = mask(first[arg["dim"] % len(first)], kept).split(arg["split_sizes"])
-        return {"split_sizes": [int(p.sum()) for p in parts]}
     if "normalized_shape" in arg:
         return {"normalized_shape": _sizes(first[-len(arg["normalized_shape"]) :], kept)}
     if name == "native_group_norm":

@@ -6,7 +6,7 @@ from torch.fx import Node
 
 from penjing.layouts.graph import atoms
 from penjing.layouts.graph.atoms import Dim
-from penjing.layouts.graph.walk import Dims, Result, Rule, SumSite, Walk, arguments, op_name, shape_of
+from penjing.layouts.graph.walk import Dims, Result, Rule, SumSite, Walk, arguments, has_several, op_name, shape_of
 
 
 def layer_norm(walk: Walk, node: Node) -> Result:
@@ -202,9 +202,10 @@ def unfold(walk: Walk, node: Node) -> Dims:
     return [*dims, atoms.new_dim(new[-1], frozen=walk.reason(node))]
 
 
-def pointwise(walk: Walk, node: Node) -> Dims:
-    """Aligned from the right; size one is skipped, the rest agrees."""
-    rank = len(shape_of(node))
+def pointwise(walk: Walk, node: Node) -> Result:
+    """Aligned from the right; size one is skipped, the rest agrees. Of several outputs each is as long."""
+    several = has_several(node)
+    rank = len(node.meta["val"][0].shape if several else shape_of(node))
     out: Dims = [[] for _ in range(rank)]
     for source in node.all_input_nodes:
         for back, dim in enumerate(reversed(walk.use(node, source)), 1):
@@ -216,12 +217,12 @@ def pointwise(walk: Walk, node: Node) -> Dims:
     for source in node.all_input_nodes:
         if source in walk.picks and len(node.all_input_nodes) == 1 and op_name(node) in {"remainder", "clamp"}:
             walk.picks[node] = walk.picks[source]
-    return out
+    return tuple(list(out) for _ in node.meta["val"]) if several else out
 
 
 REDUCTIONS = (
     "mean", "var", "std", "var_mean", "std_mean", "amax", "amin", "argmax", "argmin", "any", "all", "logsumexp", "prod",
-    "median", "nanmedian",
+    "median", "nanmedian", "aminmax", "kthvalue", "mode",
 )  # fmt: skip
 ORDERED = (
     "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "flip", "roll", "sort", "argsort", "tril", "triu",

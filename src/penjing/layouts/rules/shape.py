@@ -195,16 +195,20 @@ def middle(walk: Walk, node: Node, dim: Dim, start: int, end: int) -> tuple[Dim 
     return before, dim, after
 
 
-def split_with_sizes(walk: Walk, node: Node) -> tuple[Dims, ...]:
+def split(walk: Walk, node: Node) -> tuple[Dims, ...]:
     """Stretches of given lengths."""
     arg, dims = arguments(node), list(walk.use(node, source(node)))
     place = arg["dim"] % len(dims)
     out, start, rest = [], 0, dims[place]
     total = atoms.length(rest)
-    for size in arg["split_sizes"]:
-        _, part, after = middle(walk, node, rest, 0, size)
+    for part in node.meta["val"]:
+        size = int(part.shape[place])
+        if size == 0:
+            out.append([*dims[:place], atoms.new_dim(0, frozen="an empty stretch"), *dims[place + 1 :]])
+            continue
+        _, stretch, after = middle(walk, node, rest, 0, size)
         start += size
-        out.append([*dims[:place], part, *dims[place + 1 :]])
+        out.append([*dims[:place], stretch, *dims[place + 1 :]])
         if start < total:
             rest = after if after is not None else []
     return tuple(out)
@@ -266,11 +270,17 @@ def getitem(walk: Walk, node: Node) -> Result:
 
 
 COPIES = ("clone", "alias", "detach", "_to_copy", "contiguous", "lift_fresh_copy", "lift_fresh", "to", "_conj")
+SPLITS = (
+    "split_with_sizes", "split", "unsafe_split", "unsafe_split_with_sizes", "split_with_sizes_copy", "split_copy",
+    "chunk", "unsafe_chunk", "tensor_split",
+)  # fmt: skip
+"""Operators that give stretches of one dimension."""
+UNBINDS = ("unbind", "unbind_copy")
 RULES: dict[str, Rule] = {
     **dict.fromkeys(COPIES, same),
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "_reshape_copy", "view_copy"), view),
     "permute": permute, "transpose": transpose, "t": transpose, "unsqueeze": unsqueeze, "squeeze": squeeze,
     "squeeze_copy": squeeze, "as_strided": as_strided, "expand": expand, "repeat": repeat, "slice": slice_,
-    "split_with_sizes": split_with_sizes, "select": select, "unbind": unbind, "cat": cat, "stack": stack,
+    **dict.fromkeys(SPLITS, split), "select": select, **dict.fromkeys(UNBINDS, unbind), "cat": cat, "stack": stack,
     operator.getitem.__name__: getitem,
 }  # fmt: skip
