@@ -56,11 +56,11 @@ test-browser: $(READY) ## the report page in a real browser
 	$(TEST_ENV) $(BIN)/pytest -m browser
 
 test-lm-eval: $(HARNESS)/.ready ## our scores against lm-evaluation-harness's own, in an environment that has it (600 MB)
-	$(TEST_ENV) PENJING_LM_EVAL=required $(HARNESS)/bin/pytest -n $(JOBS) tests/tasks/test_lm_eval.py
+	$(TEST_ENV) PENJING_LM_EVAL=required $(HARNESS)/bin/pytest -n $(JOBS) tests/tasks/test_lm_eval.py tests/tasks/instructions/test_harness.py
 
 $(HARNESS)/.ready: pyproject.toml constraints.txt $(READY)
 	test -x $(HARNESS)/bin/python || $(PYTHON) -m venv $(HARNESS)
-	$(HARNESS)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,lm-eval]'
+	$(HARNESS)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,lm-eval]' 'lm-eval[ifeval]'
 	@touch $@
 
 coverage: $(READY) ## every test, with branch coverage

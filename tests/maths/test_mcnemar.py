@@ -1,10 +1,11 @@
 """Coins for the items on which only one model is right."""
 
+import math
 from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penjing.errors import DataError
@@ -25,6 +26,17 @@ def test_equals_counting_all_outcomes(lost, gained):
     exact, middle = naive(lost, gained)
     assert exact_p(lost, gained) == pytest.approx(exact)
     assert mid_p(lost, gained) == pytest.approx(middle)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 900), st.integers(0, 900))
+def test_equals_whole_numbers_of_outcomes(lost, gained):
+    n, smaller = lost + gained, min(lost, gained)
+    counts = [math.comb(n, k) for k in range(smaller + 1)]
+    at_most, half = min(1.0, 2 * sum(counts) / 2**n), counts[-1] / 2**n
+    assert exact_p(lost, gained) == pytest.approx(1.0 if lost == gained else at_most, rel=1e-10)
+    less_half = at_most - half if lost != gained else 1 - half / 2
+    assert mid_p(lost, gained) == pytest.approx(less_half, rel=1e-10)
 
 
 @given(st.integers(0, 4000), st.integers(0, 4000))

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import sys
 
 import pytest
 from hypothesis import assume, given, settings
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from tests.methods.tiny import llama
 
 from penjing.core import Budget
-from penjing.errors import BudgetError, MissingExtraError
+from penjing.errors import BudgetError
 from penjing.layouts import costs
 from penjing.select.knapsack import Option, pick, solve
 from penjing.select.uniform import cost
@@ -129,9 +128,3 @@ def test_what_cannot_be_met_is_refused():
         solve(layout, groups, Budget(seconds=1.0), model=model)
     with pytest.raises(BudgetError, match="smallest size"):
         solve(layout, groups, Budget(parameters=10), model=model)
-
-
-def test_without_scipy_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(MissingExtraError, match=r"penjing\[select\]"):
-        pick([[0.0, 1.0]], [[[1.0, 0.0]]], [0.5])

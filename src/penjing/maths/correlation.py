@@ -4,7 +4,6 @@ Source: Fisher's z: Fisher, Metron 1 (1921); its variance for ranks: Bonett and 
 """
 
 import math
-from dataclasses import dataclass
 from itertools import permutations
 
 import torch
@@ -32,8 +31,9 @@ def spearman(x: Tensor, y: Tensor) -> Tensor:
 
 def ranks(values: Tensor) -> Tensor:
     """[... points], float64: 1 for the lowest of the last dimension; equals share the mean of their ranks."""
-    here, there = values[..., :, None], values[..., None, :]
-    return (here > there).sum(-1).double() + ((here == there).sum(-1).double() + 1) / 2
+    from scipy.stats import rankdata
+
+    return torch.from_numpy(rankdata(values.double().cpu().numpy(), axis=-1))
 
 
 def pearson_p(r: float, points: int) -> float:
@@ -78,32 +78,6 @@ def leverage(x: Tensor) -> Tensor:
     """[points]: how much each point of `x` [points] pulls a line through all, 1/points to 1; they add up to 2."""
     gaps = _centred(x)
     return 1 / len(x) + gaps.square() / gaps.square().sum()
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line by least squares: y is about intercept + slope · x. `error` is the slope's; None for two points."""
-
-    slope: float
-    intercept: float
-    error: float | None
-
-
-def line(x: Tensor, y: Tensor) -> Line:
-    """The straight line through the points of `x` and `y` [points].
-
-    Raises:
-        DataError: fewer than two points, or all at the same place.
-    """
-    _needs(len(x), 2)
-    gaps, heights = _centred(x), _centred(y)
-    spread = float(gaps.square().sum())
-    if spread == 0:
-        raise DataError(f"found {len(x)} points that all lie at {float(x[0]):g}; a line needs two places")
-    slope = float((gaps * heights).sum()) / spread
-    left = float((heights - slope * gaps).square().sum())
-    error = math.sqrt(left / (len(x) - 2) / spread) if len(x) > 2 else None
-    return Line(slope, float(y.double().mean()) - slope * float(x.double().mean()), error)
 
 
 def _centred(x: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ def exact_p(lost: int, gained: int) -> float:
     Raises:
         DataError: a count is below 0.
     """
-    below, here, whole = _tail(lost, gained)
-    return 1.0 if lost == gained else min(1.0, 2 * (below + here) / whole)
+    _, at_most = _tails(lost, gained)
+    return 1.0 if lost == gained else min(1.0, 2 * at_most)
 
 
 def mid_p(lost: int, gained: int) -> float:
@@ -33,18 +33,16 @@ def mid_p(lost: int, gained: int) -> float:
     Raises:
         DataError: a count is below 0.
     """
-    below, here, whole = _tail(lost, gained)
-    # for equal counts the two tails share the middle term, and its halves add up with them to 1 - here / 2
-    return (2 * whole - here) / (2 * whole) if lost == gained else min(1.0, (2 * below + here) / whole)
+    below, at_most = _tails(lost, gained)
+    # for equal counts the two tails share what was seen, and its halves add up with them to 1 less half of it
+    return 1 - (at_most - below) / 2 if lost == gained else below + at_most
 
 
-def _tail(lost: int, gained: int) -> tuple[int, int, int]:
-    """Of 2**n outcomes of n coins: how many are more extreme on the smaller side, how many as seen, and all."""
+def _tails(lost: int, gained: int) -> tuple[float, float]:
+    """How likely fair coins give fewer heads than the smaller of both counts, and at most as many."""
+    from scipy.special import bdtr
+
     if lost < 0 or gained < 0:
         raise DataError(f"found {lost} items lost and {gained} gained; counts are 0 or more")
     n, smaller = lost + gained, min(lost, gained)
-    below, here = 0, 1
-    for k in range(smaller):
-        below += here
-        here = here * (n - k) // (k + 1)
-    return below, here, 1 << n
+    return float(bdtr(smaller - 1, n, 0.5)) if smaller else 0.0, float(bdtr(smaller, n, 0.5))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penjing.core import Budget, Checkpoint, Layout
-from penjing.errors import BudgetError, MissingExtraError
+from penjing.errors import BudgetError
 from penjing.select.uniform import cost
 
 ROUNDS = 60
@@ -45,7 +45,6 @@ def solve(layout: Layout, groups: Groups, budget: Budget, *, model: Checkpoint) 
 
     Raises:
         BudgetError: even the cheapest options are above the budget, or it is in a unit that needs measuring.
-        MissingExtraError: scipy is not installed.
     """
     listed = [list(g) for g in groups.values()]
     losses = [[o.loss for o in options] for options in listed]
@@ -66,9 +65,6 @@ def pick(
 
     `values` are [groups options]; of each limit, `weights` has what every option takes of it, [limits groups options].
     Exact to about 1e-9 of the largest possible difference.
-
-    Raises:
-        MissingExtraError: scipy is not installed.
     """
     lowest = [[min(g) for g in each] for each in weights]
     bounds = [float(limit) - math.fsum(low) for limit, low in zip(limits, lowest, strict=True)]
@@ -94,12 +90,8 @@ def _milp(
 ) -> tuple[int, ...] | None:
     """The same with weights of 0 and more, to the tolerance of the solver."""
     import numpy as np
-
-    try:
-        from scipy.optimize import Bounds, LinearConstraint, milp
-        from scipy.sparse import csr_array
-    except ImportError:
-        raise MissingExtraError("scipy", "select", "an integer programme over measured losses") from None
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
 
     counts = [len(g) for g in values]
     total = sum(counts)

@@ -178,6 +178,26 @@ def test_smoothing_equals_the_loop(size, sigma, edge):
     torch.testing.assert_close(gaussian(x, sigma, edge=edge), expected / sum(taps) ** 2, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("edge", "called"), [("nearest", "nearest"), ("mirror", "reflect")])
+@pytest.mark.parametrize("sigma", [0.4, 1.0, 6.0])
+def test_smoothing_is_that_of_scipy(sigma, edge, called):
+    from scipy.ndimage import gaussian_filter
+
+    x = torch.rand(2, 3, 17, 24, generator=torch.Generator().manual_seed(0))
+    expected = torch.from_numpy(gaussian_filter(x.numpy(), sigma, mode=called, axes=(2, 3)))
+    torch.testing.assert_close(gaussian(x, sigma, edge=edge), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("edge", "called"), [("nearest", "nearest"), ("mirror101", "mirror")])
+def test_sampling_between_pixels_is_that_of_scipy(edge, called):
+    from scipy.ndimage import map_coordinates
+
+    g = torch.Generator().manual_seed(0)
+    x, rows, columns = torch.rand(1, 1, 7, 9, generator=g), *torch.rand(2, 1, 7, 9, generator=g).double() * 18 - 5
+    expected = map_coordinates(x[0, 0].numpy(), [rows[0].numpy(), columns[0].numpy()], order=1, mode=called)
+    torch.testing.assert_close(sampled(x, rows, columns, edge)[0, 0], torch.from_numpy(expected), atol=1e-5, rtol=0)
+
+
 def test_dragging_along_the_rows_equals_the_loop():
     x = torch.rand(2, 1, 5, 9, generator=torch.Generator().manual_seed(0))
     found = along(x, 2, 1.5, torch.tensor([0.0, 90.0]))

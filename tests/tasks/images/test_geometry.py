@@ -10,9 +10,8 @@ from tests.tasks.images.models import PLAIN, Net, images
 from torch import nn
 
 from penjing.errors import MeasureError
-from penjing.maths import correlation
 from penjing.tasks.images import FeatureGeometry, class_angles, flips, geometry, last_linear, shift
-from penjing.tasks.images.geometry import by_parts, ranks
+from penjing.tasks.images.geometry import by_parts
 from penjing.tasks.task import Examined
 
 
@@ -123,13 +122,6 @@ def test_flips_are_of_four_kinds():
     }  # fmt: skip
     with pytest.raises(MeasureError, match="same ones"):
         flips(torch.ones(2), torch.ones(3))
-
-
-@settings(max_examples=20)
-@given(values=st.lists(st.integers(-3, 3), min_size=1, max_size=12))
-def test_ranks_share_ties_as_the_slow_ones_do(values):
-    x = torch.tensor(values, dtype=torch.float64)
-    assert torch.equal(ranks(x), correlation.ranks(x))
 
 
 def test_a_shift_is_the_mean_of_differences():

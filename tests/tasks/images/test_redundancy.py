@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from penjing.core import Measurement
 from penjing.errors import MeasureError
 from penjing.tasks.images import of_corruptions, redundancy
-from penjing.tasks.images.redundancy import average_linkage, kendall_tau
+from penjing.tasks.images.redundancy import kendall_tau
 
 
 def naive_linkage(d):
@@ -29,13 +29,19 @@ def naive_linkage(d):
 
 
 @settings(max_examples=20)
-@given(k=st.integers(2, 8), seed=st.integers(0, 99))
-def test_linkage_equals_the_definition(k, seed):
-    d = torch.rand(k, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    d = (d + d.T) / 2
-    found, expected = average_linkage(d), naive_linkage(d)
-    assert [(a, b, n) for a, b, _, n in found] == [(a, b, n) for a, b, _, n in expected]
-    assert [x[2] for x in found] == pytest.approx([x[2] for x in expected])
+@given(k=st.integers(2, 8), seed=st.integers(0, 99), cut=st.floats(0.1, 1.9))
+def test_merges_equal_the_definition_and_groups_are_what_is_merged_below_the_cut(k, seed, cut):
+    columns = torch.randn(9, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    found = redundancy(columns, [str(i) for i in range(k)], cut=cut)
+    expected = naive_linkage(1 - found.correlation)
+    assert [(a, b, n) for a, b, _, n in found.merges] == [(a, b, n) for a, b, _, n in expected]
+    assert [x[2] for x in found.merges] == pytest.approx([x[2] for x in expected])
+    live = {i: {str(i)} for i in range(k)}
+    for i, (a, b, distance, _) in enumerate(expected):
+        if distance < cut:
+            live[k + i] = live.pop(a) | live.pop(b)
+    assert sorted(map(sorted, found.groups)) == sorted(map(sorted, live.values()))
+    assert [group[0] for group in found.groups] == sorted(group[0] for group in found.groups)
 
 
 def planted():

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from penjing.errors import MeasureError
 
 
@@ -13,11 +15,7 @@ def quantile(values: Sequence[float], share: float) -> float:
     """
     if not values:
         raise MeasureError("there are no values to take a quantile of; measure at least once")
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low = min(int(place), len(ordered) - 1)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    return float(np.quantile(values, share))
 
 
 def median(values: Sequence[float]) -> float:

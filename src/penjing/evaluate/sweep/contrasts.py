@@ -15,7 +15,6 @@ from penjing.evaluate.statistics.records import joint
 from penjing.evaluate.sweep.series import Series
 from penjing.maths import student
 from penjing.maths.bootstrap import Bootstrap, Statistic, bootstrap
-from penjing.maths.correlation import line
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class Contrast:
 def slope(of: Series, how: Draws) -> Contrast:
     """The change of the figure (of a perplexity's logarithm) per unit of size: above 0, it falls with the model."""
     gaps = of.sizes - of.sizes.mean()
-    fit = line(of.sizes, of.heights)
-    left = of.heights - fit.intercept - fit.slope * of.sizes
-    return _contrast(of, gaps / gaps.square().sum(), float(left.square().sum()), how)
+    weights = gaps / gaps.square().sum()
+    left = of.heights - of.heights.mean() - (of.heights @ weights) * gaps
+    return _contrast(of, weights, float(left.square().sum()), how)
 
 
 def step(of: Series, how: Draws) -> Contrast:

@@ -93,7 +93,6 @@ class Method:
 
         Raises:
             BudgetError: the budget cannot be met.
-            MissingExtraError: sizes are to be chosen and scipy is not installed.
         """
         model, layout, stats, budget = view.model, view.layout, view.stats, view.budget
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)

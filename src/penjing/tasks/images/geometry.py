@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from penjing.errors import MeasureError
-from penjing.maths.correlation import pearson
+from penjing.maths.correlation import pearson, spearman
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def shift(base: Geometry, other: Geometry, *, predicted: tuple[Tensor, Tensor]) 
         margin=float((two - one).mean()),
         relative=float((other.relative - base.relative)[whole].mean()),
         margin_correlation=_number(pearson(one, two)),
-        margin_rank_correlation=_number(pearson(ranks(one), ranks(two))),
+        margin_rank_correlation=_number(spearman(one, two)),
         agreement=float((predicted[0] == predicted[1]).double().mean()),
         infinite=int((~whole).sum()),
     )
@@ -162,13 +162,6 @@ def shift(base: Geometry, other: Geometry, *, predicted: tuple[Tensor, Tensor]) 
 
 def _number(value: Tensor) -> float | None:
     return None if bool(value.isnan()) else float(value)
-
-
-def ranks(values: Tensor) -> Tensor:
-    """[n] float64: 1 for the lowest of `values` [n]; equals share the mean of their ranks. In n log n steps."""
-    _, place, count = values.unique(return_inverse=True, return_counts=True)
-    ends = count.cumsum(0).double()
-    return (ends - (count.double() - 1) / 2)[place]
 
 
 def by_parts(order: Tensor, values: Tensor, parts: int = 5) -> list[float]:

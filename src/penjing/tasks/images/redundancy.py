@@ -4,6 +4,7 @@ Source: Li et al., arXiv:2206.07918, find that corruption benchmarks are redunda
 is Sokal and Michener's (1958). One corruption of each cluster may stand for all, if the models' order stays.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,48 +46,22 @@ def redundancy(columns: Tensor, names: Sequence[str], *, cut: float = 0.5) -> Re
     flat = size <= 1e-12 * columns.double().norm(dim=0).clamp_min(1e-300)
     unit = torch.where(flat, 0.0, centred / torch.where(flat, 1.0, size))
     correlation = (unit.T @ unit).clamp(-1, 1).fill_diagonal_(1.0)
-    merges = average_linkage(1 - correlation)
-    members = _left(merges, len(names), cut)
+    found, members = _linked(1 - correlation, cut)
+    merges = tuple((int(a), int(b), distance, int(size)) for a, b, distance, size in found)
     groups = tuple(tuple(names[i] for i in group) for group in members)
     chosen = tuple(names[max(g, key=lambda i: (float(correlation[i][g].sum()), -i))] for g in members)
     constant = tuple(n for n, f in zip(names, flat.tolist(), strict=True) if f)
     return Redundancy(tuple(names), correlation, merges, groups, chosen, constant)
 
 
-def average_linkage(distance: Tensor) -> tuple[tuple[int, int, float, int], ...]:
-    """Merges (a, b, distance, size) from `distance` [k k]: always the closest two, by mean distance of their members.
+def _linked(distance: Tensor, cut: float) -> tuple[list[list[float]], list[list[int]]]:
+    """Merges (a, b, distance, size) from `distance` [k k], and the members of each cluster closer than `cut`."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
 
-    Of equally close ones the pair with the lowest numbers is merged first.
-    """
-    k = len(distance)
-    live: dict[int, list[int]] = {i: [i] for i in range(k)}
-    between = {(i, j): float(distance[i, j]) for i in range(k) for j in range(i + 1, k)}
-    out: list[tuple[int, int, float, int]] = []
-    for new in range(k, 2 * k - 1):
-        (a, b), found = min(between.items(), key=lambda entry: (entry[1], entry[0]))
-        sizes = len(live[a]), len(live[b])
-        joined = live.pop(a) + live.pop(b)
-        for other in live:
-            one, two = between[_pair(a, other)], between[_pair(b, other)]
-            between[other, new] = (one * sizes[0] + two * sizes[1]) / sum(sizes)
-        between = {pair: d for pair, d in between.items() if not {a, b} & set(pair)}
-        live[new] = joined
-        out.append((a, b, found, len(joined)))
-    return tuple(out)
-
-
-def _pair(a: int, b: int) -> tuple[int, int]:
-    return (a, b) if a < b else (b, a)
-
-
-def _left(merges: Sequence[tuple[int, int, float, int]], k: int, cut: float) -> list[list[int]]:
-    """The members of each cluster once all merges below the cut are done, in order of their first member."""
-    live: dict[int, list[int]] = {i: [i] for i in range(k)}
-    for i, (a, b, distance, _) in enumerate(merges):
-        if distance >= cut:
-            break
-        live[k + i] = sorted(live.pop(a) + live.pop(b))
-    return sorted(live.values())
+    merges = linkage(squareform(distance.numpy(), checks=False), "average")
+    labels = fcluster(merges, math.nextafter(cut, -math.inf), "distance").tolist()
+    return merges.tolist(), [[i for i, held in enumerate(labels) if held == label] for label in dict.fromkeys(labels)]
 
 
 def of_corruptions(figure: Measurement, *, cut: float = 0.5) -> Redundancy:
@@ -111,7 +86,7 @@ def kendall_tau(one: Sequence[float], two: Sequence[float]) -> float | None:
     """
     if len(one) != len(two):
         raise MeasureError(f"found {len(one)} and {len(two)} values; needed one of each model in both")
-    x, y = (torch.tensor(v, dtype=torch.float64) for v in (list(one), list(two)))
-    left, right = (x[:, None] - x).sign(), (y[:, None] - y).sign()
-    size = float(left.abs().sum() * right.abs().sum()) ** 0.5
-    return float((left * right).sum()) / size if size else None
+    from scipy.stats import kendalltau
+
+    found = float(kendalltau(one, two).statistic)
+    return None if math.isnan(found) else found

@@ -1,17 +1,17 @@
 """Capital and small letters."""
 
 from penjing.tasks.instructions.counting import capital_words, holds
-from penjing.tasks.instructions.detector import could_be
+from penjing.tasks.instructions.language import response_language
 
 
 def english_capital(text: str) -> bool:
-    """It has letters, none of them small, and may be English."""
-    return text.isupper() and could_be(text, "en")
+    """It has letters, none of them small, and the detector takes it for English."""
+    return text.isupper() and response_language(text, language="en")
 
 
 def english_lowercase(text: str) -> bool:
-    """It has letters, none of them capital, and may be English."""
-    return text.islower() and could_be(text, "en")
+    """It has letters, none of them capital, and the detector takes it for English."""
+    return text.islower() and response_language(text, language="en")
 
 
 def capital_word_frequency(text: str, *, capital_frequency: int, capital_relation: str) -> bool:

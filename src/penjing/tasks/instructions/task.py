@@ -7,6 +7,7 @@ from penjing.core import Measurement
 from penjing.data.instructions import InstructedPrompt, instructions_hash
 from penjing.errors import MeasureError
 from penjing.tasks.generation import Reply
+from penjing.tasks.instructions import language
 from penjing.tasks.instructions.counting import words
 from penjing.tasks.instructions.figures import accuracies
 from penjing.tasks.instructions.generating import respond, uses_template
@@ -16,8 +17,8 @@ from penjing.tasks.task import Examined, Progress
 Generate = Callable[[Sequence[str]], Sequence[str]]
 
 PROTOCOL = "instructions/1"
-RULES = "words=regex sentences=rules language=scripts+words"
-"""What differs from the original: its words are the same, its sentences are nltk's and its languages langdetect's."""
+RULES = "words=regex sentences=rules language=langdetect"
+"""What differs from the original: its words and languages are the same, its sentences are nltk's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,12 @@ class Instructions:
         Raises:
             MeasureError: there are no prompts, or the model cannot generate, or gives too few answers.
             DataError: it has no tokenizer.
+            MissingExtraError: an instruction is about a language, and langdetect is not installed.
         """
         if not self.prompts:
             raise MeasureError("there are no prompts; give at least one")
+        if any(i.kind in language.KINDS for p in self.prompts for i in p.instructions):
+            language.ready()  # or hours of answers would end in a missing package
         responses, how = self._responses(model, progress)
         verdicts = judge_all(self.prompts, [r.text for r in responses])
         protocol = f"{PROTOCOL} {how} {RULES} prompts={len(self.prompts)} data=sha256:{instructions_hash(self.prompts)}"

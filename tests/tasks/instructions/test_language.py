@@ -1,9 +1,14 @@
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penjing.data.instructions import LANGUAGES
-from penjing.tasks.instructions.detector import candidates, could_be, script
+from penjing.errors import MissingExtraError
+from penjing.tasks.instructions import KINDS
+from penjing.tasks.instructions import language as detector
+from penjing.tasks.instructions.language import response_language
 
 # One sentence in every language: the children played in the garden until dark, then went home with their father.
 SENTENCES = {
@@ -56,37 +61,37 @@ def test_every_language_that_can_be_asked_for_has_a_sentence():
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_a_sentence_is_told_from_all_other_languages(language):
-    assert candidates(SENTENCES[language]) == {language}
+    found = {other for other in LANGUAGES if response_language(SENTENCES[language], language=other)}
+    assert found == {language}
 
 
-@pytest.mark.parametrize("language", ["en", "de", "fr", "tr", "ru"])
-def test_capital_letters_do_not_matter(language):
-    assert candidates(SENTENCES[language].upper()) == {language}
+@given(st.text(max_size=30))
+def test_the_answer_is_that_of_the_original_with_one_seed(text):
+    """IFEval: `langdetect.detect(value) == language`, true where that raises."""
+    import langdetect
 
-
-def test_a_few_foreign_words_do_not_matter():
-    assert candidates(SENTENCES["hi"] + " (see example.com, AI, CPU)") == {"hi"}
-    assert candidates(SENTENCES["en"] + " En español: jardín.") == {"en"}
-
-
-def test_one_word_may_be_any_language_of_its_script():
-    found = candidates("banana")
-    assert {"en", "es", "vi"} <= found
-    assert not {"ru", "zh", "hi"} & found
-    assert could_be("banana", "en")
-    assert not could_be("banana", "ru")
-
-
-def test_initials_and_abbreviations_are_no_evidence():
-    assert could_be("P.S. P. S. K. Z. V. BYE", "en")
+    langdetect.DetectorFactory.seed = 0
+    try:
+        told = {langdetect.detect(text).split("-")[0]}
+    except langdetect.LangDetectException:
+        told = set(LANGUAGES)
+    finally:
+        langdetect.DetectorFactory.seed = None
+    assert {language for language in LANGUAGES if response_language(text, language=language)} == told & set(LANGUAGES)
 
 
 @given(st.text(alphabet="0123456789 .,!?*-{}[]\n", max_size=20), st.sampled_from(sorted(LANGUAGES)))
 def test_without_letters_anything_is_possible(text, language):
-    assert script(text) is None
-    assert could_be(text, language)
+    assert response_language(text, language=language)
 
 
-@given(st.text(max_size=30))
-def test_any_text_gets_an_answer(text):
-    assert candidates(text) <= set(LANGUAGES)
+def test_the_kinds_that_need_the_detector_are_those_of_languages_and_of_english():
+    assert {kind for kind in KINDS if "language" in kind or "english" in kind} == detector.KINDS
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "langdetect.detector_factory", None)
+    detector.ready.cache_clear()
+    detector._found.cache_clear()
+    with pytest.raises(MissingExtraError, match=r"langdetect.*penjing\[instructions\]"):
+        response_language("a few words", language="en")
