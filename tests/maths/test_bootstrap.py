@@ -77,6 +77,23 @@ def test_the_interval_equals_the_formulas(units, seed, level):
 
 
 @settings(max_examples=20)
+@given(units=st.integers(3, 20), seed=st.integers(0, 99))
+def test_the_interval_is_that_of_scipy_outwards_to_the_next_draw(units, seed):
+    import numpy as np
+    from scipy import stats
+
+    values = torch.rand(units, generator=generator(seed), dtype=torch.float64).exp()
+    found = bootstrap(rows_of(values), mean, generator=generator(seed), draws=300)
+    given = stats.bootstrap((values.numpy(),), np.mean, n_resamples=2, method="percentile")
+    given.bootstrap_distribution = found.draws.numpy()
+    wanted = stats.bootstrap((values.numpy(),), np.mean, n_resamples=0, bootstrap_result=given).confidence_interval
+    (low, high), ordered = found.interval(), found.draws.sort().values
+    within = ordered[(ordered > low + 1e-12) & (ordered < high - 1e-12)]
+    assert low - 1e-12 <= wanted.low <= float(within[0]) + 1e-12
+    assert float(within[-1]) - 1e-12 <= wanted.high <= high + 1e-12
+
+
+@settings(max_examples=20)
 @given(units=st.integers(5, 30), seed=st.integers(0, 99), null=st.floats(-0.5, 0.5))
 def test_p_is_below_alpha_where_the_interval_leaves_the_null_out(units, seed, null):
     values = torch.randn(units, generator=generator(seed), dtype=torch.float64)
