@@ -88,5 +88,5 @@ def kendall_tau(one: Sequence[float], two: Sequence[float]) -> float | None:
         raise MeasureError(f"found {len(one)} and {len(two)} values; needed one of each model in both")
     from scipy.stats import kendalltau
 
-    found = float(kendalltau(one, two).statistic)
+    found = float(kendalltau(one, two).statistic)  # type: ignore[attr-defined]
     return None if math.isnan(found) else found
