@@ -5,8 +5,7 @@ import torch
 from tests.layouts.zoo import ZOO
 
 from penjing.core.pattern import kept_positions
-from penjing.layouts import from_config
-from penjing.layouts.config import hold
+from penjing.layouts import from_config, hold
 from penjing.layouts.config.stock import build, full_config
 from penjing.layouts.derive import traced
 from penjing.layouts.graph.inputs import example

@@ -5,7 +5,7 @@ import pytest
 from penjing.core import Measurement, Report, Subject
 from penjing.report.auto import tournament_lines
 from penjing.report.page import page
-from penjing.report.views import auto as tournament
+from penjing.report.views import tournament
 
 
 def standing(name, increase, verdict, **more):
