@@ -14,7 +14,7 @@ from penjing.core import Budget, Plan, Stats, View
 from penjing.core.places import cache_folder
 from penjing.io.assets import fetch_asset
 from penjing.methods import METHODS
-from penjing.pipeline.carry_out import carry_out
+from penjing.pipeline.carry_out import Manner, carry_out
 from penjing.pipeline.evidence import Evidence, measured
 from penjing.planning.plans import Order, gather
 from penjing.running.source import as_folder, resolve
@@ -43,7 +43,7 @@ def main() -> None:
             plan = Plan(method.plan(View(source.weights(), source.layout, stats, Budget(keep=keep))).edits)
             with tempfile.TemporaryDirectory() as place:
                 out = Path(place) / "small"
-                carry_out(source, plan, out, cache=cache, reopening=False)
+                carry_out(source, plan, out, Manner(reopening=False), cache=cache)
                 report = measured([as_folder(source, cache), out], Evidence(windows=given.windows, speed=False))
             before, after = report.subjects
             ratio = next(r for r in report.ratios if r.name == "perplexity_ratio")

@@ -3,7 +3,8 @@
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
 and `compare` are its steps; `load` opens a result; `compact` makes a pruned module smaller; `profile` tells
 what a model costs to run and where time goes, `sensitivity` what each cut alone would cost, `select_data` which
-calibration data serves best.
+calibration data serves best; `run` repeats a run from its file.
+`Choice`, `Data`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
 """
@@ -23,31 +24,34 @@ if TYPE_CHECKING:
         open,
         plan,
         profile,
+        run,
         select_data,
         sensitivity,
         shrink,
     )
     from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Mask, Plan, Report, Stats, Update
     from penjing.errors import PenjingError
+    from penjing.pipeline.request import Choice, Data, Measure, Request, Run, Source
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "penjing.api": (
-        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile",
+        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile", "run",
         "select_data", "sensitivity", "shrink",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
     ),
     "penjing.errors": ("PenjingError",),
+    "penjing.pipeline.request": ("Choice", "Data", "Measure", "Request", "Run", "Source"),
 }  # fmt: skip
 _WHERE = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
-    "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile",
-    "select_data", "sensitivity", "shrink",
+    "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
+    "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "layout", "load",
+    "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 ```
 PenjingError
+├── RequestError      options, a recipe or a record of a run that make no sense
 ├── CheckpointError   a file, folder or index that cannot be read as a model
 ├── LayoutError       axes that cannot be derived, named or matched
 ├── BudgetError       a limit that cannot be met
@@ -21,6 +22,10 @@ from difflib import get_close_matches
 
 class PenjingError(Exception):
     """The root of the tree: catch this to catch everything below."""
+
+
+class RequestError(PenjingError):
+    """Options, a recipe or a record of a run make no sense."""
 
 
 class CheckpointError(PenjingError):

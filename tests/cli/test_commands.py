@@ -111,8 +111,8 @@ def test_protected_axes_stay_whole_or_the_plan_is_refused(tiny, tmp_path):
     ("words", "said"),
     [
         (["shrink", "{tiny}", "-o", "{tmp}/x", "--keep", "2"], "BudgetError"),
-        (["shrink", "{tiny}", "-o", "{tmp}/x", "--keep", "0.5", "--parameters", "1M"], "BudgetError"),
-        (["shrink", "{tiny}", "-o", "{tmp}/x", "--parameters", "12"], "BudgetError"),
+        (["shrink", "{tiny}", "-o", "{tmp}/x", "--keep", "0.5", "--limit-parameters", "1M"], "BudgetError"),
+        (["shrink", "{tiny}", "-o", "{tmp}/x", "--limit-parameters", "12"], "BudgetError"),
         (["shrink", "{tiny}", "-o", "{tmp}/x", "--method", "mav"], "did you mean 'maw'"),
         (["shrink", "{tiny}", "-o", "{tmp}/x", "--axes", "neuronz.*"], "LayoutError"),
         (["shrink", "{tiny}", "-o", "{tmp}/x", "--set", "colour=red", "-m", "maw"], "no setting 'colour'"),

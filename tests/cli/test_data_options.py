@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 import penjing
 from penjing.cli import app
-from penjing.cli.options import amount
 from penjing.errors import DataError
 from penjing.planning import plans as planning
 
@@ -53,7 +52,7 @@ def idx(path, values):
 
 @pytest.mark.parametrize(("text", "found"), [("2GB", 2 * 10**9), ("1.5G", 15 * 10**8), ("500MB", 5 * 10**8)])
 def test_memory_is_read_as_bytes_are(text, found):
-    assert amount(text, "--memory") == found
+    assert penjing.Run(memory=text).memory == found
 
 
 def test_little_memory_gives_the_same_plan_block_by_block(tiny, tmp_path, texts, monkeypatch):

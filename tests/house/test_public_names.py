@@ -6,9 +6,9 @@ import penjing
 from penjing import core
 
 TOP = [
-    "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "PenjingError", "Plan", "Report", "Stats",
-    "Update", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile",
-    "select_data", "sensitivity", "shrink",
+    "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
+    "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "layout", "load",
+    "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
 ]  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """What users call: each step of the path on its own, and the whole path in one."""
 
 from penjing.api.inspection import profile
+from penjing.api.run import run
 from penjing.api.search import select_data, sensitivity
 from penjing.api.shrink import Shrunk, shrink
 from penjing.api.steps import apply, compact, compare, layout, look, measure, open, plan
 from penjing.running.stock import load
 
 __all__ = [
-    "Shrunk", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile",
+    "Shrunk", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile", "run",
     "select_data", "sensitivity", "shrink",
 ]  # fmt: skip

@@ -1,19 +1,20 @@
 """What is found out about a model before anything is done to it."""
 
-from pathlib import Path
 from typing import Any
 
-from penjing.api.arguments import Model
+from penjing.api.keywords import Model
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
+from penjing.pipeline.request import Profiling, Run, Source
+from penjing.pipeline.surroundings import surroundings
+from penjing.pipeline.values import open_source
 from penjing.profiling import roofline
 from penjing.profiling.why import Why, dtype_of, explain, measure_parts
-from penjing.running.source import resolve
 
 
 def profile(
     model: Model, *, context: int = 512, prompt: int = 128, calibrate: bool = False, timed: bool = False,
-    example: Any = None, table: Path | None = None, progress: Progress = silent,
+    example: Any = None, run: Run | None = None, progress: Progress = silent,
 ) -> Why:  # fmt: skip
     """Where bytes, multiply-adds and time go, which cut would pay, and what zeros do.
 
@@ -24,13 +25,26 @@ def profile(
     Raises:
         PenjingError: the model cannot be read, its axes cannot be derived, or it cannot be run.
     """
-    source = resolve(model, example=example, table=table, weights=False)
-    dtype = dtype_of(source)
-    if calibrate:
-        machine = roofline.calibrate(dtype=dtype, progress=lambda d, n: progress("calibrating this machine", d, n))
-    else:
-        machine = roofline.find(dtype=dtype)
-    measured = None
-    if timed:
-        measured = measure_parts(source, cache_folder(), context=context, tokens=prompt, progress=progress)
-    return explain(source, context=context, tokens=prompt, profile=machine, measured=measured, progress=progress)
+    source = model if isinstance(model, Source) else Source(model=model, example=example)
+    asked = Profiling(context=context, prompt=prompt, calibrate=calibrate, timed=timed)
+    return profiled(source, asked, run or Run(), progress=progress)
+
+
+def profiled(source: Source, asked: Profiling, run: Run, *, progress: Progress = silent) -> Why:
+    """What is asked of a model's costs.
+
+    Raises:
+        PenjingError: as `profile`.
+    """
+    with surroundings(threads=run.threads, offline=run.offline):
+        opened, tokens = open_source(source, weights=False), {"context": asked.context, "tokens": asked.prompt}
+        dtype, threads = dtype_of(opened), run.threads
+        if asked.calibrate:
+            told = "calibrating this machine"
+            machine = roofline.calibrate(
+                threads=threads, dtype=dtype, progress=lambda done, total: progress(told, done, total)
+            )
+        else:
+            machine = roofline.find(threads=threads, dtype=dtype)
+        timed = measure_parts(opened, cache_folder(), **tokens, progress=progress) if asked.timed else None
+        return explain(opened, **tokens, profile=machine, measured=timed, progress=progress)

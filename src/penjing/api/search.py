@@ -1,53 +1,57 @@
 """What is found out by trying: which part can be cut, and which data to plan from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from torch import nn
-
-from penjing.api.arguments import Batches, Model, order
-from penjing.api.arguments import budget as wanted_budget
-from penjing.core import Budget
+from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
-from penjing.planning.plans import ROWS
-from penjing.running.source import resolve
+from penjing.pipeline.request import AxisData, Choice, Request, Run, SelectedData, Selecting, Sensing
+from penjing.pipeline.surroundings import surroundings
+from penjing.pipeline.values import module_of, open_source, order_of
 from penjing.search.candidates import Search
 from penjing.search.data_selection import Selection
 from penjing.search.data_selection import select_data as choose_data
-from penjing.search.sensitivity import FRACTIONS, HELD_OUT, Sensitivity, measure_sensitivity
+from penjing.search.sensitivity import Sensitivity, measure_sensitivity
 
 
+@everyday(data=AxisData, leave=("keep", "budget"))
 def sensitivity(
-    model: Model, *, axes: str | None = None, fractions: Sequence[float] = FRACTIONS, method: str = "activation",
-    settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
-    labels: str | Path | None = None, data: Batches | None = None, rows: int = 16, held_out: int = HELD_OUT,
-    length: int = 256, batch: int | None = None, seed: int = 0, example: Any = None, table: Path | None = None,
-    progress: Progress = silent,
+    model: Model, *, axes: str | None = None, fractions: Sequence[float] = (0.75, 0.5, 0.25), held_out: int = 8,
+    data: Any = None, choice: Choice | None = None, run: Run | None = None, progress: Progress = silent,
+    **options: Unpack[Everyday],
 ) -> Sensitivity:  # fmt: skip
     """What cutting each axis alone, to each share of `fractions`, adds to the loss on data that no plan is made from.
 
     Raises:
         PenjingError: nothing was removed, or the model, the method or the data does not serve.
     """
-    asked = order(
-        method, Budget(keep=1.0), settings=settings, texts=texts, images=images, labels=labels, data=data, batch=batch,
-        rows=rows, length=length, seed=seed,
-    )  # fmt: skip
-    return measure_sensitivity(
-        resolve(model, example=example, table=table), asked, axes=axes, fractions=fractions, held_out=held_out,
-        cache=cache_folder(), module=model if isinstance(model, nn.Module) else None, progress=progress,
-    )  # fmt: skip
+    request = asked(model, data=data, choice=choice, run=run, options=options, usual=AxisData())
+    request = request if axes is None else replace(request, choice=replace(request.choice, axes=axes))
+    return sensed(request, Sensing(fractions=tuple(fractions), held_out=held_out), progress=progress)
 
 
+def sensed(request: Request, sensing: Sensing, *, progress: Progress = silent) -> Sensitivity:
+    """The sensitivities that a request asks for; its axes are those that are cut one by one.
+
+    Raises:
+        PenjingError: as `sensitivity`.
+    """
+    with surroundings(threads=request.run.threads, offline=request.run.offline):
+        order = order_of(replace(request.choice, axes=None, keep=1.0), request.data, request.run)
+        return measure_sensitivity(
+            open_source(request.source), order, axes=request.choice.axes, fractions=sensing.fractions,
+            held_out=sensing.held_out, cache=cache_folder(), module=module_of(request.source), progress=progress,
+        )  # fmt: skip
+
+
+@everyday(data=SelectedData)
 def select_data(
-    model: Model, *, method: str = "activation", budget: Budget | None = None, keep: float | None = None,
-    settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
-    labels: str | Path | None = None, data: Batches | None = None, candidates: int | None = None, each: bool = False,
-    held_out: int = 64, held_out_texts: Sequence[str | Path] = (), rows: int = ROWS, length: int = 128,
-    batch: int | None = None, seed: int = 0, example: Any = None, table: Path | None = None,
-    progress: Progress = silent,
+    model: Model, *, candidates: int | None = None, each: bool = False, held_out: int = 64,
+    held_out_texts: Sequence[str | Path] = (), data: Any = None, choice: Choice | None = None, run: Run | None = None,
+    progress: Progress = silent, **options: Unpack[Everyday],
 ) -> Selection:  # fmt: skip
     """Which calibration data to take: candidates ranked by the divergence that plans made from them leave.
 
@@ -57,14 +61,25 @@ def select_data(
     Raises:
         PenjingError: there is nothing to choose among, or the model, the method or the data does not serve.
     """
-    asked = order(
-        method, wanted_budget(method, budget, keep), settings=settings, texts=texts, images=images, labels=labels,
-        data=data, batch=batch, rows=rows, length=length, seed=seed,
-    )  # fmt: skip
-    search = Search(
-        candidates=candidates, each=each, held_out=held_out, held_out_texts=tuple(map(Path, held_out_texts))
+    request = asked(model, data=data, choice=choice, run=run, options=options, usual=SelectedData())
+    selecting = Selecting(
+        candidates=candidates, each=each, held_out=held_out, held_out_texts=tuple(map(str, held_out_texts))
     )
-    return choose_data(
-        resolve(model, example=example, table=table), asked, search, cache=cache_folder(),
-        module=model if isinstance(model, nn.Module) else None, progress=progress,
+    return selected(request, selecting, progress=progress)
+
+
+def selected(request: Request, selecting: Selecting, *, progress: Progress = silent) -> Selection:
+    """The calibration data that a request asks to choose.
+
+    Raises:
+        PenjingError: as `select_data`.
+    """
+    search = Search(
+        candidates=selecting.candidates, each=selecting.each, held_out=selecting.held_out,
+        held_out_texts=tuple(map(Path, selecting.held_out_texts)),
     )  # fmt: skip
+    with surroundings(threads=request.run.threads, offline=request.run.offline):
+        return choose_data(
+            open_source(request.source), order_of(request.choice, request.data, request.run), search,
+            cache=cache_folder(), module=module_of(request.source), progress=progress,
+        )  # fmt: skip

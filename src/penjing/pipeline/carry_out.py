@@ -1,6 +1,7 @@
 """From a plan to a folder that is known to open, or to a smaller module."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,18 @@ class Applied:
     reopened: ReopenResult | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a plan is carried out: what is allowed, whether the result is opened, what `penjing.json` also tells."""
+
+    allow_sensitive: bool = False
+    allow_nonfinite: bool = False
+    reopening: bool = True
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
 def carry_out(
-    source: Source,
-    plan: Plan,
-    out: Path,
-    *,
-    cache: Path,
-    allow_sensitive: bool = False,
-    allow_nonfinite: bool = False,
-    reopening: bool = True,
-    progress: Progress = silent,
+    source: Source, plan: Plan, out: Path, manner: Manner | None = None, *, cache: Path, progress: Progress = silent
 ) -> Applied:
     """Verify the plan, stream it into `out`, and open the result with the stock loader in a fresh process.
 
@@ -45,19 +48,20 @@ def carry_out(
         OutputError: `out` cannot be written.
         CheckpointError: stored weights hold NaN or infinity, and that was not allowed.
     """
-    checkpoint = source.weights()
+    checkpoint, how = source.weights(), manner or Manner()
     progress("verifying the plan", 0, 0)
     verified = verify(
-        checkpoint, source.layout, plan, allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite
+        checkpoint, source.layout, plan, allow_sensitive=how.allow_sensitive, allow_nonfinite=how.allow_nonfinite
     )
-    if not allow_nonfinite:
+    if not how.allow_nonfinite:
         progress("looking for NaN and infinity", 0, 0)
         check_finite(checkpoint)
     total = verified.after.bytes
     stream(
-        checkpoint, source.layout, plan, out, verified=verified, progress=counter(progress, "writing", total)
-    )
-    reopened = _reopen(source, plan, verified, out, cache, progress) if reopening and source.config else None
+        checkpoint, source.layout, plan, out, verified=verified, told=how.told,
+        progress=counter(progress, "writing", total),
+    )  # fmt: skip
+    reopened = _reopen(source, plan, verified, out, cache, progress) if how.reopening and source.config else None
     return Applied(folder=out, verified=verified, reopened=reopened)
 
 

@@ -5,10 +5,12 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penjing.errors import OutputError
 from penjing.io.shard_file import writing
+from penjing.pipeline.command import typed
+from penjing.pipeline.request import Data, Request
 from penjing.report.files import check_page
 from penjing.report.views.differences import p_value
 from penjing.report.views.lines import told
@@ -90,37 +92,15 @@ def cost_of(found: Selection) -> str:
     )
 
 
-def plan_command(found: Selection, model: str) -> str:
+def plan_command(found: Selection, request: Request) -> str:
     """The command that makes the best one's plan from the same rows; empty for batches of one's own."""
     again = found.made_again
     if "texts" not in again and "images" not in again:
         return ""
-    settings = dict(again["settings"])
-    words = ["penjing", "plan", model, "-o", "plan", "--method", found.method]
-    for unit, limit in found.budget.items():
-        words += [f"--{unit}", f"{limit:g}" if unit == "keep" else f"{limit:.0f}"]
-    if "sensitive" in (settings.get("allow") or ()):
-        settings.pop("allow")
-        words.append("--allow-sensitive")
-    for name, value in settings.items():
-        words += ["--set", f"{name}={_typed(value)}"]
-    for option in ("texts", "images"):
-        words += [w for path in again.get(option, ()) for w in (f"--{option.replace('texts', 'text')}", path)]
-    for option in ("labels", "batch"):
-        words += [f"--{option}", str(again[option])] if again[option] is not None else []
-    words += ["--rows", str(again["rows"])] + (["--length", str(again["length"])] if "texts" in again else [])
-    return shlex.join([*words, "--seed", str(again["seed"])])
-
-
-def _typed(value: Any) -> str:
-    """A setting as it is typed: text as it is, unless it would be read as something else."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    try:
-        json.loads(value)
-    except json.JSONDecodeError:
-        return value
-    return json.dumps(value)
+    usual = {"texts": (), "images": ()} | {k: again[k] for k in ("texts", "images", "seed") if k in again}
+    data = Data(**vars(request.data) | usual)
+    words = ["penjing", "plan", *typed(request.source), "-o", "plan", *typed(request.choice), *typed(data)]
+    return shlex.join(words)
 
 
 def check_rows(path: Path) -> None:

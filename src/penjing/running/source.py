@@ -37,12 +37,14 @@ class Source:
 
 
 def resolve(
-    model: str | Path | nn.Module, *, example: Any = None, table: Path | None = None, weights: bool = True
-) -> Source:
+    model: str | Path | nn.Module, *, example: Any = None, table: Path | None = None, weights: bool = True,
+    revision: str | None = None,
+) -> Source:  # fmt: skip
     """Open a model and derive its layout, or read the layout from a corrected `table`.
 
     `model` is a folder, a hub id, a GGUF file, a config.json (or a folder with nothing else in it) or a module;
     a module that is not of transformers needs an `example` input. With `weights=False` a config is enough.
+    `revision` is a branch, tag or commit of a hub id.
 
     Raises:
         CheckpointError: the model cannot be read.
@@ -55,7 +57,7 @@ def resolve(
     bare = _bare_config(Path(model))
     if bare is not None and not weights:
         return Source(str(model), None, bare, load_layout(table) if table else from_config(bare))
-    checkpoint = open_checkpoint(model)
+    checkpoint = open_checkpoint(model, revision=revision)
     if table:
         return Source(str(model), checkpoint, checkpoint.config, load_layout(table))
     if not checkpoint.config:

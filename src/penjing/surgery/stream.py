@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,14 +26,15 @@ def stream(
     out: str | Path,
     *,
     verified: Verified | None = None,
+    told: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
     allow_sensitive: bool = False,
 ) -> Path:
     """Write the result of a plan to the folder `out`: dtypes, sharding and side files are kept.
 
     Tensors that no edit touches are copied by byte ranges; the others go through in pieces, so memory does not grow
-    with the model. `penjing.json` in the folder tells how it was made. `progress` is told the bytes of each finished
-    tensor. A stopped run that is started again goes on where it stopped.
+    with the model. `penjing.json` in the folder tells how it was made; `told` are further entries of it. `progress` is
+    told the bytes of each finished tensor. A stopped run that is started again goes on where it stopped.
 
     Raises:
         PlanError: as `verify`, before anything is written.
@@ -61,7 +62,7 @@ def stream(
             specs,
             produce,
             config=verified.config,
-            side_files={**carry_over(checkpoint, Path(made)), RECIPE: _how_made(checkpoint, layout, plan)},
+            side_files={**carry_over(checkpoint, Path(made)), RECIPE: _how_made(checkpoint, layout, plan, told or {})},
             shards=_shards(checkpoint, verified),
             fingerprint=fingerprint,
             progress=progress,
@@ -80,7 +81,7 @@ def _shards(checkpoint: OpenCheckpoint, verified: Verified) -> list[list[str]] |
     return [s for s in shards if s]
 
 
-def _how_made(checkpoint: OpenCheckpoint, layout: Layout, plan: Plan) -> bytes:
+def _how_made(checkpoint: OpenCheckpoint, layout: Layout, plan: Plan, told: Mapping[str, Any]) -> bytes:
     """What `penjing.json` tells: source, plan and versions."""
     from importlib.metadata import version
 
@@ -88,6 +89,7 @@ def _how_made(checkpoint: OpenCheckpoint, layout: Layout, plan: Plan) -> bytes:
 
     keeps = {axis: [len(units), _size(layout, axis)] for axis, units in plan.keeps().items()}
     table: dict[str, Any] = {
+        **told,
         "made": dict(plan.made),
         "plan_sha256": plan.digest(),
         "kept": keeps,

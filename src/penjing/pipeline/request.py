@@ -1,0 +1,254 @@
+"""What is asked for. Every option of penjing, its default and its help are written here, once.
+
+The flags of the command line, the tables of a recipe, Python's keywords, the line that repeats a run and `penjing.json`
+all follow from these classes. Nothing below the pipeline sees them: rooms get values. Nothing heavy is imported here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from penjing.errors import BudgetError, RequestError
+from penjing.pipeline.option import again, option, settle
+
+if TYPE_CHECKING:
+    from penjing.core import Budget
+
+DTYPES = ("float32", "bfloat16", "float16")
+BUDGETS = {
+    "keep": "keep",
+    "limit_parameters": "parameters",
+    "limit_macs": "macs",
+    "limit_bytes": "bytes",
+    "limit_seconds": "seconds",
+    "max_loss": "loss",
+}
+"""Option -> the unit of the budget that it is a limit in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The model. `model` may be a module in memory; one that is not of transformers needs an `example` input."""
+
+    model: object = option(
+        MISSING, "A folder, a hub id, a GGUF file, or a config.json.", argument=True, metavar="MODEL", kind="path"
+    )
+    revision: str | None = option(None, "A branch, tag or commit of a hub id.", metavar="NAME")
+    table: str | None = option(
+        None, "A layout saved by 'penjing layout --save', perhaps corrected.", metavar="PATH", kind="path"
+    )
+    example: object = option(None, "An input of the module, where it is not one of transformers.", flag=None)
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a plan is made from, for methods that look at data; nothing named means the text that penjing ships."""
+
+    texts: tuple[str, ...] = option(
+        (), "Calibration text (.txt or .jsonl), or datasets:NAME; may be repeated.", flag="--text", metavar="PATH",
+        kind="path", shown="shipped text",
+    )  # fmt: skip
+    images: tuple[str, ...] = option(
+        (), "Calibration images: a folder, .npz or idx file; may be repeated.", metavar="PATH", kind="path"
+    )
+    labels: str | None = option(None, "The labels of the images of an idx file.", metavar="FILE", kind="path")
+    batches: object = option(None, "Batches as the module takes them, or a callable that gives them anew.", flag=None)
+    rows: int = option(32, "Rows of calibration text, or images.", least=1)
+    length: int = option(512, "Tokens per row.", least=2)
+    batch: int | None = option(
+        None, "Examples that go through the model together.", least=1, shown="by kind"
+    )
+    seed: int = option(0, "Seed of everything random.")
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedData(Data):
+    """Data for many plans: rows are shorter."""
+
+    length: int = again(Data, "length", 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisData(Data):
+    """Data for cutting axes one by one: rows are fewer and shorter."""
+
+    rows: int = again(Data, "rows", 16)
+    length: int = again(Data, "length", 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How it is decided what goes: a method with its settings, and one budget."""
+
+    method: str = option("activation", "A method's name; see 'penjing methods'. 'auto' tries several.", short="-m", metavar="NAME")
+    keep: float | None = option(None, "Budget: the fraction of units that stays, such as 0.75.", metavar="SHARE")
+    limit_parameters: int | None = option(
+        None, "Budget: parameters of the whole model, as 100M.", kind="count", metavar="N"
+    )
+    limit_macs: int | None = option(
+        None, "Budget: multiply-adds per token (or per image), as 90M.", kind="count", metavar="N"
+    )
+    limit_bytes: int | None = option(None, "Budget: bytes of all weights, as 200MB.", metavar="SIZE", kind="bytes")
+    limit_seconds: float | None = option(None, "Budget: predicted seconds per token, pass or image.", flag=None)
+    max_loss: float | None = option(None, "Budget: how much the loss may rise.", flag=None)
+    axes: str | None = option(None, "Globs of axes to cut, such as 'neurons.*' or 'heads.*'.", metavar="GLOBS")
+    protect: tuple[str, ...] = option(
+        (), "Globs of axes to leave whole, such as 'neurons.0,neurons.29'.", metavar="GLOBS", joined=True
+    )
+    multiple: int | None = option(
+        None, "Round widths to a multiple; 1 does not round.", least=1, shown="by width"
+    )
+    settings: Mapping[str, Any] = option(
+        {}, "A setting of the method; may be repeated.", flag="--set", metavar="NAME=VALUE"
+    )
+    allow_sensitive: bool = option(False, "Cut axes whose cut differs from masking (such as residual).")
+    allow_nonfinite: bool = option(False, "Go on although weights hold NaN or infinity.")
+
+    def __post_init__(self) -> None:
+        settle(self)
+        given = [n for n in BUDGETS if getattr(self, n) is not None]
+        if len(given) > 1:
+            found = " and ".join(f"{n} {getattr(self, n):g}" for n in given)
+            raise BudgetError(f"a budget has one limit; found {found}; give one of {', '.join(given)}")
+
+    def budget(self) -> "Budget | None":
+        """The one budget that was given, or None.
+
+        Raises:
+            BudgetError: its value is out of range.
+        """
+        from penjing.core import Budget
+
+        given = {unit: v for n, unit in BUDGETS.items() if (v := getattr(self, n)) is not None}
+        return Budget(**given) if given else None
+
+    def all_settings(self) -> dict[str, Any]:
+        """The method's settings, with those that are options of their own where these were given."""
+        own = {"axes": self.axes, "protect": self.protect or None, "multiple": self.multiple}
+        allowed = {"allow": ("sensitive",)} if self.allow_sensitive else {}
+        return {k: v for k, v in own.items() if v is not None} | allowed | dict(self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is measured before and after, and what is said of it."""
+
+    texts: tuple[str, ...] = option(
+        (), "Text to measure on; may be repeated.", flag="--eval-text", metavar="PATH", kind="path",
+        shown="shipped text",
+    )  # fmt: skip
+    length: int | None = option(
+        None, "Tokens per window of text.", flag="--eval-length", least=2, shown="as --length"
+    )
+    tasks: tuple[object, ...] = option(
+        (),
+        "A BIG-bench task.json, a .jsonl of questions, BENCHMARK:FILE (arc, hellaswag, piqa, boolq, openbookqa, "
+        "winogrande, mmlu, truthfulqa, gsm8k, instructions, exact), 'instructions', lm-eval:NAME, images:PATH, "
+        "corruptions:PATH, probe:TRAIN,TEST, or attack:RECIPE:FILE; may be repeated.",
+        flag="--task", metavar="TASK",
+    )  # fmt: skip
+    limit: int | None = option(
+        None, "Items of each task at most, drawn by the seed.", least=1, shown="all"
+    )
+    shots: int = option(0, "Solved examples before each question.", least=0)
+    speed: bool = option(True, "Measure prefill, decode and peak memory.", off="--no-speed")
+    licence: str | None = option(None, "The licence of the result (its SPDX name), for the model card.", metavar="NAME")
+    notes: tuple[str, ...] = option((), "A remark for page and card; may be repeated.", flag="--note", metavar="TEXT")
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where and how everything runs."""
+
+    memory: int | None = option(
+        None, "Memory for the model, as 2GB: a larger one is run block by block.", metavar="SIZE", kind="bytes"
+    )
+    threads: int | None = option(
+        None, "Threads that torch computes on.", least=1, shown="torch's own choice"
+    )
+    offline: bool = option(False, "Ask no hub for anything: what is not on this machine is missing.", recorded=False)
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looking:
+    """For how many tokens a model is counted."""
+
+    context: int = option(512, "Tokens in the cache, for one more token.", least=1)
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profiling(Looking):
+    """For how many tokens a model's time is told, and from what."""
+
+    prompt: int = option(128, "Tokens of the prompt.", least=1)
+    calibrate: bool = option(False, "Time this machine first, for some half a minute.")
+    timed: bool = option(False, "Run the model, and time its parts.", flag="--run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selecting:
+    """Which sets of calibration data are compared, and on what."""
+
+    candidates: int | None = option(
+        None, "Draws of all the text, or with --each of each file.", least=1, shown="10, or 1 of each"
+    )
+    each: bool = option(False, "Each --text file (or --images) is a candidate of its own.")
+    held_out: int = option(64, "Rows, or images, to judge on.", least=2)
+    held_out_texts: tuple[str, ...] = option(
+        (), "Text to judge on.", flag="--held-out-text", metavar="FILE", shown="the rest of the same text", kind="path"
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensing:
+    """How far each axis is cut alone, and on what it is measured."""
+
+    fractions: tuple[float, ...] = option(
+        (0.75, 0.5, 0.25), "A share kept; may be repeated.", flag="--fraction", metavar="SHARE", shown="0.75, 0.5, 0.25"
+    )
+    held_out: int = option(8, "Rows of text to measure on.", least=2)
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """All of it: one shrink. `measure` None measures nothing; nothing heals yet, so `heal` is None."""
+
+    source: Source
+    choice: Choice = field(default_factory=Choice)
+    data: Data = field(default_factory=Data)
+    heal: None = None
+    measure: Measure | None = field(default_factory=Measure)
+    run: Run = field(default_factory=Run)
+    out: str | None = option(
+        None, "The folder to write; it must not exist.", short="-o", metavar="PATH", kind="file", needed=True
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if self.heal is not None:
+            raise RequestError("healing after the cut is not built yet; leave 'heal' out")
+
+
+TABLES: dict[str, type] = {"source": Source, "choice": Choice, "data": Data, "measure": Measure, "run": Run}
+"""The tables of a recipe, and the classes they are."""

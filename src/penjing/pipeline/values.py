@@ -1,0 +1,92 @@
+"""What the rooms below get: values, made of a request. None of them receives the request itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from penjing.core import Budget
+from penjing.methods import METHODS
+from penjing.pipeline.carry_out import Manner
+from penjing.pipeline.evidence import Evidence
+from penjing.pipeline.request import Choice, Data, Measure, Run, Source
+from penjing.pipeline.tasks import read_tasks
+from penjing.planning.order import Order
+from penjing.running import source as running
+
+USUAL = Budget(keep=0.75)
+"""What stays where nobody says, unless the method has a budget of its own."""
+
+
+def open_source(source: Source, *, weights: bool = True) -> running.Source:
+    """The model, opened, with its layout.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        LayoutError: its axes cannot be derived, or the table does not fit.
+    """
+    return running.resolve(
+        source.model, example=source.example, table=_path(source.table), weights=weights, revision=source.revision
+    )
+
+
+def module_of(source: Source) -> nn.Module | None:
+    """The model itself, where it lies in memory."""
+    return source.model if isinstance(source.model, nn.Module) else None
+
+
+def order_of(choice: Choice, data: Data, run: Run) -> Order:
+    """The order for a plan.
+
+    Raises:
+        BudgetError: the budget is out of range.
+    """
+    return Order(
+        method=choice.method, budget=budget_of(choice), settings=choice.all_settings(),
+        texts=tuple(map(Path, data.texts)), images=tuple(map(Path, data.images)), labels=_path(data.labels),
+        batches=data.batches, batch=data.batch, rows=data.rows, length=data.length, seed=data.seed, memory=run.memory,
+    )  # fmt: skip
+
+
+def budget_of(choice: Choice) -> Budget:
+    """The budget that was given, or the method's own, or 0.75 of the units.
+
+    Raises:
+        BudgetError: it is out of range.
+    """
+    given = choice.budget()
+    if given is not None:
+        return given
+    return getattr(METHODS.load(choice.method), "DEFAULT", USUAL) if choice.method in METHODS.names() else USUAL
+
+
+def manner_of(choice: Choice, *, reopening: bool = True, told: Mapping[str, Any] | None = None) -> Manner:
+    """How a plan is carried out."""
+    return Manner(
+        allow_sensitive=choice.allow_sensitive, allow_nonfinite=choice.allow_nonfinite, reopening=reopening,
+        told=told or {},
+    )  # fmt: skip
+
+
+def evidence_of(
+    measure: Measure, data: Data | None = None, *, calibrated: bool = False
+) -> Evidence:
+    """What is to be measured; text that a plan was made from is refused where one was (`calibrated`).
+
+    Raises:
+        DataError: a task is unknown or its file cannot be read.
+    """
+    data = data or Data()
+    named = [t for t in measure.tasks if isinstance(t, str)]
+    own: list[Any] = [t for t in measure.tasks if not isinstance(t, str)]
+    read = read_tasks(named, limit=measure.limit, shots=measure.shots, seed=data.seed)
+    return Evidence(
+        texts=tuple(map(Path, measure.texts)), calibration=tuple(map(Path, data.texts)) if calibrated else None,
+        length=measure.length or data.length, speed=measure.speed,
+        tasks=(*read, *own),
+    )  # fmt: skip
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
