@@ -62,6 +62,46 @@ def methods() -> str:
     return "".join(parts).rstrip() + "\n"
 
 
+def recipes() -> str:
+    """Each table of a recipe, with its keys."""
+    from penjing.pipeline.option import flag_of, options
+    from penjing.pipeline.request import TABLES
+
+    parts = ["# Recipes\n\n", MADE]
+    parts.append("The keys of a recipe, which are the flags of `penjing shrink` and the fields of Python's classes.\n")
+    parts.append("How to use one: [repeat a run](../do/repeat-a-run.md).\n\n")
+    parts.append("At the top stand `version = 1`, `out` (the folder to write) and, if nothing is to be measured,\n")
+    parts.append("`measure = false`.\n")
+    for table, cls in TABLES.items():
+        parts.append(f"\n## [{table}]\n\n{inspect.cleandoc(cls.__doc__ or '')}\n\n")
+        parts.append("| key | type | default | flag | what |\n|---|---|---|---|---|\n")
+        for key, (one, told) in options(cls).items():
+            flag = told.metavar if told.argument else flag_of(one)
+            if flag is None or not told.recorded:
+                continue
+            default = "needed" if told.argument else told.shown or f"`{_toml(one)}`"
+            parts.append(f"| `{key}` | {_toml_type(one, told)} | {default} | `{flag}` | {told.help} |\n")
+    return "".join(parts)
+
+
+def _toml(one: Any) -> str:
+    import json
+
+    from penjing.pipeline.option import default_of
+
+    found = default_of(one)
+    return "left out" if found is None else json.dumps(list(found) if isinstance(found, tuple) else found)
+
+
+def _toml_type(one: Any, told: Any) -> str:
+    from penjing.pipeline.option import kinds_of
+
+    names = {str: "text", int: "number", float: "number", bool: "true or false", tuple: "list", dict: "table"}
+    found = names.get(kinds_of(one.type)[0], "text")
+    example = {"bytes": ", or text such as 200MB", "count": ", or text such as 100M"}
+    return found + example.get(told.kind, "")
+
+
 def python() -> str:
     """Every public name with its signature and docstring."""
     import penjing
@@ -123,6 +163,7 @@ def errors() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "methods.md": methods,
+    "recipes.md": recipes,
     "python.md": python,
     "errors.md": errors,
 }

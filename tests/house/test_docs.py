@@ -53,7 +53,7 @@ def generator():
     return found
 
 
-@pytest.mark.parametrize("name", ["commands.md", "methods.md", "python.md", "errors.md"])
+@pytest.mark.parametrize("name", ["commands.md", "methods.md", "recipes.md", "python.md", "errors.md"])
 def test_look_up_pages_are_current(name):
     stored = (DOCS / "look-up" / name).read_text(encoding="utf-8")
     assert stored == generator().PAGES[name](), "run `make docs`"

@@ -46,8 +46,9 @@ def everyday(*, data: type[Data] = Data, leave: Sequence[str] = ()) -> Callable[
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         more = [_parameter(name, kind, data) for name, kind in _kinds().items() if name not in leave]
-        both = sorted([*own, *more], key=lambda p: p.kind)
-        function.__signature__ = signature.replace(parameters=both)  # type: ignore[attr-defined]
+        first = [p for p in own if p.kind is not p.KEYWORD_ONLY]
+        every = [*first, *more, *(p for p in own if p.kind is p.KEYWORD_ONLY)]
+        function.__signature__ = signature.replace(parameters=every)  # type: ignore[attr-defined]
         return function
 
     return shown

@@ -140,7 +140,8 @@ def _parameter(name: str, one: Field[Any], told: Option, called: str | None) -> 
         kind = str
     info = typer.Option(
         f"{flag}/{told.off}" if told.off else flag, *([told.short] if told.short else []),
-        help=f"{told.help} [default: {told.shown}]" if told.shown else told.help, metavar=told.metavar or {int: "N"}.get(kind),
+        help=f"{told.help} [default: {told.shown}]" if told.shown else told.help,
+        metavar=told.metavar or ("N" if kind is int else None),
         min=None if told.least is None or kind is str else kind(told.least),
     )  # fmt: skip
     if told.needed:

@@ -106,8 +106,8 @@ def read(one: Field[Any], value: Any) -> Any:
         RequestError: it is of another kind than the field, or out of range.
     """
     told: Option = one.metadata["option"]
-    if value is None and default_of(one) is None:
-        return None
+    if value is None and default_of(one) is not MISSING:
+        return default_of(one)
     kinds = kinds_of(one.type)
     if tuple in kinds:
         return _several(one, value)

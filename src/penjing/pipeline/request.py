@@ -86,7 +86,9 @@ class AxisData(Data):
 class Choice:
     """How it is decided what goes: a method with its settings, and one budget."""
 
-    method: str = option("activation", "A method's name; see 'penjing methods'. 'auto' tries several.", short="-m", metavar="NAME")
+    method: str = option(
+        "activation", "A method's name; see 'penjing methods'. 'auto' tries several.", short="-m", metavar="NAME"
+    )
     keep: float | None = option(None, "Budget: the fraction of units that stays, such as 0.75.", metavar="SHARE")
     limit_parameters: int | None = option(
         None, "Budget: parameters of the whole model, as 100M.", kind="count", metavar="N"

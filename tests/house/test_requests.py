@@ -1,0 +1,68 @@
+"""An option's default and its name stand in the request's classes; what users call has the same."""
+
+import inspect
+from dataclasses import fields
+
+import pytest
+
+import penjing
+from penjing.api.keywords import Everyday, home
+from penjing.pipeline import request as asked
+from penjing.pipeline.option import default_of, options
+
+CLASSES = [c for c in vars(asked).values() if inspect.isclass(c) and c.__module__ == asked.__name__]
+DATA = {"select_data": asked.SelectedData, "sensitivity": asked.AxisData}
+OWN = {
+    "profile": (asked.Profiling,),
+    "look": (asked.Looking,),
+    "measure": (asked.Measure,),
+    "compare": (asked.Measure,),
+    "select_data": (asked.Selecting,),
+    "sensitivity": (asked.Sensing,),
+}
+"""Function -> classes whose options come before those that every function has."""
+WIDER = {"measure", "data"}
+"""Keywords that take more than the option of the name: a switch, or batches."""
+
+
+@pytest.mark.parametrize("name", [n for n in penjing.__all__ if inspect.isfunction(getattr(penjing, n))])
+def test_keywords_have_the_defaults_of_the_options(name):
+    homes = [*OWN.get(name, ()), asked.Source, asked.Choice, DATA.get(name, asked.Data), asked.Run]
+    for key, parameter in inspect.signature(getattr(penjing, name)).parameters.items():
+        cls = next((c for c in homes if key in options(c)), None)
+        if cls is None or parameter.default is parameter.empty or key in WIDER:
+            continue
+        assert parameter.default == default_of(options(cls)[key][0]), f"{name}({key}=)"
+
+
+def test_the_everyday_keywords_are_options():
+    for name in set(Everyday.__annotations__) - {"budget"}:
+        assert home(name)[1].name == name
+
+
+def test_an_option_that_two_classes_have_is_described_alike():
+    said = {}
+    for cls in CLASSES:
+        for name, (one, told) in options(cls).items():
+            if issubclass(cls, asked.Data):
+                assert said.setdefault(name, (told.help, told.flag)) == (told.help, told.flag), name
+                assert one.type is options(asked.Data)[name][0].type
+
+
+def test_every_class_is_frozen_and_keyword_only():
+    for cls in CLASSES:
+        assert cls.__dataclass_params__.frozen, cls
+        assert all(f.kw_only for f in fields(cls)), cls
+
+
+def test_no_room_below_the_pipeline_knows_a_request():
+    from tests.house import tree
+
+    below = ("core", "maths", "io", "layouts", "data", "select", "calibrate", "surgery", "running", "evaluate", "tasks")
+    rooms = (*below, "methods", "profiling", "planning", "search")
+    found = [
+        tree.name_of(p)
+        for p in tree.modules()
+        if tree.name_of(p).startswith(rooms) and "pipeline.request" in p.read_text(encoding="utf-8")
+    ]
+    assert found == []
