@@ -59,7 +59,7 @@ def test_each_file_is_a_candidate(tiny, texts):
         (["--held-out", "9000"], "are always enough"),
         (["-o", "rows.txt"], "ends in .jsonl"),
         (["-o", "rows.jsonl", "--images", "pictures"], "leave one of the two out"),
-        (["--keep", "0.5", "--bytes", "1MB"], "one limit"),
+        (["--keep", "0.5", "--limit-bytes", "1MB"], "one limit"),
     ],
 )
 def test_what_does_not_serve_is_refused(tiny, texts, words, match, tmp_path, monkeypatch):

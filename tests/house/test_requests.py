@@ -21,8 +21,8 @@ OWN = {
     "sensitivity": (asked.Sensing,),
 }
 """Function -> classes whose options come before those that every function has."""
-WIDER = {"measure", "data"}
-"""Keywords that take more than the option of the name: a switch, or batches."""
+WIDER = {"measure", "data", "model"}
+"""Keywords that are no option of the name: a switch, batches, and the model, which has no default."""
 
 
 @pytest.mark.parametrize("name", [n for n in penjing.__all__ if inspect.isfunction(getattr(penjing, n))])
