@@ -18,7 +18,6 @@ from penjing.io.reading import read_tensor
 from penjing.io.spans import Span
 from penjing.pipeline.request import Request
 from penjing.pipeline.tables import VERSION, absolute, below, from_python, placed, places, request_from, tables
-from penjing.surgery.stream import digest
 
 RECORD = "penjing.json"
 _SAMPLE = 1024
@@ -49,7 +48,7 @@ def record(request: Request, checkpoint: OpenCheckpoint, plan: Plan) -> dict[str
         "inputs": {"model": sampled(checkpoint), "files": {p: digest_of(Path(p)) for p in read}},
         "from_python": from_python(request),
     }
-    return table | {"sha256": _sealed(table, digest(plan))}
+    return table | {"sha256": _sealed(table, plan.digest())}
 
 
 def read_record(path: str | Path, *, model: str | None = None, trusting: bool = False) -> Recorded:
@@ -101,10 +100,10 @@ def check_plan(recorded: Recorded, plan: Plan) -> None:
     Raises:
         PlanError: it does something else.
     """
-    if digest(plan) != recorded.plan_sha256:
+    if plan.digest() != recorded.plan_sha256:
         then = ", ".join(f"{k} {v}" for k, v in sorted(recorded.versions.items()))
         raise PlanError(
-            f"the plan came out as another one ({digest(plan)[:12]}) than that of the run "
+            f"the plan came out as another one ({plan.digest()[:12]}) than that of the run "
             f"({recorded.plan_sha256[:12]}), which had {then}; use these, or run what was asked "
             "for as a recipe: 'penjing run --show'"
         )
