@@ -21,6 +21,7 @@ class Axis:
     `reason`) or uncut (nobody cuts it: see `reason`). `proofs` names what has been shown, not only inferred:
     "graph", "stock". `entries` are the paths of the config entries that move with it; none means that no stock
     config holds another size. `least` is the smallest size that still runs (such as the number of experts chosen).
+    `rotates` says that a rotation of the axis, its norms' gains folded, leaves the function alone; `rigid` why not.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Axis:
     proofs: tuple[str, ...] = ()
     entries: tuple[str, ...] = ()
     least: int = 1
+    rotates: bool = False
+    rigid: str = ""
 
     @property
     def kind(self) -> str:
@@ -73,7 +76,10 @@ class Blocks:
 class Norm:
     """A normalisation over an axis: who reads its output, and whether its gain can be folded into them.
 
-    `readers` are the parameters that multiply the norm's output; `foldable` is False when anything else uses it.
+    `readers` are the parameters that multiply the norm's output, and `alone` says that nothing else uses it.
+    `shared` are those readers that are used elsewhere too, as a tied embedding is, each with the name that it would
+    have if it were stored apart (empty if it has none). `foldable` is `alone` without such readers. The gain is the
+    stored `weight` and `offset`, which is 1 where a module multiplies by 1 + weight.
     """
 
     module: str
@@ -83,6 +89,9 @@ class Norm:
     bias: str = ""
     readers: tuple[str, ...] = ()
     foldable: bool = False
+    alone: bool = False
+    shared: Mapping[str, str] = field(default_factory=dict)
+    offset: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

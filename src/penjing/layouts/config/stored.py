@@ -215,7 +215,11 @@ def _rename(
         aliases=aliases,
         norms=tuple(
             replace(
-                n, weight=one(n.weight) if n.weight else "", bias=one(n.bias) if n.bias else "", readers=many(n.readers)
+                n,
+                weight=one(n.weight) if n.weight else "",
+                bias=one(n.bias) if n.bias else "",
+                readers=many(n.readers),
+                shared={s: own for r, own in n.shared.items() for s in many((r,))},
             )
             for n in layout.norms
         ),

@@ -109,12 +109,17 @@ class Inference:
     def layout(self) -> Layout:
         """The layout: patterns, axes, reads, tied names, norms, writers and work."""
         from penjing.layouts.graph.norms import norms_of, writers_of
+        from penjing.layouts.graph.rotation import rigid_axes
 
-        least = _least(self.walk)
+        least, rigid = _least(self.walk), rigid_axes(self)
         axes = {}
         for leaf, name in self.names.items():
             state, reason = self.state(leaf)
-            axes[name] = Axis(name=name, size=leaf.size, state=state, reason=reason, least=least.get(leaf, 1))
+            stiff = rigid.get(leaf, "")
+            axes[name] = Axis(
+                name=name, size=leaf.size, state=state, reason=reason, least=least.get(leaf, 1),
+                rotates=not stiff and state != "uncut", rigid=stiff or reason if stiff or state == "uncut" else "",
+            )  # fmt: skip
         return Layout(
             patterns={t: self.pattern(d) for t, d in self.tensors.items()},
             axes=axes,

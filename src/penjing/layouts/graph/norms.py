@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from torch.fx import Node
@@ -22,39 +23,68 @@ NORMS: dict[str, Literal["layer", "rms", "group", "batch"]] = {
 }  # fmt: skip
 MOVES = frozenset((
     *COPIES, "view", "reshape", "_unsafe_view", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "roll",
+    "select", "slice",
 ))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A norm in the graph: what is known of it, the leaf that it runs over, and its nodes."""
+
+    norm: Norm
+    leaf: Atom
+    nodes: tuple[Node, ...]
 
 
 def norms_of(inference: Inference) -> tuple[Norm, ...]:
     """Every norm whose length is one axis, in graph order, each module once."""
     found: dict[tuple[str, str], Norm] = {}
+    for site in _sites(inference):
+        norm = site.norm
+        key = (norm.module, norm.weight)
+        found[key] = norm if key not in found else _both(found[key], norm)
+    return tuple(_foldable(inference, norm) for norm in found.values())
+
+
+def norm_nodes(inference: Inference) -> set[tuple[Node, Atom]]:
+    """(node, leaf) of every node that takes part in a norm over the leaf that no rotation of it changes."""
+    return {(n, site.leaf) for site in _sites(inference) if site.norm.kind in {"layer", "rms"} for n in site.nodes}
+
+
+def _sites(inference: Inference) -> Iterator[_Site]:
     for node in inference.nodes:
         if node.op != "call_function" or node not in inference.walk.dims:
             continue
-        norm = None
+        site = None
         if op_name(node) in NORMS:
-            norm = _operator_site(inference, node)
+            site = _operator_site(inference, node)
         elif op_name(node) == "mean":
-            norm = _mean_site(inference, node)
-        if norm is not None:
-            key = (norm.module, norm.weight)
-            before = found.get(key)
-            found[key] = norm if before is None else _both(before, norm)
-    return tuple(replace(n, foldable=n.foldable and _only_reader(inference, n)) for n in found.values())
+            site = _mean_site(inference, node)
+        if site is not None:
+            yield site
 
 
-def _only_reader(inference: Inference, norm: Norm) -> bool:
-    """Whether every use of each reader follows this very norm: a tied embedding is looked up as well."""
-    tensor = inference.provenance.tensor
-    for reader in norm.readers:
-        for node in inference.nodes:
-            operands = [s for s in node.all_input_nodes if tensor.get(s) == reader]
-            if not operands or node in tensor:
-                continue
-            other = next((s for s in node.all_input_nodes if s not in tensor and s in inference.walk.dims), None)
-            if op_name(node) == "embedding" or other is None or not _comes_from(inference, node, norm):
-                return False
-    return True
+def _foldable(inference: Inference, norm: Norm) -> Norm:
+    shared = {r: own for r in norm.readers if (own := _elsewhere(inference, norm, r)) is not None}
+    return replace(norm, shared=shared, foldable=norm.alone and not shared)
+
+
+def _elsewhere(inference: Inference, norm: Norm, reader: str) -> str | None:
+    """None if every use of a reader follows this very norm; else its other name, if it has one in this use."""
+    tensor, tied = inference.provenance.tensor, inference.traced.tied
+    own, apart = "", False
+    for node in inference.nodes:
+        operands = [s for s in node.all_input_nodes if tensor.get(s) == reader]
+        if not operands or node in tensor:
+            continue
+        other = next((s for s in node.all_input_nodes if s not in tensor and s in inference.walk.dims), None)
+        if op_name(node) == "embedding" or other is None or not _comes_from(inference, node, norm):
+            apart = True
+        else:
+            module = inference.walk.module(node)
+            names = [reader, *(a for a, kept in tied.items() if kept == reader)]
+            own = next((n for n in names if n.rpartition(".")[0] == module), own)
+    return own if apart else None
 
 
 def _comes_from(inference: Inference, node: Node, norm: Norm) -> bool:
@@ -64,7 +94,7 @@ def _comes_from(inference: Inference, node: Node, norm: Norm) -> bool:
         source = rest.pop()
         if inference.walk.module(source) == norm.module:
             return True
-        if op_name(source) in MOVES:
+        if op_name(source) in MOVES or _by_a_number(source):
             rest.extend(source.all_input_nodes)
     return False
 
@@ -74,7 +104,7 @@ def _both(one: Norm, two: Norm) -> Norm:
     readers = tuple(dict.fromkeys([*one.readers, *two.readers]))
     return Norm(
         module=one.module, kind=one.kind, axis=one.axis, weight=one.weight, bias=one.bias, readers=readers,
-        foldable=one.foldable and two.foldable and one.readers == two.readers,
+        alone=one.alone and two.alone and one.readers == two.readers, offset=one.offset,
     )  # fmt: skip
 
 
@@ -83,7 +113,7 @@ def _axis(inference: Inference, dim: Dim) -> Atom | None:
     return leaves[0] if len(leaves) == 1 and leaves[0] in inference.names else None
 
 
-def _operator_site(inference: Inference, node: Node) -> Norm | None:
+def _operator_site(inference: Inference, node: Node) -> _Site | None:
     arg, dims = arguments(node), inference.walk.all_dims(node)
     rank = len(arg["input"].meta["val"].shape)
     kind = NORMS[op_name(node)]
@@ -96,13 +126,14 @@ def _operator_site(inference: Inference, node: Node) -> Norm | None:
     tensor = inference.provenance.tensor
     weight, bias = (tensor.get(arg[n], "") if isinstance(arg.get(n), Node) else "" for n in ("weight", "bias"))
     readers, only = _readers(inference, output, leaf)
-    return Norm(
+    norm = Norm(
         module=inference.walk.module(node), kind=kind, axis=inference.names[leaf], weight=weight, bias=bias,
-        readers=readers, foldable=only and bool(readers) and kind in {"layer", "rms"},
+        readers=readers, alone=only and bool(readers) and kind in {"layer", "rms"},
     )  # fmt: skip
+    return _Site(norm, leaf, (node, output))
 
 
-def _mean_site(inference: Inference, node: Node) -> Norm | None:
+def _mean_site(inference: Inference, node: Node) -> _Site | None:
     """A module that divides by the root of a mean of squares."""
     walk, source = inference.walk, node.args[0]
     if not isinstance(source, Node) or op_name(source) not in {"pow", "mul", "square"}:
@@ -113,19 +144,32 @@ def _mean_site(inference: Inference, node: Node) -> Norm | None:
     if leaf is None or not leaf.sensitive:
         return None
     inside = _stretch(inference, node)
-    own = [n for n in inside if op_name(n) == "mul" and any(s in inference.provenance.raw for s in n.all_input_nodes)]
-    raw = [s for n in own for s in n.all_input_nodes if s in inference.provenance.raw]
-    weight = inference.provenance.tensor.get(raw[0], "") if len(raw) == 1 else ""
-    bare = not raw and not any(_touches_parameter(inference, n) for n in inside)
-    last = inside[-1]
+    weight, offset = _gain(inference, inside)
+    bare = not any(_touches_parameter(inference, n) for n in inside)
     if any(n in {s.node for s in walk.products} for n in inside):
-        return Norm(module=walk.module(node), kind="other", axis=inference.names[leaf])
-    readers, only = _readers(inference, last, leaf)
+        return _Site(Norm(module=walk.module(node), kind="other", axis=inference.names[leaf]), leaf, ())
+    readers, only = _readers(inference, inside[-1], leaf)
     gain = weight or next((t for n in inside for t in _parameters(inference, n)), "")
-    return Norm(
+    norm = Norm(
         module=walk.module(node), kind="rms", axis=inference.names[leaf], weight=gain, readers=readers,
-        foldable=only and bool(readers) and (bool(weight) or bare),
+        alone=only and bool(readers) and (bool(weight) or bare), offset=offset,
     )  # fmt: skip
+    return _Site(norm, leaf, (source, *inside))
+
+
+def _gain(inference: Inference, inside: Sequence[Node]) -> tuple[str, float]:
+    """(the parameter that a norm multiplies by, what it adds to it before); no name if there is none, or several."""
+    raw = inference.provenance.raw
+    shifted = {
+        n: float(n.args[1])
+        for n in inside
+        if op_name(n) == "add" and n.args[0] in raw and isinstance(n.args[1], int | float)
+    }
+    gains = [s for n in inside if op_name(n) == "mul" for s in n.all_input_nodes if s in raw or s in shifted]
+    if len(gains) != 1:
+        return "", 0.0
+    first = gains[0].all_input_nodes[0] if gains[0] in shifted else gains[0]
+    return inference.provenance.tensor.get(first, ""), shifted.get(gains[0], 0.0)
 
 
 def _parameters(inference: Inference, node: Node) -> list[str]:
@@ -164,7 +208,7 @@ def _readers(inference: Inference, output: Node, leaf: Atom) -> tuple[tuple[str,
             if is_assertion(user):
                 continue
             site = sites.get(user)
-            if op_name(user) in MOVES:
+            if op_name(user) in MOVES or _by_a_number(user):
                 rest.append(user)
             elif site is not None and node in (site.first, site.second):
                 other = site.second if node is site.first else site.first
@@ -178,6 +222,10 @@ def _readers(inference: Inference, output: Node, leaf: Atom) -> tuple[tuple[str,
             else:
                 only = False
     return tuple(found), only
+
+
+def _by_a_number(node: Node) -> bool:
+    return op_name(node) in {"mul", "div"} and len(node.all_input_nodes) == 1 and isinstance(node.args[1], int | float)
 
 
 def writers_of(inference: Inference) -> tuple[Writer, ...]:

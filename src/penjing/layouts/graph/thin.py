@@ -96,7 +96,10 @@ def replicate(layout: Layout, group: Group) -> Layout:
         move = _Move(group, i, private)
         patterns |= {move.tensor(t): move.pattern(p) for t, p in layout.patterns.items() if move.owns(t)}
         axes |= {
-            move.axis(a): replace(layout.axes[a], name=move.axis(a), reason=move.text(layout.axes[a].reason))
+            move.axis(a): replace(
+                layout.axes[a], name=move.axis(a), reason=move.text(layout.axes[a].reason),
+                rigid=move.text(layout.axes[a].rigid),
+            )
             for a in private
         }
         reads |= {move.tensor(t): d for t, d in layout.reads.items() if move.owns(t)}
@@ -171,6 +174,7 @@ class _Move:
             norm, module=self.tensor(norm.module + ".")[:-1],
             axis=self.axis(norm.axis), weight=self.tensor(norm.weight),
             bias=self.tensor(norm.bias), readers=tuple(self.near(r) for r in norm.readers),
+            shared={self.near(r): self.near(own) for r, own in norm.shared.items()},
         )  # fmt: skip
 
     def work(self, work: Work) -> Work:
