@@ -15,9 +15,12 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
-from penjing.core import Measurement, Report, Subject
+from penjing.core import Report, Subject
+from penjing.evaluate.costs import PARAMETERS
+from penjing.evaluate.perplexity import PERPLEXITY
 from penjing.report.runs import RunWriter
 
 LIMIT = 1.0
@@ -31,8 +34,8 @@ def report(number: int) -> Report:
     sides = []
     for name, share in ((model, 1.0), (f"{model}-{keep:.2f}", keep)):
         figures = (
-            Measurement(name="parameters", value=134e6 * (0.4 + 0.6 * share), unit="parameters"),
-            Measurement(name="perplexity", value=21.7 / share**1.5, unit="perplexity per token", n=4088, spread=0.5),
+            replace(PARAMETERS, value=134e6 * (0.4 + 0.6 * share)),
+            replace(PERPLEXITY, value=21.7 / share**1.5, n=4088, spread=0.5),
         )
         widths = {f"neurons.{i}": int(1536 * share) for i in range(30)}
         sides.append(Subject(name=name, source=f"models/{name}", figures=figures, widths=widths))

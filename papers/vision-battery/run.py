@@ -20,8 +20,10 @@ from torch import Tensor, nn
 import penjing
 from penjing.core import Measurement, Report, Subject
 from penjing.data.images import Images
+from penjing.evaluate.costs import PARAMETERS
 from penjing.evaluate.similarity import similarity
 from penjing.pipeline.battery import paired, swept
+from penjing.pipeline.cka_figure import CKA
 from penjing.pipeline.vision import Probed, Training
 from penjing.report import save
 from penjing.running.stock import load
@@ -88,11 +90,12 @@ def subject(name: str, module: nn.Module, tasks: list[Probed], base: nn.Module, 
     """One model's size, figures, and likeness to the uncut model."""
     began = time.perf_counter()
     count = sum(p.numel() for p in module.parameters())
-    figures = [Measurement(name="parameters", value=count, unit="parameters")]
+    figures: list[Measurement] = [replace(PARAMETERS, value=count)]
     for task in tasks:
         figures += task.run(Examined(name=name, module=module))
     if module is not base:
-        figures.append(replace(similarity(base, module, seen, points=POINTS.get(name.split()[0])), name="cka"))
+        found = similarity(base, module, seen, points=POINTS.get(name.split()[0]))
+        figures.append(replace(found, name=CKA.name, label=CKA.label))
     sys.stderr.write(f"{name}: {time.perf_counter() - began:.0f} seconds\n")
     return Subject(name=name, source="", figures=tuple(figures))
 

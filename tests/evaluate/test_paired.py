@@ -13,7 +13,6 @@ from penjing.errors import MeasureError
 from penjing.evaluate.statistics import (
     Draws,
     at_chance,
-    better,
     both,
     compare_figures,
     compared_to_json,
@@ -38,7 +37,7 @@ def answers(correct, *, name="quiz", ids=None, chance=None, protocol="quiz/1", c
         items["cluster"] = clusters
     value, n = sum(correct) / len(correct), len(correct)
     return Measurement(
-        name=name, value=value, unit="accuracy", n=n, chance=chance, protocol=protocol, items=items,
+        name=name, value=value, unit="accuracy", better="higher", n=n, chance=chance, protocol=protocol, items=items,
         spread=math.sqrt(value * (1 - value) / max(1, n - 1)), spread_kind="standard error",
     )  # fmt: skip
 
@@ -48,7 +47,8 @@ def text(nll, tokens, *, summed=False):
     column = [n * t for n, t in zip(nll, tokens, strict=True)] if summed else list(nll)
     items = {"id": list(range(len(nll))), "nll": column, "tokens": list(tokens)}
     value = math.exp(total / sum(tokens))
-    return Measurement(name="perplexity", value=value, unit="perplexity per token", protocol="p/1", items=items)
+    unit = "perplexity per token"
+    return Measurement(name="perplexity", value=value, unit=unit, better="lower", protocol="p/1", items=items)
 
 
 def subject(*figures, name="m"):
@@ -182,22 +182,6 @@ def test_a_column_that_does_not_give_the_figure_is_not_taken_for_it():
     assert records(bits).kind == "mean"
 
 
-@pytest.mark.parametrize(
-    ("name", "unit", "way"),
-    [
-        ("perplexity", "perplexity per token", "lower"), ("arc:acc_norm", "accuracy", "higher"), ("ece", "", "lower"),
-        ("quiz:ece", "", "lower"), ("attack:success_rate", "share of items", "lower"), ("truthful_mc2", "", "higher"),
-        ("whatever", "", None), ("top1", "share of images", "higher"),
-    ],
-)  # fmt: skip
-def test_names_tell_which_way_is_better(name, unit, way):
-    assert better(Measurement(name=name, value=1.0, unit=unit)) == way
-
-
-def test_details_decide_which_way_is_better():
-    assert better(Measurement(name="accuracy", value=1.0, unit="", details={"better": "lower"})) == "lower"
-
-
 def test_a_table_of_all_figures():
     base = subject(
         answers(coins(300, 0.8, 0), name="good", chance=0.25),
@@ -281,7 +265,9 @@ def test_pairs_as_ids_survive_json():
 
 def test_without_items_the_standard_errors_are_used_as_of_two_samples():
     def figure(value, spread, kind="standard error"):
-        return Measurement(name="accuracy", value=value, unit="accuracy", spread=spread, spread_kind=kind, chance=0.0)
+        return Measurement(
+            name="accuracy", value=value, unit="accuracy", better="higher", spread=spread, spread_kind=kind, chance=0.0
+        )
 
     (row,) = compare_figures(subject(figure(0.6, 0.03)), subject(figure(0.5, 0.04)))
     # z = 0.1 / 0.05 = 2

@@ -27,6 +27,7 @@ THREE = {
     "mmlu_acc": [0.5605, 0.4333, 0.2909, 0.2307, 0.2587, 0.2555, 0.2589],
     "truthful_mc2": [0.392, 0.377, 0.430, 0.439, 0.448, 0.439, 0.457],
 }
+PPL = ("wikitext_ppl",)
 CHANCES = {"mmlu_acc": 0.25, "truthful_mc2": 0.5}
 # sqrt(p (1 - p) / n) of 14,042 questions and of 541 prompts
 ERRORS = {"mmlu_acc": [0.0038] * 7, "ifeval_strict": [0.0145] * 7}
@@ -40,7 +41,7 @@ def quiz(shares, *, n=400, chance=None, name="quiz", seed=0, keeps=KEEPS):
     for keep, share in zip(keeps, shares, strict=True):
         correct = (hard + 0.1 * torch.randn(n, generator=g) < share).int().tolist()
         figure = Measurement(
-            name=name, value=sum(correct) / n, unit="accuracy", n=n, chance=chance, protocol="quiz/1",
+            name=name, value=sum(correct) / n, unit="accuracy", better="higher", n=n, chance=chance, protocol="quiz/1",
             items={"id": list(range(n)), "correct": correct},
         )  # fmt: skip
         points.append(Point(size=keep, subject=Subject(name=f"{keep}", source="", figures=(figure,))))
@@ -62,7 +63,7 @@ def kinds(points, **settings):
 
 
 def test_the_published_table_falls_into_the_paper_s_classes():
-    found = {t.name: t for t in classify(from_table(KEEPS, ONE, chances=CHANCES, spreads=ERRORS))}
+    found = {t.name: t for t in classify(from_table(KEEPS, ONE, chances=CHANCES, spreads=ERRORS, perplexities=PPL))}
     assert {n: t.kind for n, t in found.items()} == {
         "wikitext_ppl": "fragile", "mmlu_acc": "fragile", "gsm8k_match": "fragile", "ifeval_strict": "rising",
         "truthful_mc2": "rising",
@@ -76,7 +77,7 @@ def test_the_published_table_falls_into_the_paper_s_classes():
 
 
 def test_without_errors_the_scatter_of_the_models_is_the_noise():
-    found = {t.name: t for t in classify(from_table(KEEPS, ONE))}
+    found = {t.name: t for t in classify(from_table(KEEPS, ONE, perplexities=PPL))}
     assert "scatter of 7 models" in found["mmlu_acc"].evidence
     assert found["ifeval_strict"].kind == "undecided"
     assert found["wikitext_ppl"].relative == pytest.approx(322.9 / 11.57 - 1)
@@ -229,6 +230,6 @@ def test_classes_and_correlations_become_figures_of_a_report():
 
 
 def test_pairs_are_corrected_together():
-    found = correlate(from_table(KEEPS, ONE))
+    found = correlate(from_table(KEEPS, ONE, perplexities=PPL))
     assert len(found) == 10
     assert all(c.pearson_p <= c.pearson_p_holm for c in found)

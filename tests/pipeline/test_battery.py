@@ -40,7 +40,9 @@ class Counting:
         if self.fails:
             raise MeasureError("the model cannot count")
         items = {"id": ["a", "b"], "correct": [1, 0]}
-        return (Measurement(name=self.name, value=0.5, unit="share right", n=2, items=items, chance=0.5),)
+        return (
+            Measurement(name=self.name, value=0.5, unit="share right", better="higher", n=2, items=items, chance=0.5),
+        )
 
 
 SUBJECT = Subject(name="model", source="model", figures=())

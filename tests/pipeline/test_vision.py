@@ -175,7 +175,7 @@ def shares(size, value):
         figures=(
             Measurement(name="parameters", value=size, unit="parameters"),
             Measurement(
-                name="task", value=sum(right) / 100, unit="share right", n=100, chance=0.1,
+                name="task", value=sum(right) / 100, unit="share right", better="higher", n=100, chance=0.1,
                 items={"id": list(range(100)), "correct": right},
             ),
         ),

@@ -1,13 +1,14 @@
 """Reports as they come out of real runs, for the tests of this room."""
 
 from penjing.core import Measurement, Report, Subject
+from penjing.report.older import labelled
 
 BLOCKS = "perplexity/1 blocks window=512 bos=True blocks=8 tokens=4096 predicted=4088 text=sha256:5d1c2f9a"
 SPEED = "decode/1: 64 new tokens after 128, batch 1, float32, 2 threads, 11 interleaved repeats, median of the pairs"
 
 
 def _m(name, value, unit, **more):
-    return Measurement(name=name, value=value, unit=unit, **more)
+    return labelled(Measurement(name=name, value=value, unit=unit, **more))
 
 
 def _sizes(parameters, macs):

@@ -5,6 +5,7 @@ import samples
 from penjing.core import Measurement, Report, Subject
 from penjing.report.build import figure_ratio, margin, rows, speeds
 from penjing.report.headline import headline
+from penjing.report.older import labelled
 
 
 def pair(before, after, ratios=()):
@@ -13,7 +14,7 @@ def pair(before, after, ratios=()):
 
 
 def number(name, value, unit="", **more):
-    return Measurement(name=name, value=value, unit=unit, **more)
+    return labelled(Measurement(name=name, value=value, unit=unit, **more))
 
 
 def test_a_measured_ratio_goes_before_the_quotient():

@@ -33,9 +33,9 @@ def hostile():
             "class": EVIL,
         }
         figures = (
-            Measurement(name="parameters", value=value * 100, unit="parameters"),
+            samples._m("parameters", value * 100, "parameters"),
             Measurement(
-                name=EVIL, value=value, unit="accuracy", details=details,
+                name=EVIL, value=value, unit="accuracy", better="higher", group="quality", details=details,
                 items={"id": [EVIL], "correct": [value > 0.5]},
             ),
         )

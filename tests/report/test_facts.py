@@ -9,7 +9,8 @@ from penjing.report.views import correlations, grids, reasons, sweep, withheld
 
 
 def figure(name, value, unit="score", **more):
-    return Measurement(name=name, value=value, unit=unit, **more)
+    group = "quality" if "better" in more else "other"
+    return Measurement(name=name, value=value, unit=unit, **{"group": group, **more})
 
 
 def report(*figures, ratios=()):
@@ -18,7 +19,7 @@ def report(*figures, ratios=()):
 
 
 def test_the_figure_says_which_way_is_better():
-    both = [(figure("x:nll", v, "nats per image", details={"better": "lower"}),) for v in (1.0, 2.0)]
+    both = [(figure("x:nll", v, "nats per image", better="lower"),) for v in (1.0, 2.0)]
     spoken = said(report(*both), "x:nll")
     assert (spoken.better, spoken.group) == ("lower", "quality")
     assert rows(report(*both))[0].cells[1].tone == "worse"
@@ -26,7 +27,7 @@ def test_the_figure_says_which_way_is_better():
 
 def test_colours_follow_the_verdict_and_not_the_bare_change():
     told = {"subject": "m1", "figure": "x", "verdict": "no difference shown"}
-    both = [(figure("x", v, "share right"),) for v in (0.8, 0.7)]
+    both = [(figure("x", v, "share right", better="higher"),) for v in (0.8, 0.7)]
     plain, judged = report(*both), report(*both, ratios=[figure("x_difference", -0.1, details=told)])
     assert rows(plain)[0].cells[1].tone == "worse"
     assert rows(judged)[0].cells[1].tone == "even"
@@ -56,7 +57,7 @@ def test_a_grid_of_the_corruption_task_is_drawn():
 def test_classes_come_with_evidence_and_correlations_with_intervals():
     sizes = [figure("parameters", v, "parameters") for v in (100, 80, 50)]
     models = [
-        (s, figure("a", v, "share right"), figure("b", v, "share right"))
+        (s, figure("a", v, "share right", better="higher"), figure("b", v, "share right", better="higher"))
         for s, v in zip(sizes, (0.9, 0.8, 0.6), strict=True)
     ]
     kind = {"figure": "a", "class": "undecided", "relative_interval": [-0.5, 0.1], "p_holm": 0.2, "evidence": "items"}

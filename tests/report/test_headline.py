@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import samples
+from samples import _m
 
 from penjing.core import Measurement, Report, Subject
 from penjing.report import headline
@@ -26,8 +27,8 @@ def test_a_withheld_figure_is_named_with_its_reason():
 def test_worse_is_said_as_worse():
     def one(name, p, s):
         figures = (
-            Measurement(name="parameters", value=p, unit="parameters"),
-            Measurement(name="decode_seconds_per_token", value=s, unit="seconds"),
+            _m("parameters", p, "parameters"),
+            _m("decode_seconds_per_token", s, "seconds"),
         )
         return Subject(name=name, source=name, figures=figures)
 
@@ -56,7 +57,7 @@ def test_what_no_model_has_is_one_limit_and_no_speed():
             Subject(
                 name=n,
                 source=n,
-                figures=(Measurement(name="joules_per_token", value=None, unit="J", note="no counter"),),
+                figures=(_m("joules_per_token", None, "J", note="no counter"),),
             )
             for n in "abc"
         ),
@@ -72,8 +73,8 @@ def test_a_change_held_back_is_not_called_unmeasured():
         return Subject(
             name=name, source=name,
             figures=(
-                Measurement(name="parameters", value=9, unit="parameters"),
-                Measurement(name="decode_seconds_per_token", value=seconds, unit="seconds"),
+                _m("parameters", 9, "parameters"),
+                _m("decode_seconds_per_token", seconds, "seconds"),
             ),
         )  # fmt: skip
 

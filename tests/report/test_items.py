@@ -78,10 +78,26 @@ def test_a_line_without_end_is_not_read_to_its_end(tmp_path, monkeypatch):
         load_items(tmp_path)
 
 
-def test_a_report_of_the_first_schema_is_read():
-    data = to_json(BATTERY)
-    assert data["schema"] == 2
-    assert from_json({**data, "schema": 1}).title == BATTERY.title
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_report_of_an_older_schema_is_read_and_its_figures_say_what_they_were_taken_for(schema):
+    data = json.loads(json.dumps(to_json(BATTERY)))
+    assert data["schema"] == 3
+    for figure in (f for s in data["subjects"] for f in s["figures"]):
+        for key in ("label", "better", "group"):
+            del figure[key]
+    read = from_json({**data, "schema": schema})
+    assert [[(f.label, f.better, f.group) for f in s.figures] for s in read.subjects] == [
+        [(f.label, f.better, f.group) for f in s.figures] for s in BATTERY.subjects
+    ]
+    assert {f.group for f in read.subjects[0].figures} >= {"size", "quality"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("better", "upwards"), ("group", "speed")])
+def test_a_way_or_a_group_that_is_none_is_refused(key, value):
+    data = json.loads(json.dumps(to_json(BATTERY)))
+    data["subjects"][0]["figures"][0][key] = value
+    with pytest.raises(DataError, match=f"{key} is '{value}'"):
+        from_json(data)
 
 
 def test_items_inside_a_report_are_refused():

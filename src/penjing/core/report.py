@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Better = Literal["higher", "lower", ""]
+Group = Literal["size", "quality", "time", "other"]
 
 from penjing.core.printing import short, table
 
@@ -12,8 +15,10 @@ class Measurement:
     """One figure. `value` is None when it could not be measured or was withheld; `note` then says why.
 
     `spread` is the standard error, or the inter-quartile range for times, as `spread_kind` says. `protocol` names
-    exactly how it was measured. `items` holds one column of records per name, one entry per item of `n` (such as
-    `{"id": [...], "correct": [...]}`), for paired tests; a page does not show them.
+    exactly how it was measured. `label` is what people call it (empty: its name, as words), `better` which way is
+    better (empty: neither), `group` what it tells of: who measures says so, and nobody guesses. `items` holds one
+    column of records per name, one entry per item of `n` (such as `{"id": [...], "correct": [...]}`), for paired tests;
+    a page does not show them.
     """
 
     name: str
@@ -25,6 +30,9 @@ class Measurement:
     chance: float | None = None
     protocol: str = ""
     note: str = ""
+    label: str = ""
+    better: Better = ""
+    group: Group = "other"
     details: Mapping[str, Any] = field(default_factory=dict)
     items: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,21 @@ import torch
 from penjing.core import Checkpoint, Layout, Measurement
 from penjing.errors import LayoutError
 from penjing.running.children import weight_files
+
+PARAMETERS = Measurement(
+    name="parameters", value=None, unit="parameters", label="Parameters", better="lower", group="size"
+)
+BYTES = Measurement(name="bytes", value=None, unit="bytes", label="Size on disk", better="lower", group="size")
+MACS_PER_TOKEN = Measurement(
+    name="macs_per_token", value=None, unit="multiply-adds", label="Multiply-adds per token", better="lower",
+    group="size",
+)  # fmt: skip
+MACS_PER_IMAGE = replace(MACS_PER_TOKEN, name="macs_per_image", label="Multiply-adds per image")
+CACHE = Measurement(
+    name="kv_cache_bytes_per_token", value=None, unit="bytes per token", label="KV cache per token", better="lower",
+    group="size",
+)  # fmt: skip
+"""The figures of this file, without their values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +41,7 @@ class Costs:
     @property
     def cache_bytes(self) -> float:
         """Bytes that one more token of context takes in the cache; 0 when the model keeps none."""
-        found = next((f.value for f in self.figures if f.name == "kv_cache_bytes_per_token"), None)
+        found = next((f.value for f in self.figures if f.name == CACHE.name), None)
         return found or 0.0
 
 
@@ -56,8 +71,8 @@ def costs(source: str | Path, *, context: int = 512, layout: Layout | None = Non
     how = "counted from the layout" if layout else f"counted from the files; {why}"
     total = counting.parameters(layout) if layout else sum(prod(s) for s in shapes.values())
     figures = (
-        Measurement(name="parameters", value=float(total), unit="parameters", n=1, protocol=how),
-        Measurement(name="bytes", value=float(size), unit="bytes", n=1, protocol=on_disk),
+        replace(PARAMETERS, value=float(total), n=1, protocol=how),
+        replace(BYTES, value=float(size), n=1, protocol=on_disk),
         _work(layout, why, context),
         _cache(config, dtypes),
     )
@@ -76,15 +91,12 @@ def _work(layout: Layout | None, why: str, context: int) -> Measurement:
     from penjing.layouts import costs as counting
 
     if layout is None or not layout.work:
-        return Measurement(
-            name="macs_per_token", value=None, unit="multiply-adds", note=why or "the layout lists no products"
-        )
+        return replace(MACS_PER_TOKEN, note=why or "the layout lists no products")
     by_token = any(w.tokens for w in layout.work)
     value = counting.macs_per_token(layout, context=context) if by_token else counting.macs(layout)
-    return Measurement(
-        name="macs_per_token" if by_token else "macs_per_image",
+    return replace(
+        MACS_PER_TOKEN if by_token else MACS_PER_IMAGE,
         value=float(value),
-        unit="multiply-adds",
         n=1,
         protocol=f"macs/1 products only, context={context}" if by_token else "macs/1 products only",
     )
@@ -93,16 +105,11 @@ def _work(layout: Layout | None, why: str, context: int) -> Measurement:
 def _cache(config: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]) -> Measurement:
     from penjing.layouts import costs as counting
 
-    name, unit = "kv_cache_bytes_per_token", "bytes per token"
     if not generates(config):
-        return Measurement(
-            name=name, value=None, unit=unit, note="the model does not generate text, so it keeps no cache"
-        )
+        return replace(CACHE, note="the model does not generate text, so it keeps no cache")
     dtype = main_dtype(dtypes)
     value = counting.kv_cache_bytes_per_token(config, dtype.itemsize)
-    return Measurement(
-        name=name, value=float(value), unit=unit, n=1, protocol=f"cache/1 values of {str(dtype).removeprefix('torch.')}"
-    )
+    return replace(CACHE, value=float(value), n=1, protocol=f"cache/1 values of {str(dtype).removeprefix('torch.')}")
 
 
 def generates(config: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """How close a smaller model stays to its original, token by token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,15 @@ from penjing.evaluate.statistics import mean_ratio
 from penjing.evaluate.windows import Window
 
 _CHUNK_VALUES = 4 << 20
+DIVERGENCE = Measurement(
+    name="divergence", value=None, unit="nats per token", label="Divergence from the original", better="lower",
+    group="quality",
+)  # fmt: skip
+AGREEMENT = Measurement(
+    name="agreement", value=None, unit="share of positions", label="Same next token as the original", better="higher",
+    group="quality",
+)  # fmt: skip
+"""The figures of this file, without their values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +79,8 @@ def fidelity(
                 progress(done, len(windows))
     counts = [float(len(w.targets)) for w in windows]
     return Fidelity(
-        divergence=_figure("divergence", "nats per token", sums[:, 2], counts, label),
-        agreement=_figure("agreement", "share of positions", sums[:, 3], counts, label),
+        divergence=_figure(DIVERGENCE, sums[:, 2], counts, label),
+        agreement=_figure(AGREEMENT, sums[:, 3], counts, label),
         base=_loss(sums[:, 0], windows, label, text, protocol),
         other=_loss(sums[:, 1], windows, label, text, protocol),
     )
@@ -106,12 +115,11 @@ def compare_rows(first: Tensor, second: Tensor) -> tuple[float, float]:
     return divergence, agreeing
 
 
-def _figure(name: str, unit: str, sums: Tensor, counts: Sequence[float], label: str) -> Measurement:
+def _figure(bare: Measurement, sums: Tensor, counts: Sequence[float], label: str) -> Measurement:
     mean, error = mean_ratio(sums.tolist(), counts)
-    return Measurement(
-        name=name,
+    return replace(
+        bare,
         value=mean,
-        unit=unit,
         n=int(sum(counts)),
         spread=error,
         spread_kind="standard error",

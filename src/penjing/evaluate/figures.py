@@ -56,6 +56,9 @@ def figure_to_json(figure: Measurement) -> dict[str, Any]:
         "chance": plain(figure.chance),
         "protocol": figure.protocol,
         "note": figure.note,
+        "label": figure.label,
+        "better": figure.better,
+        "group": figure.group,
         "details": plain(figure.details),
     }
 

@@ -19,6 +19,13 @@ from penjing.evaluate.statistics import mean_ratio
 from penjing.evaluate.windows import Document, Window, blocks, rolling, strided, text_hash
 
 VERSION = 1
+PERPLEXITY = Measurement(
+    name="perplexity", value=None, unit="perplexity per token", label="Perplexity", better="lower", group="quality"
+)
+BITS = Measurement(
+    name="bits_per_byte", value=None, unit="bits per byte", label="Bits per byte", better="lower", group="quality"
+)
+"""The figures of this file, without their values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +118,10 @@ def from_losses(losses: Tensor, windows: Sequence[Window], label: str, name: str
     notes = [] if error is not None else ["one block only: no standard error"]
     if not measured:
         notes.append(f"the mean loss is {mean:g} nats: too large to show as a perplexity")
-    return Measurement(
+    return replace(
+        PERPLEXITY,
         name=name,
         value=value if measured else None,
-        unit="perplexity per token",
         n=tokens,
         spread=value * error if measured and error is not None else None,
         spread_kind="standard error",

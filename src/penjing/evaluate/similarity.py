@@ -211,6 +211,8 @@ def _figure(
         name="similarity",
         value=value,
         unit="linear CKA of the last blocks",
+        better="higher",
+        group="quality",
         n=count,
         protocol=f"similarity/{VERSION} linear cka {estimate} states={count}",
         note="" if value is not None else "the states of a last block do not vary",
@@ -220,6 +222,5 @@ def _figure(
             "other": list(names[1]),
             "nearest": nearest,
             "passes": passes,
-            "better": "higher",
         },
     )

@@ -18,6 +18,9 @@ from penjing.io import open_checkpoint
 from penjing.running.stock import load, tokenizer
 from penjing.tasks.task import Examined, Task
 
+FORMAT = "figures 2"
+"""Rises when a kept result would lack something that figures have."""
+
 
 def examine(
     folders: Sequence[Path], subjects: Sequence[Subject], tasks: Sequence[Task], *, cache: Path,
@@ -38,7 +41,7 @@ def examine(
         held: list[Examined] = []
         figures: list[Measurement] = []
         for task in tasks:
-            place = cache / "battery" / f"{_digest(print_, type(task).__name__, task.name, task.key())}.json"
+            place = cache / "battery" / f"{_digest(FORMAT, print_, type(task).__name__, task.name, task.key())}.json"
             figures += _kept(place) or _taken(task, place, _loader(folder, subject.name, held), progress)
         out.append(replace(subject, figures=(*subject.figures, *figures)))
         held.clear()
@@ -108,7 +111,7 @@ def _taken(task: Task, place: Path, model: Callable[[], Examined], progress: Pro
     try:
         found = task.run(examined, progress=lambda d, n: progress(f"{task.name} of {examined.name}", d, n))
     except (MeasureError, DataError) as error:
-        return [Measurement(name=task.name, value=None, unit="", protocol=task.key(), note=str(error))]
+        return [Measurement(name=task.name, value=None, unit="", protocol=task.key(), note=str(error), group="quality")]
     text = json.dumps([asdict(f) for f in found])
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.{os.getpid()}.part")

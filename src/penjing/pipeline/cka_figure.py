@@ -16,7 +16,11 @@ from penjing.running.stock import load
 from penjing.tasks.images.preparation import preparation
 from penjing.tasks.task import Examined, Task
 
-NAME = "cka"
+CKA = Measurement(
+    name="cka", value=None, unit="linear CKA of the last blocks", label="Likeness of features to the original (CKA)",
+    better="higher", group="quality",
+)  # fmt: skip
+"""The figure, without its value."""
 WINDOWS, LENGTH, PICTURES = 8, 128, 32
 """How much is looked at: that many windows of so many tokens, or that many pictures."""
 
@@ -49,12 +53,13 @@ def alike(
             out.append(_missing(str(error).splitlines()[0]))
             continue
         curve = _curve(found.details["matrix"])
-        out.append(replace(found, name=NAME, details={**found.details, **({"curve": curve} if curve else {})}))
+        details = {**found.details, **({"curve": curve} if curve else {})}
+        out.append(replace(found, name=CKA.name, label=CKA.label, details=details))
     return tuple(out)
 
 
 def _missing(why: str) -> Measurement:
-    return Measurement(name=NAME, value=None, unit="linear CKA of the last blocks", note=f"withheld: {why}")
+    return replace(CKA, note=f"withheld: {why}")
 
 
 def _batches(folder: Path, base: Any, tokens: Mapping[str, Tensor], tasks: Sequence[Task]) -> list[Tensor]:

@@ -8,15 +8,14 @@ from typing import Any
 from penjing.core import Measurement, Subject
 from penjing.errors import MeasureError
 from penjing.evaluate.costs import Costs, costs, generates
-from penjing.evaluate.fidelity import fidelity
-from penjing.evaluate.perplexity import Blocks, Protocol, Text, cut, perplexity
+from penjing.evaluate.fidelity import AGREEMENT, DIVERGENCE, fidelity
+from penjing.evaluate.perplexity import BITS, PERPLEXITY, Blocks, Protocol, Text, cut, perplexity
 from penjing.evaluate.scoring import check_fits
 from penjing.pipeline.comparison import ratios_to_base
-from penjing.profiling.speed import JOBS, Speed, SpeedResult, compare_speed
+from penjing.profiling.speed import FIGURES, JOBS, MEMORY, Speed, SpeedResult, compare_speed
 from penjing.running.loading import load
 
 Progress = Callable[[str, int, int], None]
-_UNIT = "perplexity per token"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +129,7 @@ def _quality(
         why = "" if generates(counted[name].config) else "the model does not generate text"
         why = why or ("" if job.texts and job.protocols else "no text was given")
         if why:
-            out[name] = [Measurement(name="perplexity", value=None, unit=_UNIT, note=why)]
+            out[name] = [replace(PERPLEXITY, note=why)]
             continue
         module = load(folder, job.device, job.dtype)
         out[name] = _later(module, name, job)
@@ -165,14 +164,15 @@ def _perplexity(module: Any, model: str, on: tuple[str, Protocol], job: _Job, pl
     """The perplexity of one model on one text, and its bits per byte if the protocol gives them."""
     text, protocol = on
     key = "perplexity" if place == 1 else f"perplexity:{text}:{type(protocol).__name__.lower()}:{place}"
+    label = PERPLEXITY.label if place == 1 else f"{PERPLEXITY.label} ({text.replace('_', ' ')})"
     what = f"perplexity of {model} on {text}"
     try:
         found = perplexity(
             module, job.texts[text], protocol=protocol, name=key, progress=lambda d, n: job.progress(what, d, n)
         )
     except MeasureError as error:
-        return [Measurement(name=key, value=None, unit=_UNIT, note=str(error))]
-    out = [replace(found, details={**found.details, "text": text})]
+        return [replace(PERPLEXITY, name=key, label=label, note=str(error))]
+    out = [replace(found, label=label, details={**found.details, "text": text})]
     if place == 1 and "bits_per_byte" in found.details:
         out.append(_bits(found))
     return out
@@ -190,8 +190,7 @@ def _beside(original: Any, module: Any, name: str, job: _Job) -> tuple[list[Meas
             progress=lambda d, n: job.progress(f"fidelity of {name}", d, n),
         )
     except MeasureError as error:
-        units = {"divergence": "nats per token", "agreement": "share of positions"}
-        missing = [Measurement(name=k, value=None, unit=u, note=str(error)) for k, u in units.items()]
+        missing = [replace(bare, note=str(error)) for bare in (DIVERGENCE, AGREEMENT)]
         return [*_perplexity(module, name, (text, protocol), job), *missing], []
     kept = [replace(f, details={**f.details, "text": text}) for f in (found.base, found.other)]
     base, other = ([f, _bits(f)] if "bits_per_byte" in f.details else [f] for f in kept)
@@ -199,10 +198,9 @@ def _beside(original: Any, module: Any, name: str, job: _Job) -> tuple[list[Meas
 
 
 def _bits(found: Measurement) -> Measurement:
-    return Measurement(
-        name="bits_per_byte",
+    return replace(
+        BITS,
         value=found.details["bits_per_byte"],
-        unit="bits per byte",
         n=found.details["bytes"],
         spread=found.details["bits_per_byte_error"],
         spread_kind="standard error",
@@ -232,5 +230,4 @@ def _timed(folders: Mapping[str, Path], speed: Speed | None, job: _Job) -> tuple
 
 
 def _untimed(why: str) -> list[Measurement]:
-    units = {**{JOBS[j]: "seconds" for j in JOBS}, "peak_memory_bytes": "bytes"}
-    return [Measurement(name=n, value=None, unit=u, note=why) for n, u in units.items()]
+    return [replace(FIGURES[name], note=why) for name in (*JOBS.values(), MEMORY)]

@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -151,10 +151,9 @@ def measured(
     whole = drawn.total * drawn.seconds
     rest = (idle.total if idle else 0.0) * drawn.seconds
     names = ", ".join(dict.fromkeys(c.name for c in counters))
-    return Measurement(
-        name=f"joules_per_{unit}",
+    return replace(
+        missing(unit),
         value=max(whole - rest, 0.0) / number,
-        unit=f"joules per {unit}",
         n=number,
         protocol=f"energy/1 counters={names} idle={'subtracted' if idle else 'included'} batch=1",
         note="" if whole > rest else "the machine drew no more than when idle",
@@ -173,10 +172,9 @@ def _estimated(work: Callable[[], tuple[int, float]], unit: str, device: str) ->
     if device != "cpu":
         return missing(unit, f"{NO_COUNTER}, and no nominal power is known of device {device}")
     number, seconds, joules, how = _with_codecarbon(work) or _by_cores(work)
-    return Measurement(
-        name=f"joules_per_{unit}",
+    return replace(
+        missing(unit),
         value=joules / max(number, 1),
-        unit=f"joules per {unit}",
         n=number,
         protocol=f"energy/1 estimated {how} batch=1",
         note=f"estimated, not measured: {how}",
@@ -204,4 +202,7 @@ def _with_codecarbon(work: Callable[[], tuple[int, float]]) -> tuple[int, float,
 
 def missing(unit: str, why: str = NO_COUNTER) -> Measurement:
     """The figure of a machine whose energy nobody counts."""
-    return Measurement(name=f"joules_per_{unit}", value=None, unit=f"joules per {unit}", note=why)
+    return Measurement(
+        name=f"joules_per_{unit}", value=None, unit=f"joules per {unit}", label=f"Energy per {unit}", better="lower",
+        group="time", note=why,
+    )  # fmt: skip

@@ -94,7 +94,7 @@ def margin(figure: Measurement) -> tuple[float | None, str]:
 def unit(figure: Measurement) -> str:
     """The unit, without a `per token` that the figure's label says already."""
     head, found, _ = figure.unit.partition(" per ")
-    return head if found and " per " in kind(figure.name).label else figure.unit
+    return head if found and " per " in kind(figure).label else figure.unit
 
 
 def quantity(figure: Measurement) -> str:
@@ -248,8 +248,7 @@ def speeds(report: Report) -> list[Speed]:
 
 
 def _is_time(report: Report, name: str) -> bool:
-    given = next((f.unit for s in report.subjects for f in s.figures if f.name == name), "")
-    return kind(name, given).group == "time" and stem(name) != "peak_memory_bytes"
+    return said(report, name).group == "time" and stem(name) != "peak_memory_bytes"
 
 
 def _speed(report: Report, subject: Subject, name: str) -> Speed:
@@ -267,7 +266,7 @@ def _speed(report: Report, subject: Subject, name: str) -> Speed:
     if value is None:
         missing = reason(ratio if ratio is not None else (after if known(after) is None else before))
     return Speed(
-        label=kind(name, (before or after or Measurement(name=name, value=None, unit="s")).unit).label,
+        label=said(report, name).label,
         subject=subject.name,
         value=value,
         spread=margin(ratio)[0] if ratio is not None else None,

@@ -85,7 +85,7 @@ def index(report: Report, subject: Subject, name: str) -> list[str]:
     lines = ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
     for figure, value in found:
         task, _, what = figure.name.partition(":")
-        label = kind(figure.name, figure.unit).label
+        label = kind(figure).label
         lines += [
             "  - task:",
             "      type: text-generation" if figure.unit.startswith("perplexity") else "      type: other",

@@ -1,24 +1,14 @@
 """How a report itself says a figure is to be read: which way is better, and what its comparison found."""
 
-from dataclasses import replace
-
-from penjing.core import Report, Subject
+from penjing.core import Measurement, Report, Subject
 from penjing.report.figures import DIFFERENCE, Kind, kind
-
-RANK = 17
-"""The place in a table of figures that are of no known kind but say which way is better."""
 
 
 def said(report: Report, name: str) -> Kind:
-    """How to speak of a figure; which way is better is what `details["better"]` says, if it does."""
+    """How to speak of a figure, as the first model says that tells of it; of one that none has, by its name."""
     figures = [f for s in report.subjects if (f := s.figure(name)) is not None]
-    found = kind(name, figures[0].unit if figures else "")
-    better = next((f.details["better"] for f in figures if f.details.get("better") in ("lower", "higher")), None)
-    if better is None:
-        return found
-    if found.group == "other":
-        return replace(found, better=better, group="quality", rank=RANK)
-    return replace(found, better=better)
+    telling = [f for f in figures if f.label or f.better or f.group != "other"]
+    return kind(next(iter(telling or figures), Measurement(name=name, value=None, unit="")))
 
 
 def verdict_tone(report: Report, subject: Subject, name: str) -> str | None:

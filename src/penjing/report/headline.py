@@ -43,7 +43,7 @@ def _one(report: Report) -> str:
         figure = subject.figure(name) if name else None
         value = known(figure)
         if name and figure is not None and value is not None:
-            label = kind(name, figure.unit).label.lower()
+            label = kind(figure).label.lower()
             text = formats.quantity(value, unit(figure))
             parts.append(f"{text} {label}" if name == "parameters" else f"{label} {text}")
     return f"{subject.name}: {', '.join(parts)}." if parts else f"{subject.name}: nothing was measured."
@@ -88,7 +88,7 @@ def _quality(report: Report, subject: Subject, name: str) -> str:
     first, second = known(before), known(after)
     if before is None or after is None or first is None or second is None:
         return ""
-    label = kind(name, before.unit).label.lower()
+    label = kind(before).label.lower()
     move = changed(report, subject, name)
     ratio = figure_ratio(report, subject, name)
     both = (before.spread or 0) ** 2 + (after.spread or 0) ** 2
@@ -107,7 +107,7 @@ def _missing(report: Report, subject: Subject, name: str) -> str:
     why = reason(source)
     if ratio is not None:
         why = why.replace("not measured: ", "withheld: ", 1)
-    return f"{kind(name, _unit(report, name)).label}: {why}.".replace("..", ".")
+    return f"{said(report, name).label}: {why}.".replace("..", ".")
 
 
 def _many(report: Report) -> tuple[str, str]:
@@ -116,7 +116,7 @@ def _many(report: Report) -> tuple[str, str]:
     size = first_figure(report, "size")
     ratios = [known(figure_ratio(report, s, size)) for s in others] if size else []
     if size and (there := [r for r in ratios if r is not None]):
-        label = kind(size, _unit(report, size)).label.lower()
+        label = said(report, size).label.lower()
         parts.append(f"{label} {_range([formats.change(r) for r in (max(there), min(there))])}")
     quality = first_figure(report, "quality")
     found = [(s, v) for s in others if quality and (v := known(s.figure(quality))) is not None]
@@ -125,7 +125,7 @@ def _many(report: Report) -> tuple[str, str]:
         values = sorted(v for _, v in found)
         shown = _range([formats.quantity(v, shape) for v in (values[0], values[-1])])
         instead = "" if first is None else f" (the original: {formats.quantity(first, shape)})"
-        parts.append(f"{kind(quality, shape).label.lower()} {shown}{instead}")
+        parts.append(f"{said(report, quality).label.lower()} {shown}{instead}")
     text = f"{parts[0]}: {', '.join(parts[1:])}." if len(parts) > 1 else f"{parts[0]}: nothing could be compared."
     lacking = [s.name for s in others if quality and known(s.figure(quality)) is None]
     return text, f"Not measured for {formats.listing(lacking)}." if lacking and found else ""

@@ -8,7 +8,6 @@ from penjing.core import Report
 from penjing.report import formats
 from penjing.report.build import Speed, known, names
 from penjing.report.facts import said
-from penjing.report.figures import kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ def scatter(report: Report) -> Scatter | None:
     base = report.subjects[0]
     units = [_unit(report, n) for n in (across, up)]
     return Scatter(
-        across=kind(across).label,
+        across=said(report, across).label,
         up=said(report, up).label,
         log=log,
         better=said(report, up).better,

@@ -8,7 +8,8 @@ from typing import Any
 
 from penjing.core import Report
 from penjing.report.build import known, names, ratio_name, reason
-from penjing.report.figures import AGAINST, is_ratio, kind, stem
+from penjing.report.facts import said
+from penjing.report.figures import AGAINST, is_ratio, stem
 
 ORDER = (
     "method", "settings", "budget", "axes", "multiple", "seed", "calibration", "evaluation", "text", "data", "source",
@@ -99,16 +100,15 @@ def gaps(report: Report) -> Iterator[str]:
         if stem(name) in AGAINST and report.subjects and figures[report.subjects[0].name] is None:
             del figures[report.subjects[0].name]
         missing = {n: reason(f) for n, f in figures.items() if known(f) is None}
-        unit = next((f.unit for f in figures.values() if f), "")
         if many and len(missing) == len(report.subjects) and len(set(missing.values())) == 1:
-            yield f"{kind(name, unit).label}: {next(iter(missing.values()))}, for every model"
+            yield f"{said(report, name).label}: {next(iter(missing.values()))}, for every model"
         else:
-            yield from (f"{kind(name, unit).label} of {n}: {why}" for n, why in missing.items())
+            yield from (f"{said(report, name).label} of {n}: {why}" for n, why in missing.items())
     for ratio in report.ratios:
         if known(ratio) is None and is_ratio(ratio.name):
             of = f" of {ratio.details['subject']}" if many and "subject" in ratio.details else ""
             why = reason(ratio).replace("not measured: ", "withheld: ", 1)
-            yield f"{kind(ratio_name(ratio)).label}{of}, ratio: {why}"
+            yield f"{said(report, ratio_name(ratio)).label}{of}, ratio: {why}"
 
 
 def sentence(text: str) -> str:

@@ -77,8 +77,10 @@ def bar(value: float, top: float) -> str:
 def sensitivity_report(found: Sensitivity, *, command: str = "") -> Report:
     """The report of one model: its objective, and in the provenance all that was measured."""
     unit = "nats" if found.objective == "loss" else "nats of divergence"
+    label = "Loss" if found.objective == "loss" else "Divergence from the original"
     figure = Measurement(
-        name=found.objective, value=found.value, unit=unit, n=found.examples,
+        name=found.objective, value=found.value, unit=unit, n=found.examples, label=label, better="lower",
+        group="quality",
         protocol=f"the mean over {data_of(found.to_json())}; the whole model",
     )  # fmt: skip
     made = {

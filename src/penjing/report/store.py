@@ -3,16 +3,19 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from penjing.core import Measurement, Report, Subject
+from penjing.core.report import Better, Group
 from penjing.errors import DataError, nearest
+from penjing.report.older import labelled
 
-SCHEMA = 2
-"""Rises when a key changes its meaning or is added. From 2 on, items of figures lie beside it in `items.jsonl`."""
-READ = (1, 2)
+SCHEMA = 3
+"""Rises when a key changes its meaning or is added. From 2 on, items of figures lie beside it in `items.jsonl`; from 3
+on, a figure says what it is called, which way is better and what it tells of."""
+READ = (1, 2, 3)
 """Schemas that are read: a report of schema 1 is one without items."""
 LARGEST = 64 * 2**20
 """The largest report.json that is read, in bytes."""
@@ -60,10 +63,13 @@ def from_json(data: Mapping[str, Any]) -> Report:
             "write it again with this version"
         )
     subjects = _take(whole, "report", "subjects", list)
+    read = [_subject(s, f"subjects[{i}]") for i, s in enumerate(subjects)]
+    if schema < SCHEMA:
+        read = [replace(s, figures=tuple(map(labelled, s.figures))) for s in read]
     ratios = _take(whole, "report", "ratios", list, [])
     out = Report(
         title=_take(whole, "report", "title", str),
-        subjects=tuple(_subject(s, f"subjects[{i}]") for i, s in enumerate(subjects)),
+        subjects=tuple(read),
         ratios=tuple(_figure(r, f"ratios[{i}]") for i, r in enumerate(ratios)),
         notes=tuple(str(n) for n in _take(whole, "report", "notes", list, [])),
         provenance=restored(_take(whole, "report", "provenance", dict, {})),
@@ -145,6 +151,14 @@ def _take(data: dict[str, Any], where: str, key: str, kind: type, default: Any =
     return value
 
 
+def _one_of(data: dict[str, Any], where: str, key: str, allowed: Sequence[str], default: str) -> Any:
+    value = _take(data, where, key, str, default)
+    if value not in allowed:
+        known = ", ".join(a or '""' for a in allowed)
+        raise DataError(f"{where}.{key} is '{value}'{nearest(value, allowed)}; needed one of {known}; check the file")
+    return value
+
+
 def _nothing_left(data: Mapping[str, Any], where: str, allowed: set[str]) -> None:
     for key in data:
         raise DataError(
@@ -174,13 +188,15 @@ def _figure(data: Any, where: str) -> Measurement:
     if "value" not in given:
         raise DataError(f"{where} has no 'value'; needed a number, or null with a note; check the file")
     numbers = {key: _number(given.pop(key, None), f"{where}.{key}") for key in ("value", "spread", "chance")}
-    texts = {key: _take(given, where, key, str, "") for key in ("spread_kind", "protocol", "note")}
+    texts = {key: _take(given, where, key, str, "") for key in ("spread_kind", "protocol", "note", "label")}
     out = Measurement(
         name=_take(given, where, "name", str),
         unit=_take(given, where, "unit", str),
         n=_take(given, where, "n", int, 0),
         details=restored(_take(given, where, "details", dict, {})),
         **numbers,
+        better=_one_of(given, where, "better", get_args(Better), ""),
+        group=_one_of(given, where, "group", get_args(Group), "other"),
         **texts,
     )
     _nothing_left(given, where, set(STORED))

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from penjing.core import Measurement
+from penjing.core.report import Better
 from penjing.errors import DataError, MeasureError, MissingExtraError
 from penjing.evaluate.scoring import max_positions, score
 from penjing.evaluate.statistics import mean_ratio
@@ -208,6 +209,8 @@ def _figures(found: Mapping[str, Any], protocol: str, note: str) -> list[tuple[s
                 name="",
                 value=float(value),
                 unit=metric,
+                better=_better(found, task, metric),
+                group="quality",
                 n=n,
                 spread=error,
                 spread_kind="" if error is None else "standard error",
@@ -218,6 +221,12 @@ def _figures(found: Mapping[str, Any], protocol: str, note: str) -> list[tuple[s
             )
             out.append((f"{task}.{what}" if several else what, figure))
     return out
+
+
+def _better(found: Mapping[str, Any], task: str, metric: str) -> Better:
+    """Which way is better, as the harness' task says; neither where it does not."""
+    told = found.get("higher_is_better", {}).get(task, {}).get(metric)
+    return "" if told is None else "higher" if told else "lower"
 
 
 def _chance(config: Mapping[str, Any], metric: str, rows: Sequence[Mapping[str, Any]]) -> float | None:

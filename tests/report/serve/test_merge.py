@@ -17,8 +17,8 @@ def names(report):
 def small(result, *, source="models/base", base="base", seconds=1.0, protocol="p/1", ratios=()):
     def figures(scale):
         return (
-            Measurement(name="perplexity", value=20 * scale, unit="", protocol=protocol),
-            Measurement(name="prefill_seconds", value=seconds * scale, unit="seconds"),
+            Measurement(name="perplexity", value=20 * scale, unit="", group="quality", protocol=protocol),
+            Measurement(name="prefill_seconds", value=seconds * scale, unit="seconds", group="time"),
         )
 
     return Report(

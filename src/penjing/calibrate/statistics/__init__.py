@@ -60,4 +60,5 @@ def dearest(names: frozenset[str]) -> Cost:
     Raises:
         DataError: one is not known.
     """
-    return max((find(name).cost for name in names), key=COSTS.index, default="none")
+    costs: list[Cost] = [find(name).cost for name in names]
+    return max(costs, key=COSTS.index, default="none")

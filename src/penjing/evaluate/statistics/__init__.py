@@ -1,7 +1,6 @@
 """What figures are worth: standard errors, intervals, paired tests, and when a ratio of times may be believed."""
 
 from penjing.evaluate.statistics.compared import VERDICTS, Compared, at_chance, compare_figures, compared_to_json
-from penjing.evaluate.statistics.direction import Better, better
 from penjing.evaluate.statistics.facts import differences
 from penjing.evaluate.statistics.interval import Interval
 from penjing.evaluate.statistics.means import mean_ratio
@@ -24,7 +23,6 @@ from penjing.evaluate.statistics.times import NULL_LIMIT, paired_ratio, why_with
 __all__ = [
     "NULL_LIMIT",
     "VERDICTS",
-    "Better",
     "Compared",
     "Drawn",
     "Draws",
@@ -33,7 +31,6 @@ __all__ = [
     "Records",
     "aligned",
     "at_chance",
-    "better",
     "both",
     "compare_figures",
     "compared_to_json",

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from penjing.core import Measurement, Subject
+from penjing.core.report import Better
 from penjing.errors import MeasureError
 from penjing.evaluate.statistics import paired
-from penjing.evaluate.statistics.direction import Better, better
 from penjing.evaluate.statistics.interval import Interval
 from penjing.evaluate.statistics.paired import Draws, Flips
 from penjing.evaluate.statistics.records import Records
@@ -46,7 +46,7 @@ class Compared:
     test: str = ""
     units: int = 0
     flips: Flips | None = None
-    better: Better | None = None
+    better: Better = ""
     chance: float | None = None
     note: str = ""
 
@@ -126,7 +126,7 @@ def _has_spread(figure: Measurement) -> bool:
 def _row(base: Measurement, other: Measurement | None, how: Draws) -> Compared:
     bare = Compared(
         name=base.name, unit=base.unit, base=base.value, other=other.value if other else None, verdict="not compared",
-        better=better(base), chance=base.chance,
+        better=base.better, chance=base.chance,
     )  # fmt: skip
     if other is None:
         return replace(bare, note="the other model has no such figure")
@@ -198,7 +198,7 @@ def _from_errors(bare: Compared, base: Measurement, other: Measurement, how: Dra
 def _judged(row: Compared, alpha: float) -> Compared:
     if row.verdict == "at chance" or row.p_holm is None or row.difference is None or row.p_holm >= alpha:
         return row
-    if row.better is None:
+    if not row.better:
         return replace(row, verdict="different")
     return replace(row, verdict="better" if (row.difference > 0) == (row.better == "higher") else "worse")
 

@@ -39,7 +39,7 @@ def _told(row: Compared, base: str, other: str, how: Draws) -> Measurement:
         "recovery_interval": _bounds(row.recovery_interval),
         "verdict": row.verdict,
         "test": row.test,
-        "better": row.better,
+        "better": row.better or None,
     }
     test = row.test or "none"
     return Measurement(

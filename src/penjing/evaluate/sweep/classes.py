@@ -101,7 +101,7 @@ def _class(trend: Trend, of: Series, tolerance: float, alpha: float) -> Class:
         return "at chance"
     if trend.relative_interval and max(map(abs, trend.relative_interval)) <= tolerance:
         return "robust"
-    if not moved or of.better is None:
+    if not moved or not of.better:
         return "undecided"
     return "fragile" if trend.falls == (of.better == "higher") else "rising"
 
@@ -111,7 +111,7 @@ def _note(kind: Class, of: Series) -> str:
         return "rises towards its chance level: what an empty answer would score, too"
     if kind == "fragile" and of.at_chance[-1]:
         return "the smallest model cannot be told from chance"
-    if kind == "undecided" and of.better is None:
+    if kind == "undecided" and not of.better:
         return "which way is better is not known"
     if kind == "undecided":
         return "neither a trend nor its absence was shown; measure more items or more models"

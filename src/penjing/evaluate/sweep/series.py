@@ -1,14 +1,15 @@
 """A sweep of models and one figure over it, with the items or the errors of each model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from penjing.core import Measurement, Subject
+from penjing.core.report import Better
 from penjing.errors import MeasureError
-from penjing.evaluate.statistics import Better, Draws, Records, aligned, at_chance, better, records
+from penjing.evaluate.statistics import Draws, Records, aligned, at_chance, records
 
 USUAL = Draws()
 
@@ -33,7 +34,7 @@ class Series:
     unit: str
     sizes: Tensor
     values: Tensor
-    better: Better | None
+    better: Better
     chance: float | None
     at_chance: tuple[bool | None, ...]
     errors: Tensor | None = None
@@ -60,7 +61,7 @@ class Series:
 def series(points: Sequence[Point], *, how: Draws = USUAL) -> tuple[Series, ...]:
     """Every quality figure that all models have a value of, one after another, the largest model first.
 
-    Figures with neither items, nor a standard error, nor a known better way are left out: sizes and counts.
+    Figures with neither items, nor a standard error, nor a group are left out: sizes and counts.
 
     Raises:
         MeasureError: fewer than three models, two of one size, or items that differ between models.
@@ -86,10 +87,11 @@ def from_table(
     *,
     chances: Mapping[str, float] | None = None,
     spreads: Mapping[str, Sequence[float]] | None = None,
+    perplexities: Collection[str] = (),
 ) -> tuple[Point, ...]:
     """A sweep from published rows: `table` and `spreads` (standard errors) hold one number per size and figure.
 
-    A row whose name holds "ppl" or "perplexity" is read as one.
+    The rows named in `perplexities` are better when lower, the others are scores, better when higher.
 
     Raises:
         MeasureError: a row has not one number per size.
@@ -104,7 +106,9 @@ def from_table(
             Measurement(
                 name=name,
                 value=row[i],
-                unit="perplexity" if "ppl" in name or "perplexity" in name else "score",
+                unit="perplexity" if name in perplexities else "score",
+                better="lower" if name in perplexities else "higher",
+                group="quality",
                 spread=spreads[name][i] if name in spreads else None,
                 spread_kind="standard error" if name in spreads else "",
                 chance=chances.get(name),
@@ -116,9 +120,8 @@ def from_table(
 
 
 def _is_quality(figure: Measurement) -> bool:
-    if figure.items or figure.spread_kind.startswith("standard error") or figure.chance is not None:
-        return True
-    return figure.unit.startswith(("perplexity", "score"))
+    told = bool(figure.items) or figure.spread_kind.startswith("standard error") or figure.chance is not None
+    return told or figure.group == "quality"
 
 
 def _series(sizes: Sequence[float], figures: Sequence[Measurement], how: Draws) -> Series:
@@ -134,7 +137,7 @@ def _series(sizes: Sequence[float], figures: Sequence[Measurement], how: Draws) 
         unit=first.unit,
         sizes=torch.tensor(sizes, dtype=torch.float64),
         values=torch.tensor([f.value for f in figures], dtype=torch.float64),
-        better=better(first),
+        better=first.better,
         chance=first.chance,
         at_chance=tuple(at_chance(f, r, how) for f, r in zip(figures, of, strict=True)),
         errors=_errors(figures),

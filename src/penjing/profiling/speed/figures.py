@@ -1,9 +1,11 @@
 """Raw timings and what the workers said, as figures."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from penjing.core import Measurement
+from penjing.core.report import Better
 from penjing.evaluate.statistics import interquartile_range, median, quantile
 from penjing.profiling.speed.ratios import RATES, null_of
 from penjing.profiling.speed.settings import JOBS, Timings
@@ -11,13 +13,20 @@ from penjing.profiling.speed.settings import JOBS, Timings
 MORE = {"first_token": "first_token_seconds", **RATES}
 """Job -> figure, for the jobs that only every second round does."""
 
-_UNITS = {
-    "prefill": "seconds",
-    "decode": "seconds per token",
-    "first_token": "seconds",
-    "batch_decode": "tokens per second",
-    "batch_images": "images per second",
+MEMORY = "peak_memory_bytes"
+_TOLD: tuple[tuple[str, str, str, Better], ...] = (
+    (JOBS["prefill"], "seconds", "Time to read the prompt", "lower"),
+    (JOBS["decode"], "seconds per token", "Time per generated token", "lower"),
+    (MORE["first_token"], "seconds", "Time to the first token", "lower"),
+    (RATES["batch_decode"], "tokens per second", "Tokens per second, batched", "higher"),
+    (RATES["batch_images"], "images per second", "Images per second", "higher"),
+    (MEMORY, "bytes", "Peak memory", "lower"),
+)
+FIGURES = {
+    name: Measurement(name=name, value=None, unit=unit, label=label, better=better, group="time")
+    for name, unit, label, better in _TOLD
 }
+"""Name -> the figure without its value."""
 ENOUGH_RUNS, ENOUGH_SECONDS = 30, 3.0
 
 
@@ -29,7 +38,7 @@ def times(name: str, timings: Timings) -> list[Measurement]:
             out.append(_time(name, job, figure, timings))
         else:
             note = "not every model generates text"
-            out.append(Measurement(name=figure, value=None, unit=_UNITS[job], note=note))
+            out.append(replace(FIGURES[figure], note=note))
     return out + [_time(name, job, figure, timings) for job, figure in MORE.items() if job in timings.seconds]
 
 
@@ -39,10 +48,9 @@ def _time(name: str, job: str, figure: str, timings: Timings) -> Measurement:
     null = null_of(job, timings)
     values = [timings.batch / s for s in every] if job in RATES else every
     few = len(every) < ENOUGH_RUNS and sum(every) < ENOUGH_SECONDS
-    return Measurement(
-        name=figure,
+    return replace(
+        FIGURES[figure],
         value=median(values),
-        unit=_UNITS[job],
         n=len(every),
         spread=interquartile_range(values),
         spread_kind="inter-quartile range",
@@ -69,10 +77,9 @@ def memory(greeting: Mapping[str, Any], protocol: str) -> Measurement:
     on_device = said["device_peak"] is not None
     value = said["device_peak"] if on_device else said["peak"] - said["before"]
     how = "largest allocation on the device" if on_device else "peak resident memory of a fresh process above its own"
-    return Measurement(
-        name="peak_memory_bytes",
+    return replace(
+        FIGURES[MEMORY],
         value=float(value),
-        unit="bytes",
         n=1,
         protocol=f"memory/1 {how}, load and one pass; {protocol}",
         details={**said, "anonymous": said["anonymous_peak"] - said["anonymous_before"]},

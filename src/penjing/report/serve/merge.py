@@ -106,7 +106,7 @@ def _untimed(
         )
         for subject in others
         for figure in subject.figures
-        if kind(figure.name, figure.unit).group == "time"
+        if figure.group == "time"
         and base.figure(figure.name) is not None
         and homes[subject.name] != homes[base.name]
         and (subject.name, figure.name) not in there
@@ -116,11 +116,13 @@ def _untimed(
 def _unlike(subjects: Sequence[Subject]) -> list[str]:
     """A note per figure that was not taken by one protocol throughout."""
     protocols: dict[str, set[str]] = {}
+    labels: dict[str, str] = {}
     for figure in (f for s in subjects for f in s.figures if f.value is not None and f.protocol):
-        if kind(figure.name, figure.unit).group != "size":
+        if figure.group != "size":
             protocols.setdefault(figure.name, set()).add(figure.protocol)
+            labels.setdefault(figure.name, kind(figure).label)
     return [
-        f"{kind(name).label} was taken by {len(found)} protocols in these runs; only figures of one protocol compare"
+        f"{labels[name]} was taken by {len(found)} protocols in these runs; only figures of one protocol compare"
         for name, found in protocols.items()
         if len(found) > 1
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from penjing.core import Report
 from penjing.report.build import names
-from penjing.report.figures import kind
+from penjing.report.facts import said
 from penjing.report.views.lines import Mark, marks
 
 LOST, WON = 6, 3
@@ -64,7 +64,7 @@ def _flips(report: Report, name: str) -> Flips | None:
     if not lost and not won:
         return None
     models = tuple(m for m, _ in found)
-    label = kind(name).label
+    label = said(report, name).label
     return Flips(
         name=name, label=label, models=models, lost=pick[0], won=pick[1], all_lost=len(lost), all_won=len(won)
     )

@@ -6,7 +6,7 @@ from typing import Any
 from penjing.core import Report
 from penjing.report import formats
 from penjing.report.build import names
-from penjing.report.figures import kind
+from penjing.report.facts import said
 from penjing.report.views.lines import Mark, finite, marks
 
 
@@ -52,7 +52,7 @@ def kinds(report: Report) -> list[KindTable]:
         if listed:
             rows = tuple(_row(k, found) for k in listed)
             models = tuple(m for m, _ in found)
-            out.append(KindTable(name=name, label=kind(name).label, models=models, rows=rows))
+            out.append(KindTable(name=name, label=said(report, name).label, models=models, rows=rows))
     return out
 
 

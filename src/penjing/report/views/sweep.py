@@ -6,7 +6,6 @@ from penjing.core import Report
 from penjing.report import formats
 from penjing.report.build import known, names
 from penjing.report.facts import said
-from penjing.report.figures import kind
 from penjing.report.views.lines import Chart, Lines, Series, Spot, lines, marks
 
 CLASSES = {
@@ -79,7 +78,7 @@ def sweep(report: Report) -> Sweep | None:
     order = [*CLASSES, *dict.fromkeys(c for c in found.values() if c not in CLASSES), ""]
     smalls.sort(key=lambda s: order.index(s.sort))
     told = tuple((c, text) for c, text in CLASSES.items() if any(s.sort == c for s in smalls))
-    return Sweep(across=f"share of {kind(size).label.lower()} kept", smalls=tuple(smalls), told=told)
+    return Sweep(across=f"share of {said(report, size).label.lower()} kept", smalls=tuple(smalls), told=told)
 
 
 def _small(report: Report, name: str, kept: list[float | None], sort: str) -> Small | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from penjing.core import Measurement
+from penjing.core.report import Better
 from penjing.errors import MeasureError
 from penjing.tasks.attacks.attack import Outcome
 
@@ -68,7 +69,7 @@ def _figure(
     outcomes: Sequence[Outcome],
     values: Sequence[float],
     protocol: str,
-    better: str,
+    better: Better,
     why: str = "",
 ) -> Measurement:
     """The mean with its standard error sqrt(variance / n); without values, no figure and `why`."""
@@ -82,7 +83,7 @@ def _figure(
     items = {} if own else {"id": [o.item.id for o in outcomes], "correct": list(values)}
     return Measurement(
         name=name, value=mean, unit=unit, n=n, spread=spread, spread_kind="standard error" if n > 1 else "",
-        protocol=protocol, note="" if n else why, details={"better": better}, items=items,
+        protocol=protocol, note="" if n else why, better=better, group="quality", items=items,
     )  # fmt: skip
 
 

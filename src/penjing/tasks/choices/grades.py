@@ -113,6 +113,8 @@ def accuracy(
         name=name,
         value=value,
         unit=f"share right ({metric})",
+        better="higher",
+        group="quality",
         n=len(scored),
         spread=error,
         spread_kind="standard error",

@@ -123,6 +123,8 @@ def _share(scored: Sequence[Scored], name: str, protocol: str, note: str) -> Mea
         name=name,
         value=value,
         unit="probability on true choices (MC2)",
+        better="higher",
+        group="quality",
         n=len(shares),
         spread=error,
         spread_kind="standard error",

@@ -148,6 +148,8 @@ def graded(
         name=name,
         value=value,
         unit=f"share right ({reading.name})",
+        better="higher",
+        group="quality",
         n=len(items),
         spread=error,
         spread_kind="standard error",

@@ -1,7 +1,7 @@
 """How often a vision model is right, and whether it knows how sure it may be."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -82,7 +82,7 @@ def top(
     n, classes = logits.shape
     if count > 1 and classes <= count:
         return Measurement(
-            name=name, value=None, unit="share of images", protocol=protocol,
+            name=name, value=None, unit="share of images", better="higher", group="quality", protocol=protocol,
             note=f"there are only {classes} classes, so the label is always among {count}",
         )  # fmt: skip
     right = (rank(logits, labels) < count).long()
@@ -98,7 +98,7 @@ def top(
     return Measurement(
         name=name, value=value, unit="share of images", n=n, spread=_share_error(value, n),
         spread_kind="standard error", chance=count / classes, protocol=protocol, items=items,
-        details={"better": "higher", "classes": classes},
+        better="higher", group="quality", details={"classes": classes},
     )  # fmt: skip
 
 
@@ -135,27 +135,26 @@ def _mean(name: str, values: Tensor, ids: tuple[str, ...], unit: str, protocol: 
     return Measurement(
         name=name, value=float(values.mean()), unit=unit, n=n,
         spread=float(values.std()) / math.sqrt(n) if n > 1 else None, spread_kind="standard error",
-        protocol=protocol, items={"id": list(ids), "loss": values.tolist()}, details={"better": "lower"},
+        protocol=protocol, items={"id": list(ids), "loss": values.tolist()}, better="lower", group="quality",
     )  # fmt: skip
 
 
 def _drawn(name: str, bins: reliability.Bins, how: ImageAccuracy, protocol: str) -> Measurement:
-    value, details = bins.ece(), {"better": "lower", "bins": bins.columns()}
-    n = len(bins.gap)
+    n, details = len(bins.gap), {"bins": bins.columns()}
+    plain = replace(_plain(name, bins.ece(), n, protocol), details=details)
     if n < 2:
-        return Measurement(name=name, value=value, unit="probability", n=n, protocol=protocol, details=details)
+        return plain
     drawn = bins.interval(seed=how.seed, draws=how.draws)
     low, high = drawn.interval()
-    return Measurement(
-        name=name, value=value, unit="probability", n=n, spread=float(drawn.draws.std()),
-        spread_kind="standard error, bootstrap over images", protocol=protocol,
+    return replace(
+        plain, spread=float(drawn.draws.std()), spread_kind="standard error, bootstrap over images",
         details={**details, "interval": {"low": low, "high": high, "level": 0.95}},
     )  # fmt: skip
 
 
 def _plain(name: str, value: float, n: int, protocol: str) -> Measurement:
     return Measurement(
-        name=name, value=value, unit="probability", n=n, protocol=protocol, details={"better": "lower"}
+        name=name, value=value, unit="probability", n=n, protocol=protocol, better="lower", group="quality"
     )
 
 

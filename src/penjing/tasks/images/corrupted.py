@@ -6,7 +6,7 @@ ImageNet, here it is any figure given, such as the original model's).
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -97,12 +97,14 @@ def figures(
     columns = {f"{k}/{s}": right[:, i].long().tolist() for i, (k, s) in enumerate(task.made.cells)}
     ids = list(task.images.ids)
     accuracy = float(clean.double().mean())
-    shared: dict[str, Any] = {"unit": "share of images", "n": n, "chance": 1 / classes, "protocol": protocol}
+    shared: dict[str, Any] = {
+        "unit": "share of images", "n": n, "chance": 1 / classes, "protocol": protocol, "better": "higher",
+        "group": "quality",
+    }  # fmt: skip
     main = Measurement(
         name=task.name, value=float(each.mean()), spread=_error(each), spread_kind="standard error, over images",
         items={"id": ids, "score": each.tolist(), "clean": clean.long().tolist(), **columns},
         details={
-            "better": "higher",
             "clean": accuracy,
             "grid": {
                 "names": [label(k) for k in task.kinds],
@@ -117,7 +119,7 @@ def figures(
     )  # fmt: skip
     plain = Measurement(
         name=f"{task.name}:clean", value=accuracy, spread=_error(clean.double()), spread_kind="standard error",
-        items={"id": ids, "correct": clean.long().tolist()}, details={"better": "higher"}, **shared,
+        items={"id": ids, "correct": clean.long().tolist()}, **shared,
     )  # fmt: skip
     return main, plain
 
@@ -158,11 +160,14 @@ def _over_reference(
     own, base = _errors(figure, relative=relative), _errors(reference, relative=relative)
     bottom = base.sum(0)
     bad = [kind for kind, value in zip(kinds, bottom.tolist(), strict=True) if value <= 0]
-    unit, n = "times the reference's", len(own)
+    bare = Measurement(
+        name=name, value=None, unit="times the reference's", n=len(own), protocol=figure.protocol, better="lower",
+        label="" if relative else "Mean corruption error", group="quality",
+    )  # fmt: skip
     if bad:
         more = "more " if relative else ""
         note = f"the reference makes no {more}errors under {', '.join(bad)}, so there is no ratio"
-        return Measurement(name=name, value=None, unit=unit, n=n, protocol=figure.protocol, note=note)
+        return replace(bare, note=note)
     count = len(kinds)
 
     def ratio(totals: Tensor) -> Tensor:
@@ -170,16 +175,15 @@ def _over_reference(
         return (totals[..., :count] / totals[..., count:].clamp_min(1.0)).mean(-1)
 
     each = (own.sum(0) / bottom).tolist()
-    details: dict[str, Any] = {"better": "lower", "each": dict(zip(kinds, each, strict=True))}
+    details: dict[str, Any] = {"each": dict(zip(kinds, each, strict=True))}
     value = sum(each) / count
-    if n < 2 or bool((bottom < 1).any()):
-        return Measurement(name=name, value=value, unit=unit, n=n, protocol=figure.protocol, details=details)
+    if len(own) < 2 or bool((bottom < 1).any()):
+        return replace(bare, value=value, details=details)
     generator = torch.Generator().manual_seed(seed)
     drawn = bootstrap(torch.cat([own, base], dim=1), ratio, generator=generator, draws=DRAWS)
     low, high = drawn.interval()
-    return Measurement(
-        name=name, value=value, unit=unit, n=n, spread=float(drawn.draws.std()),
-        spread_kind="standard error, bootstrap over images", protocol=figure.protocol,
+    return replace(
+        bare, value=value, spread=float(drawn.draws.std()), spread_kind="standard error, bootstrap over images",
         details={**details, "interval": {"low": low, "high": high, "level": 0.95}},
     )  # fmt: skip
 

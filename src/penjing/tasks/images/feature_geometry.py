@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from penjing.core import Measurement
+from penjing.core.report import Better
 from penjing.data.images import Images
 from penjing.errors import MeasureError, nearest
 from penjing.tasks.images.corrupted_images import CorruptedImages
@@ -142,14 +143,15 @@ def _figures(
     corrupted = {cell: _means(g) for cell, g in found.items() if cell != CLEAN}
     notes = [f"{clean.dead} images have features of length 0: angle 90"] if clean.dead else []
     extra = {cell: g.margin.tolist() for cell, g in found.items() if cell != CLEAN}
-    details = {"corrupted": corrupted, "dead": clean.dead, "bias": layer.bias is not None, "better": "higher"}
+    details = {"corrupted": corrupted, "dead": clean.dead, "bias": layer.bias is not None}
     out = []
-    for what, unit, values in (
-        ("", "margin per length", clean.relative),
-        (":angle", "degrees", clean.angle),
-        (":length", "length of features", clean.length),
-        (":margin", "distance of features", clean.margin),
-    ):
+    rows: tuple[tuple[str, str, Tensor, Better], ...] = (
+        ("", "margin per length", clean.relative, "higher"),
+        (":angle", "degrees", clean.angle, "lower"),
+        (":length", "length of features", clean.length, ""),
+        (":margin", "distance of features", clean.margin, ""),
+    )
+    for what, unit, values, better in rows:
         whole = values[values.isfinite()]
         left_out = len(values) - len(whole)
         note = [*notes, *([f"{left_out} images have no boundary and are left out"] if left_out else [])]
@@ -159,7 +161,7 @@ def _figures(
                 spread=float(whole.std()) / math.sqrt(len(whole)) if len(whole) > 1 else None,
                 spread_kind="standard error", protocol=protocol, note="; ".join(note),
                 items={"id": ids, "score": values.tolist(), "rival": clean.rival.tolist(), **({} if what else extra)},
-                details=details if not what else {"better": "lower"} if what == ":angle" else {},
+                better=better, group="quality" if better else "other", details={} if what else details,
             )
         )  # fmt: skip
     return tuple(out)

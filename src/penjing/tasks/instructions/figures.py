@@ -71,7 +71,7 @@ def accuracies(
             scores = {answer: figure(found, manner)[0] for answer, found in trivial.items()}
             best = max(scores, key=lambda answer: scores[answer])
             main = not out
-            details: dict[str, Any] = {"better": "higher", "trivial": scores}
+            details: dict[str, Any] = {"trivial": scores}
             if main:
                 details |= {"kinds": by_kind(verdicts), "trivial_kinds": tables}
             items = _prompts(verdicts, manner) if level == "prompt" else _instructions(verdicts, manner)
@@ -81,6 +81,8 @@ def accuracies(
                     name=name if main else f"{name}:{level}_{manner}",
                     value=value,
                     unit=f"share of {level}s followed, {manner}",
+                    better="higher",
+                    group="quality",
                     n=len(items["id"]),
                     spread=error,
                     spread_kind="standard error" if level == "prompt" else "standard error, by prompt",
