@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from penjing.core.printing import short, table
+
 Better = Literal["higher", "lower", ""]
 Group = Literal["size", "quality", "time", "other"]
 
-from penjing.core.printing import short, table
 
 
 @dataclass(frozen=True, kw_only=True)
