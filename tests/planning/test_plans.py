@@ -11,6 +11,7 @@ from tests.house.tiny import tiny_model
 from penjing.core import Budget, Wants
 from penjing.errors import DataError
 from penjing.io import open_checkpoint
+from penjing.planning import gathering
 from penjing.planning import plans as planning
 from penjing.planning.order import Order
 from penjing.planning.plans import gather, make_plan, make_plans, views_for
@@ -34,8 +35,8 @@ def order(**changes):
 def forwards(monkeypatch):
     """How many batches were run."""
     seen = []
-    take = planning.Pass.take
-    monkeypatch.setattr(planning.Pass, "take", lambda self, batch: (seen.append(1), take(self, batch))[1])
+    take = gathering.Pass.take
+    monkeypatch.setattr(gathering.Pass, "take", lambda self, batch: (seen.append(1), take(self, batch))[1])
     return seen
 
 
@@ -53,8 +54,8 @@ def test_a_second_plan_and_another_ratio_cost_no_forward(source, tmp_path, forwa
 def test_only_what_is_missing_is_collected(source, tmp_path, forwards, monkeypatch):
     gather(source, order(), {DOWN[0]: MEAN}, cache=tmp_path)
     asked = []
-    made = planning.Pass.__init__
-    monkeypatch.setattr(planning.Pass, "__init__", lambda self, m, w, **k: (asked.append(w), made(self, m, w, **k))[1])
+    made = gathering.Pass.__init__
+    monkeypatch.setattr(gathering.Pass, "__init__", lambda self, m, w, **k: (asked.append(w), made(self, m, w, **k))[1])
     stats, _ = gather(source, order(), dict.fromkeys(DOWN, MEAN), cache=tmp_path)
     assert asked == [{DOWN[1]: MEAN}]
     assert len(forwards) == 4
@@ -88,7 +89,7 @@ def test_other_weights_are_another_pass(source, tmp_path, forwards):
 
 
 def test_a_stopped_pass_goes_on_where_it_was(source, tmp_path, forwards, monkeypatch):
-    monkeypatch.setattr(planning, "JOURNAL_SECONDS", 0.0)
+    monkeypatch.setattr(gathering, "JOURNAL_SECONDS", 0.0)
     wanted = {t: frozenset({"input_second_moment", "loss_gradient"}) for t in DOWN}
     given = order(rows=9, batch=2)
     whole, _ = gather(source, given, wanted, cache=tmp_path / "whole")

@@ -12,7 +12,7 @@ from penjing.core import Budget
 from penjing.core.progress import silent
 from penjing.errors import DataError, PenjingError, PlanError
 from penjing.methods import METHODS
-from penjing.planning import plans as planning
+from penjing.planning import gathering
 from penjing.planning.examples import token_batches
 from penjing.planning.order import Order
 from penjing.planning.plans import make_plan
@@ -83,8 +83,8 @@ def test_text_without_a_rest_is_refused(source, tmp_path):
 
 def test_one_pass_serves_all_candidates(source, tmp_path, monkeypatch):
     seen = []
-    made = planning.Pass.__init__
-    monkeypatch.setattr(planning.Pass, "__init__", lambda self, m, w, **k: (seen.append(1), made(self, m, w, **k))[1])
+    made = gathering.Pass.__init__
+    monkeypatch.setattr(gathering.Pass, "__init__", lambda self, m, w, **k: (seen.append(1), made(self, m, w, **k))[1])
     hold(source, order(), cache=tmp_path)
     assert len(seen) == 1
 

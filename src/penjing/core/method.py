@@ -51,10 +51,15 @@ class Plans(Protocol):
 
 @runtime_checkable
 class Trains(Protocol):
-    """A method that acts while the model is trained; what it knows from one step to the next lies in the run.
+    """A method that acts while a copy of the model is trained; what it knows from one step to the next lies in the run.
 
-    It may be `Plans` as well. `steps` and `learning_rate` are those of a run for which nobody says others.
+    It may be `Plans` as well, and is asked for its plan then. `steps` and `learning_rate` are those of a run for which
+    nobody says others.
     """
+
+    def wants(self, layout: Layout) -> Wants:
+        """What it must be given of a model with this layout: the data at least."""
+        ...
 
     @property
     def steps(self) -> int:
