@@ -13,7 +13,7 @@ OUT ?= out/smollm2-0.75
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs papers papers-rows bench bench-rivals method clean
+.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs papers papers-rows bench bench-rivals method clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -22,7 +22,10 @@ demo: $(READY) ## shrink a real language model end to end; writes out/smollm2-0.
 	@rm -rf out/smollm2-0.75
 	$(BIN)/penjing demo -o "$(OUT)"
 
-test: $(READY) ## every test, real model included
+test: $(READY) ## every test but the nightly ones, real model included
+	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -m "not gpu and not nightly"
+
+nightly: $(READY) ## every test: all methods on all models too
 	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -m "not gpu"
 
 setup: $(READY) ## make .venv and install penjing with its development tools
@@ -50,7 +53,7 @@ layers: $(READY) ## imports point down only
 	$(BIN)/lint-imports
 
 test-fast: $(READY) ## the tests that take seconds
-	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -q -m "not slow and not gpu and not network and not browser"
+	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -q -m "not slow and not gpu and not network and not browser and not nightly"
 
 test-browser: $(READY) ## the report page in a real browser
 	$(TEST_ENV) $(BIN)/pytest -m browser
@@ -64,7 +67,7 @@ $(HARNESS)/.ready: pyproject.toml constraints.txt $(READY)
 	@touch $@
 
 coverage: $(READY) ## every test, with branch coverage
-	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -m "not gpu" --cov --cov-report=term
+	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) -m "not gpu and not nightly" --cov --cov-report=term
 
 golden: $(READY) ## rewrite the golden plans; the commit says why they moved
 	$(TEST_ENV) PENJING_GOLDEN=write $(BIN)/pytest -q tests/methods

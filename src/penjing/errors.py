@@ -9,6 +9,7 @@ PenjingError
 ├── PlanError         a plan that cannot be carried out, or whose result would not open
 ├── OutputError       a place that cannot be written to
 ├── DataError         text, images or statistics that do not fit the job
+├── UnsupportedError  a method that cannot serve this model, and why
 ├── MeasureError      a figure that cannot be taken
 └── MissingExtraError an optional package that is not installed
 ```
@@ -50,6 +51,15 @@ class OutputError(PenjingError):
 
 class DataError(PenjingError):
     """Text, images or statistics do not fit the job."""
+
+
+class UnsupportedError(PenjingError):
+    """A method cannot serve this model, whatever the data and the budget are."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the `reason`: what stands against it, and what to do instead."""
+        super().__init__(reason)
+        self.reason = reason
 
 
 class MeasureError(PenjingError):

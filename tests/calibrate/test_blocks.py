@@ -10,7 +10,7 @@ import torch
 
 from penjing.calibrate import collect, collect_by_blocks
 from penjing.core import Blocks
-from penjing.errors import DataError
+from penjing.errors import DataError, UnsupportedError
 from penjing.io import open_checkpoint
 
 LARGE = 10**9
@@ -86,7 +86,7 @@ def test_what_cannot_go_block_by_block_is_refused(folders, tmp_path):
         by_blocks(folders, tmp_path, wanted=wanted)
     with pytest.raises(DataError, match=r"takes 7,040 bytes in float32, and the memory allowed is 1,000"):
         by_blocks(folders, tmp_path, memory=1000)
-    with pytest.raises(DataError, match="needs one list of blocks, found no list of blocks"):
+    with pytest.raises(UnsupportedError, match="needs one list of blocks, found no list of blocks"):
         by_blocks(folders, tmp_path, blocks=[])
     with pytest.raises(DataError, match="found no calibration data"):
         by_blocks(folders, tmp_path, batches=[])

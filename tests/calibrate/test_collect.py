@@ -7,7 +7,7 @@ from torch import nn
 from penjing.calibrate import collect
 from penjing.calibrate.means import Means
 from penjing.calibrate.statistics.input_second_moment import measure
-from penjing.errors import DataError
+from penjing.errors import DataError, UnsupportedError
 
 ALL = frozenset({"input_energy", "input_mean", "input_second_moment"})
 
@@ -118,7 +118,7 @@ def test_fewer_samples_than_inputs_are_counted_and_allowed():
 
 def test_layers_without_a_rule_are_refused_by_name():
     for layer, kind in ((nn.Embedding(3, 4), "Embedding"), (nn.Conv1d(4, 4, 1, groups=2), "Conv1d")):
-        with pytest.raises(DataError, match=f"the inputs of 0.weight cannot be measured: it belongs to {kind}"):
+        with pytest.raises(UnsupportedError, match=f"the inputs of 0.weight cannot be measured: it belongs to {kind}"):
             collect(nn.Sequential(layer), [torch.zeros(1, 4, 4)], {"0.weight": ALL})
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from penjing.calibrate import collect, find, known
-from penjing.errors import DataError
+from penjing.errors import DataError, UnsupportedError
 
 
 def seen(module, layer, batch, *, output=False):
@@ -98,7 +98,7 @@ def test_the_cosine_of_a_block_is_between_what_it_takes_and_gives(llama):
     assert float(stats["model.layers.2", "block_cosine"]) == pytest.approx(want, rel=1e-5)
     with pytest.raises(DataError, match=r"no block 'model.layer.2'; did you mean 'model.layers.2'"):
         collect(llama, [ids], {"model.layer.2": frozenset({"block_cosine"})})
-    with pytest.raises(DataError, match="needed two of one shape"):
+    with pytest.raises(UnsupportedError, match="needed two of one shape"):
         collect(llama, [ids], {"lm_head": frozenset({"block_cosine"})})
 
 
@@ -179,7 +179,7 @@ def test_rows_that_do_not_divide_into_examples_are_refused():
         def forward(self, x):
             return x + self.bias(torch.ones(1, 2))
 
-    with pytest.raises(DataError, match="come in 1 rows for 4 examples"):
+    with pytest.raises(UnsupportedError, match="come in 1 rows for 4 examples"):
         collect(Table(), [torch.randn(4, 3)], {"bias.weight": frozenset({"input_magnitude"})})
 
 

@@ -1,37 +1,31 @@
-"""A tiny language model that really learned something, and everything the suite asks of it, made once a session."""
+"""What the suite asks of a method, each thing made once: statistics in one pass for all, and every plan."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file
+from tests import trained as tiny
 from torch import Tensor, nn
 
 from penjing import layouts, surgery
 from penjing.calibrate import collect
-from penjing.core import Budget, Checkpoint, Layout, Live, Plan, Stats, View
-from penjing.data import read_texts, shipped, windows
+from penjing.core import Budget, Checkpoint, Layout, Live, Plan, Plans, Stats, View
 from penjing.io import open_checkpoint
 from penjing.methods import METHODS
+from penjing.planning.statistics_cache import union
+from penjing.train import train
 
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 256, "hidden_size": 64,
-    "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "max_position_embeddings": 128, "tie_word_embeddings": True, "hidden_act": "silu",
-}  # fmt: skip
-STEPS, ROWS, LENGTH = 200, 16, 64
 SPARSE = "sparsify"
 """The family whose methods zero single weights; all others take units away."""
-
 EFFORT = {"steps": 3, "batch": 8}
 """Settings of methods that try things on the model itself, so that a plan takes a second."""
+LESSON = {"steps": 30, "learning_rate": 2e-3, "every": 3}
+"""The same of methods that train."""
 
 
 def methods(*, sparse: bool) -> list[str]:
@@ -39,21 +33,46 @@ def methods(*, sparse: bool) -> list[str]:
     return [n for n, (family, _) in sorted(METHODS.places().items()) if (family == SPARSE) == sparse]
 
 
+def trains(name: str) -> bool:
+    """Whether a method makes its plan by training."""
+    return not hasattr(METHODS.type_of(name), "plan")
+
+
 def built(name: str, **settings: Any) -> Any:
-    """A method with those of the settings, and of `EFFORT`, that it has."""
-    given = {**(EFFORT if "live" in METHODS.load(name).CARD.needs else {}), **settings}
+    """A method with those of the settings, and of `EFFORT` or `LESSON`, that it has."""
+    usual = LESSON if trains(name) else EFFORT if "live" in METHODS.load(name).CARD.needs else {}
     known = {s.name for s in METHODS.settings(name)}
-    return METHODS.build(name, {k: v for k, v in given.items() if k in known})
+    return METHODS.build(name, {k: v for k, v in {**usual, **settings}.items() if k in known})
 
 
 @dataclass(frozen=True)
+class Batches:
+    """Data that can be had again."""
+
+    batches: Sequence[Tensor]
+
+    @property
+    def count(self) -> int:
+        return len(self.batches)
+
+    def again(self) -> Sequence[Tensor]:
+        return self.batches
+
+
+@dataclass(frozen=True, eq=False)
 class Subject:
-    """One model on disk, its layout, and statistics for every method."""
+    """One model on disk, its layout, and what any method wants of it."""
 
     folder: Path
     layout: Layout
-    stats: Stats
     rows: Tensor
+    _plans: dict[Any, Plan] = field(default_factory=dict)
+
+    @cached_property
+    def stats(self) -> Stats:
+        """What all methods want together, of neurons and of heads, from one pass."""
+        wanted = (built(n, axes=a).wants(self.layout) for n in METHODS.names() for a in ("neurons", "heads"))
+        return collect(self.module(torch.float32), self.rows.split(8), union(*(w.statistics for w in wanted)))
 
     @cached_property
     def live(self) -> Live:
@@ -66,100 +85,56 @@ class Subject:
         """What the method asked to see of a model, and no more."""
         wants = method.wants(self.layout)
         declared = {(t, s): self.stats[t, s] for t, names in wants.statistics.items() for s in names}
-        stats = Stats(declared, self.stats.samples)
-        return View(model, self.layout, stats, budget, seed=seed, live=self.live if wants.live else None)
+        stats = Stats(declared, self.stats.samples) if declared else Stats()
+        data = Batches(self.rows.split(8)) if wants.data else None
+        live = self.live if wants.live else None
+        return View(model, self.layout, stats, budget, seed=seed, live=live, data=data)
 
     def open(self):
         return open_checkpoint(self.folder)
 
     def module(self, dtype: torch.dtype | None = None) -> nn.Module:
         """A fresh copy in memory."""
-        return load(self.folder, dtype)
+        return tiny.load(self.folder, dtype)
 
-    def plan(self, name: str, budget: Budget, **settings: Any) -> Plan:
-        """The plan of a method; settings that it does not have are left out."""
-        method = built(name, **settings)
-        with self.open() as checkpoint:
-            return method.plan(self.view(method, checkpoint, budget))
+    def asked(self, method: Any, model: Checkpoint, budget: Budget, seed: int = 0) -> Plan:
+        """The plan of a method, made anew."""
+        view = self.view(method, model, budget, seed)
+        return method.plan(view) if isinstance(method, Plans) else train(method, view, self.module(torch.float32))
 
-
-def load(folder: Path, dtype: torch.dtype | None = None) -> nn.Module:
-    """The model as plain transformers opens it."""
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto").eval()
-
-
-def letters(paths: Sequence[Path]) -> Tensor:
-    """[bytes]: the texts as bytes."""
-    return torch.tensor(list("\n".join(read_texts(paths)).encode("utf-8")))
-
-
-def perplexity(module: nn.Module, rows: Tensor) -> float:
-    """Of each byte but the first of every row."""
-    with torch.no_grad():
-        logits = module(rows).logits[:, :-1].flatten(0, 1).float()
-    return float(nn.functional.cross_entropy(logits, rows[:, 1:].flatten()).exp())
-
-
-def build(config: dict[str, Any], seed: int = 0) -> nn.Module:
-    """The stock model of a config with random weights."""
-    torch.manual_seed(seed)
-    settings = {k: v for k, v in config.items() if k not in {"model_type", "architectures"}}
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**settings))
-
-
-def train(module: nn.Module) -> None:
-    """A few seconds on the shipped calibration text."""
-    rows = windows(letters(shipped("calibration")), LENGTH)
-    generator = torch.Generator().manual_seed(0)
-    optimiser = torch.optim.AdamW(module.parameters(), lr=3e-3, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=STEPS)
-    module.train()
-    for _ in range(STEPS):
-        batch = rows[torch.randint(len(rows), (ROWS,), generator=generator)]
-        loss = module(batch, labels=batch).loss
-        loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
+    def plan(self, name: str, budget: Budget, *, anew: bool = False, seed: int = 0, **settings: Any) -> Plan:
+        """The plan of a method, made once for all tests; settings that it does not have are left out."""
+        method = built(name, seed=seed, **settings)
+        key = (name, method, budget, seed)
+        if anew or key not in self._plans:
+            with self.open() as checkpoint:
+                self._plans[key] = self.asked(method, checkpoint, budget, seed)
+        return self._plans[key]
 
 
 def subject(folder: Path, rows: Tensor) -> Subject:
-    """The layout of a folder, and the statistics that any method wants of it."""
+    """A folder and its layout."""
     with open_checkpoint(folder) as checkpoint:
-        layout = layouts.from_config(checkpoint.config, stored=checkpoint.shapes)
-    wanted: dict[str, frozenset[str]] = {}
-    for name in METHODS.names():
-        for axes in ("neurons", "heads"):
-            for tensor, statistics in built(name, axes=axes).wants(layout).statistics.items():
-                wanted[tensor] = wanted.get(tensor, frozenset()) | statistics
-    return Subject(folder, layout, collect(load(folder, torch.float32), rows.split(8), wanted), rows)
+        return Subject(folder, layouts.from_config(checkpoint.config, stored=checkpoint.shapes), rows)
 
 
 @pytest.fixture(scope="session")
 def trained(request: pytest.FixtureRequest) -> Subject:
-    """Two blocks, grouped heads, SwiGLU, tied embeddings; trained for seconds, kept in pytest's cache."""
-    text = "".join(p.read_text("utf-8") for p in shipped("calibration"))
-    key = json.dumps([CONFIG, STEPS, ROWS, LENGTH, torch.__version__, transformers.__version__, text])
-    folder = request.config.cache.mkdir(f"penjing-tiny-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
-    if not (folder / "done").exists():
-        module = build(CONFIG)
-        train(module)
-        module.eval().save_pretrained(folder)
-        (folder / "done").touch()
-    return subject(folder, windows(letters(shipped("calibration")), LENGTH, 64))
+    """The tiny language model that was trained for seconds."""
+    assert request.config.cache is not None
+    return subject(tiny.folder(request.config.cache), tiny.text_rows(64))
 
 
 @pytest.fixture(scope="session")
 def held_out() -> Tensor:
     """[128 64]: bytes of speeches that were not trained on."""
-    return windows(letters(shipped("evaluation")[:1]), LENGTH, 128)
+    return tiny.text_rows(128, kind="evaluation")
 
 
 @pytest.fixture(scope="session")
 def dense(trained: Subject, held_out: Tensor) -> float:
     """The perplexity of the unpruned model."""
-    return perplexity(trained.module(), held_out)
+    return tiny.perplexity(trained.module(), held_out)
 
 
 def stored(folder) -> dict[str, Tensor]:
@@ -179,18 +154,25 @@ def logits(module, rows: Tensor) -> Tensor:
 SHAPES = {
     "float32": (torch.float32, {}),
     "bfloat16": (torch.bfloat16, {}),
-    "odd sizes": (torch.float32, {"hidden_size": 60, "head_dim": 14, "intermediate_size": 157, "vocab_size": 251}),
+    "odd sizes": (torch.bfloat16, {"hidden_size": 60, "head_dim": 14, "intermediate_size": 157, "vocab_size": 251}),
     "biases, no groups": (torch.float32, {"mlp_bias": True, "attention_bias": True, "num_key_value_heads": 4}),
     "untied, three blocks": (torch.bfloat16, {"tie_word_embeddings": False, "num_hidden_layers": 3}),
 }
 
 
-@pytest.fixture(scope="session", params=SHAPES)
-def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    """Models with random weights, of many shapes."""
-    dtype, changes = SHAPES[request.param]
-    folder = tmp_path_factory.mktemp("shape")
-    config = {**CONFIG, **changes}
-    build(config).to(dtype).eval().save_pretrained(folder)
-    rows = torch.randint(config["vocab_size"], (8, 32), generator=torch.Generator().manual_seed(1))
-    return subject(folder, rows)
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory):
+    """Models with random weights, of many shapes, each made when it is first asked for."""
+    made: dict[str, Subject] = {}
+
+    def of(name: str) -> Subject:
+        if name not in made:
+            dtype, changes = SHAPES[name]
+            config = {**tiny.CONFIG, **changes}
+            folder = tmp_path_factory.mktemp("shape")
+            tiny.build(config).to(dtype).eval().save_pretrained(folder)
+            rows = torch.randint(config["vocab_size"], (8, 32), generator=torch.Generator().manual_seed(1))
+            made[name] = subject(folder, rows)
+        return made[name]
+
+    return of

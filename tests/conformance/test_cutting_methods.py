@@ -1,7 +1,8 @@
 """What every method that takes units away must do; nothing here names a method but `random`, the one to beat."""
 
 import pytest
-from tests.conformance.conftest import logits, methods, perplexity
+from tests.conformance.conftest import logits, methods
+from tests.trained import perplexity
 
 from penjing import surgery
 from penjing.core import Budget

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from tests.conformance.conftest import SPARSE, methods, perplexity, stored, streamed
+from tests.conformance.conftest import SPARSE, methods, stored, streamed, trains
+from tests.trained import perplexity
 
 from penjing import surgery
 from penjing.core import Budget, Mask, Plan, Update
@@ -47,18 +48,19 @@ def test_it_only_zeroes_and_updates_matrices_of_blocks(name, trained):
     assert all(isinstance(e, Mask | Update) for e in plan)
     assert {len(kept.shape) for kept in masks(plan).values()} == {2}
     assert all(f"{trained.layout.blocks[0].path}." in tensor for tensor in masks(plan))
-    assert {e.tensor for e in plan} == set(masks(plan))
+    assert {e.tensor for e in plan} == set(masks(plan)) or trains(name)
 
 
 @EVERY
-def test_zeros_in_the_files_are_those_that_were_promised_and_no_other_tensor_moves(name, shape, tmp_path):
+def test_zeros_in_the_files_are_those_that_were_promised_and_no_other_tensor_moves(name, shapes, tmp_path):
+    shape = shapes("odd sizes")
     plan = shape.plan(name, Budget(keep=0.6))
     out = streamed(shape, plan, tmp_path / "out")
     with shape.open() as before, open_checkpoint(out) as after:
         grown = count_zeros(after, shape.layout).zeros - count_zeros(before, shape.layout).zeros
     assert grown == plan.made["zeros"]
     old, new = stored(shape.folder), stored(out)
-    assert all(torch.equal(old[n], new[n]) for n in old if n not in masks(plan))
+    assert trains(name) or all(torch.equal(old[n], new[n]) for n in old if n not in masks(plan))
     assert all((new[n][~kept] == 0).all() for n, kept in masks(plan).items())
 
 
@@ -71,7 +73,9 @@ def test_a_limit_on_size_is_refused(name, trained):
 @EVERY
 def test_protected_tensors_are_left_alone(name, trained):
     tensor = next(t for t in trained.layout.patterns if "mlp" in t)
-    assert tensor not in {e.tensor for e in trained.plan(name, Budget(keep=0.5), protect=(tensor,))}
+    plan = trained.plan(name, Budget(keep=0.5), protect=(tensor,))
+    assert tensor not in masks(plan)
+    assert trains(name) or tensor not in {e.tensor for e in plan}
 
 
 @pytest.mark.parametrize("name", PATTERNS)

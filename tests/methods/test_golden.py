@@ -1,4 +1,7 @@
-"""The plan of every method on one fixed tiny model, held in tests/golden; `make golden` rewrites it."""
+"""The plan of every method on one fixed tiny model, held in tests/golden; `make golden` rewrites it.
+
+Methods that train have none: their own tests hold them to a loop.
+"""
 
 import json
 import os
@@ -83,7 +86,10 @@ def as_json(plan: Plan) -> dict:
     return {**found, **({"mask": masks} if masks else {})}
 
 
-@pytest.mark.parametrize("name", METHODS.names())
+PLANNING = [n for n in METHODS.names() if hasattr(METHODS.type_of(n), "plan")]
+
+
+@pytest.mark.parametrize("name", PLANNING)
 def test_the_plan_is_the_golden_one(name):
     model, layout = llama(neurons=24)
     method = METHODS.build(name)
@@ -98,4 +104,4 @@ def test_the_plan_is_the_golden_one(name):
 
 
 def test_no_golden_plan_is_left_of_a_method_that_is_gone():
-    assert sorted(p.stem for p in FOLDER.glob("*.json")) == METHODS.names()
+    assert sorted(p.stem for p in FOLDER.glob("*.json")) == PLANNING

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.house.tiny import tiny_model
 
-from penjing.core import Budget, Wants
+from penjing.core import Budget, Mask, Wants
 from penjing.errors import DataError
 from penjing.io import open_checkpoint
 from penjing.planning import gathering
@@ -151,6 +151,24 @@ def test_a_method_that_runs_the_model_gets_it(source, tmp_path, monkeypatch):
     assert set(names) <= {n for n, _ in module.named_parameters()}
     with pytest.raises(DataError, match="runs the whole model"):
         views_for(source, order(memory=90_000), [Method()], cache=tmp_path)
+
+
+TRAINED = {"steps": 4, "every": 1, "learning_rate": 1e-3}
+
+
+def test_a_method_that_trains_makes_its_plan_from_the_calibration_data(source, tmp_path):
+    said = []
+    asked = order(method="gradual_magnitude", settings=TRAINED)
+    plan = make_plan(source, asked, cache=tmp_path, progress=lambda *what: said.append(what))
+    assert ("training", 4, 4) in said
+    assert plan.made["calibration"]["rows"] == 6
+    assert plan.made["training"]["steps"] == 4
+    assert {type(e).__name__ for e in plan} == {"Update", "Mask"}
+    assert plan.made["zeros"] == sum(int((~e.kept).sum()) for e in plan if isinstance(e, Mask))
+    again = make_plan(source, asked, cache=tmp_path)
+    assert all(a == b for a, b in zip(plan, again, strict=True))
+    with pytest.raises(DataError, match="runs the whole model"):
+        make_plan(source, order(method="gradual_magnitude", settings=TRAINED, memory=90_000), cache=tmp_path)
 
 
 def test_a_model_above_the_limit_is_run_block_by_block(source, tmp_path, forwards):

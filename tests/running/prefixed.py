@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from tests.methods.architectures import STOCK, subject
+from tests.world import STOCK, subject
 from torch import Tensor, nn
 
 from penjing.core import Mask, Plan

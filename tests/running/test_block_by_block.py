@@ -8,7 +8,7 @@ import transformers
 
 from penjing import surgery
 from penjing.core import Budget, Keep, Stats, Update, View
-from penjing.errors import DataError, LayoutError
+from penjing.errors import DataError, UnsupportedError
 from penjing.methods.prune.activation import Method
 from penjing.planning import plans as planning
 from penjing.planning.order import Order
@@ -215,7 +215,7 @@ def test_progress_counts_blocks(model, layout, batches):
 
 def test_what_cannot_be_gone_through_is_refused(model, layout, batches, monkeypatch):
     blocks = RunningBlocks(model, batches, layout)
-    with pytest.raises(LayoutError, match="'residual' does not lie within one block"):
+    with pytest.raises(UnsupportedError, match="'residual' does not lie within one block"):
         blocks.edits(["residual"], MOMENTS, lambda names, stats: [])
     with pytest.raises(DataError, match="'loss_taylor' cannot be had"):
         blocks.edits(["neurons.0"], frozenset({"loss_taylor"}), lambda names, stats: [])
@@ -228,7 +228,7 @@ def test_what_cannot_be_gone_through_is_refused(model, layout, batches, monkeypa
         RunningBlocks(broken, batches, layout).edits(["neurons.0"], MOMENTS, lambda names, stats: [])
     between = copy.deepcopy(model)
     between.model.layers[1].register_forward_pre_hook(lambda m, args: (args[0] + 1, *args[1:]))
-    with pytest.raises(DataError, match="block 1 does not take what the block before it gives"):
+    with pytest.raises(UnsupportedError, match="block 1 does not take what the block before it gives"):
         RunningBlocks(between, batches, layout).edits(["neurons.1"], MOMENTS, lambda names, stats: [])
 
 

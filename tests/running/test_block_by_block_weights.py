@@ -8,7 +8,7 @@ import transformers
 
 from penjing import surgery
 from penjing.core import Budget, Mask, Plan, Stats, Update, View
-from penjing.errors import DataError, LayoutError
+from penjing.errors import DataError, UnsupportedError
 from penjing.methods.sparsify import sparsegpt, wanda
 from penjing.planning import plans as planning
 from penjing.planning.order import Order
@@ -147,7 +147,7 @@ def test_an_order_that_goes_block_by_block_gets_its_plan_and_leaves_no_trace(mod
 
 def test_what_cannot_be_gone_through_is_refused(model, layout, batches):
     blocks = RunningBlocks(model, batches, layout)
-    with pytest.raises(LayoutError, match=r"model\.embed_tokens\.weight does not lie within one block"):
+    with pytest.raises(UnsupportedError, match=r"model\.embed_tokens\.weight does not lie within one block"):
         blocks.weights(["model.embed_tokens.weight"], frozenset({ENERGY}), lambda names, stats: [])
     with pytest.raises(DataError, match="'target_moment' cannot be had"):
         blocks.weights(["model.layers.0.mlp.up_proj.weight"], frozenset({"target_moment"}), lambda names, stats: [])

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.methods.architectures import STOCK
 from tests.running.prefixed import DEEP, blocks, fresh, masks, model
+from tests.world import STOCK
 from torch import Tensor, nn
 
 from penjing.calibrate.batches import run

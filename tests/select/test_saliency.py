@@ -8,7 +8,7 @@ from tests.methods.tiny import Tensors, llama
 
 from penjing.core import Axis, Layout, Stats
 from penjing.core.pattern import parse, resolve
-from penjing.errors import DataError, PlanError
+from penjing.errors import DataError, UnsupportedError
 from penjing.select.saliency import pairs, sources, taken_in, weights_of
 
 GRAM = "statistic"
@@ -109,7 +109,7 @@ def test_what_is_missing_is_refused():
     model, layout, _ = small(2, 2, 3, 0)
     with pytest.raises(DataError, match=r"statistic 'statistic' of q\.weight was not collected"):
         list(pairs(model, layout, Stats(), "heads.0", GRAM))
-    with pytest.raises(PlanError, match="occurs in no parameter"):
+    with pytest.raises(UnsupportedError, match="occurs in no parameter"):
         list(pairs(model, layout, Stats(), "neurons.9", GRAM))
-    with pytest.raises(PlanError, match="no weight reads axis"):
+    with pytest.raises(UnsupportedError, match="no weight reads axis"):
         list(taken_in(layout, Stats(), "neurons.9", GRAM))

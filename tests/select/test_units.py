@@ -8,7 +8,7 @@ from tests.methods.tiny import Tensors, layout_of, llama
 
 from penjing.core import Axis
 from penjing.core.pattern import kept_positions, parse, resolve, size
-from penjing.errors import PlanError
+from penjing.errors import UnsupportedError
 from penjing.select.units import all_rows, places, rows, written_rows
 
 DIMS = ["a", "(a 3)", "(2 a)", "(b a 2)", "(a + a)", "(a + 3 + b)", "((a b) + b + (2 a))", "(3 (a + b) 2)"]
@@ -75,5 +75,5 @@ def test_bfloat16_is_scored_in_float32():
 def test_an_axis_that_nothing_writes_is_refused():
     model = Tensors({"bias": torch.randn(4)}, {})
     layout = layout_of(model, {"bias": "neurons.0"}, [Axis(name="neurons.0", size=4, state="free")], {})
-    with pytest.raises(PlanError, match=r"no weight matrix writes axis 'neurons.0'"):
+    with pytest.raises(UnsupportedError, match=r"no weight matrix writes axis 'neurons.0'"):
         list(written_rows(model, layout, "neurons.0"))

@@ -17,7 +17,7 @@ from penjing.calibrate.shell import Shell
 from penjing.calibrate.statistics import find
 from penjing.calibrate.watching import Job, Watch, jobs
 from penjing.core import Blocks, Stats
-from penjing.errors import DataError
+from penjing.errors import DataError, UnsupportedError
 from penjing.io import OpenCheckpoint
 
 Wanted = Mapping[str, frozenset[str]]
@@ -41,7 +41,8 @@ def collect_by_blocks(
     gets (steps done, all steps), a step being one batch through one block.
 
     Raises:
-        DataError: as `collect`; or a derivative is wanted, there is not one list of blocks, or a part is too large.
+        DataError: as `collect`; or a derivative is wanted, or a part is too large.
+        UnsupportedError: there is not one list of blocks, or a layer cannot be measured.
         CheckpointError: the checkpoint cannot be read, or no stock model is built from its config.
     """
     found = measure_by_blocks(checkpoint, blocks, batches, wanted, memory=memory, scratch=scratch, progress=progress)
@@ -62,13 +63,14 @@ def measure_by_blocks(
 
     Raises:
         DataError: as `collect_by_blocks`.
+        UnsupportedError: as `collect_by_blocks`.
         CheckpointError: as `collect_by_blocks`.
     """
     check_known(wanted)
     _refuse_derivatives(wanted)
     if len(blocks) != 1:
         lists = ", ".join(b.path for b in blocks) or "no list of blocks"
-        raise DataError(f"going block by block needs one list of blocks, found {lists}; give more memory")
+        raise UnsupportedError(f"going block by block needs one list of blocks, found {lists}; give more memory")
     rows = list(batches)
     if not rows:
         raise DataError("found no calibration data, needed at least one batch; give a text or other examples")

@@ -13,7 +13,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from penjing.calibrate.recurrent import level_of, outputs_of_level
 from penjing.calibrate.statistic import Reads
-from penjing.errors import DataError, nearest
+from penjing.errors import DataError, UnsupportedError, nearest
 
 _CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm)
 
@@ -60,14 +60,14 @@ def reader(tensor: str, holding: Sequence[Place], *, what: str, reads: Reads = "
     """The one layer whose inputs are those of a weight; `what` is to be read there, of grouped convolutions too or not.
 
     Raises:
-        DataError: there is none, or several, or it cannot be measured in this way.
+        UnsupportedError: there is none, or several, or it cannot be measured in this way.
     """
     able = [p for p in holding if _reads(p, reads, grouped)]
     if len(able) == 1:
         return able[0]
     kinds = ", ".join(type(p.layer).__name__ for p in holding) or "no layer of its own"
     more = _why_not(holding[0], what, reads) if len(holding) == 1 else ""
-    raise DataError(
+    raise UnsupportedError(
         f"the inputs of {tensor} cannot be measured: it belongs to {kinds}{more}, and needed is one Linear, Conv1D, "
         "Conv2d or recurrent layer; protect the axes it reads or use a method without data"
     )
@@ -108,11 +108,11 @@ def writer(tensor: str, holding: Sequence[Place]) -> Place:
     """The one layer that holds a parameter.
 
     Raises:
-        DataError: there is none, or several.
+        UnsupportedError: there is none, or several.
     """
     if len(holding) != 1:
         kinds = ", ".join(p.path for p in holding) or "no layer"
-        raise DataError(f"the outputs of {tensor} cannot be measured: {kinds} hold it, needed is one layer")
+        raise UnsupportedError(f"the outputs of {tensor} cannot be measured: {kinds} hold it, needed is one layer")
     return holding[0]
 
 
@@ -212,11 +212,11 @@ def by_example(x: Tensor, count: int, tensor: str) -> Tensor:
     Layers that see windows or positions as further examples (as in Swin) are laid out again.
 
     Raises:
-        DataError: the rows do not divide into the examples.
+        UnsupportedError: the rows do not divide into the examples.
     """
     rows = x.shape[0] if x.ndim > 1 else 1
     if not count or rows % count:
-        raise DataError(
+        raise UnsupportedError(
             f"the inputs of {tensor} come in {rows} rows for {count} examples, so whose is whose is not known; protect "
             "the axes it reads or use a method without examples"
         )

@@ -14,7 +14,7 @@ from penjing.calibrate.layers import Place
 from penjing.calibrate.means import Means
 from penjing.calibrate.statistic import INPUTS
 from penjing.calibrate.statistics import find
-from penjing.errors import DataError, nearest
+from penjing.errors import DataError, UnsupportedError, nearest
 
 Side = Literal["input", "state", "output", "block"]
 
@@ -176,7 +176,7 @@ def _through(name: str, block: nn.Module, x: Any, output: Any) -> tuple[tuple[Te
     y = output[0] if isinstance(output, tuple | list) else output
     if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.shape != y.shape:
         found = " and ".join(str(list(t.shape)) if isinstance(t, Tensor) else type(t).__name__ for t in (x, y))
-        raise DataError(f"block {name} takes and gives {found}, needed two of one shape; protect this block")
+        raise UnsupportedError(f"block {name} takes and gives {found}, needed two of one shape; protect this block")
     dim = 1 if x.ndim == 4 and any(isinstance(m, _ConvNd) for m in block.modules()) else -1
     require_finite(y, f"the outputs of {name}")
     return (x.detach().float(), y.detach().float(), dim), y.numel() // y.shape[dim]

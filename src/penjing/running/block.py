@@ -13,7 +13,7 @@ from penjing.calibrate.means import Means
 from penjing.calibrate.statistics import find
 from penjing.core import Edit, Layout, Plan, Stats
 from penjing.core.copies import copy_of
-from penjing.errors import DataError
+from penjing.errors import DataError, UnsupportedError
 from penjing.surgery import work_out
 from penjing.surgery.memory import cut_of
 from penjing.surgery.recipe import spread
@@ -71,7 +71,8 @@ class CutBlock:
         """The statistics of tensors, on the stream of the cut model.
 
         Raises:
-            DataError: the data never reached one, or it cannot be measured.
+            DataError: the data never reached one.
+            UnsupportedError: one cannot be measured.
         """
         means, targets = Means(), frozenset(s for s in statistics if find(s).reads == "targets")
         watched = list(dict.fromkeys([*tensors, *self._adding]))
@@ -140,7 +141,7 @@ class CutBlock:
     def _place(self, tensor: str) -> Place:
         own = self._inside.get(tensor, "")
         if own not in self._known:
-            raise DataError(f"the running model has no tensor '{tensor}' of its own, so it cannot be measured")
+            raise UnsupportedError(f"the running model has no tensor '{tensor}' of its own, so it cannot be measured")
         return reader(tensor, self._holding.get(id(self._known[own]), []), what="second moment", grouped=False)
 
     def _writers(self) -> list[str]:
@@ -164,7 +165,9 @@ def _require_reached(missing: str | None) -> None:
 def _note(tensor: str, place: Place, seen: Seen) -> Callable[[nn.Module, Any, Any, Any], None]:
     def hook(layer: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if tensor in seen:
-            raise DataError(f"{tensor} is used more than once when its block runs; protect its axes, or plan at once")
+            raise UnsupportedError(
+                f"{tensor} is used more than once when its block runs; protect its axes, or plan at once"
+            )
         given, gave = inputs_last(place, first_of(args, kwargs)), outputs_last(place, output)
         seen[tensor] = (_rows(given), _rows(gave))
 

@@ -13,7 +13,7 @@ from penjing.calibrate.finite import NotFiniteError
 from penjing.calibrate.statistic import Reads
 from penjing.calibrate.statistics import find, known
 from penjing.core import Edit, Layout, Stats
-from penjing.errors import DataError, LayoutError
+from penjing.errors import DataError, UnsupportedError
 from penjing.running.block import Call, CutBlock
 
 Decide = Callable[[Sequence[str], Stats], Sequence[Edit]]
@@ -39,8 +39,9 @@ class RunningBlocks:
         """All that was decided, in order; see `core.BlockByBlock`.
 
         Raises:
-            LayoutError: there is not one list of blocks, or an axis does not lie within one block.
-            DataError: there are no data, they do not serve, or the model cannot be run block by block.
+            UnsupportedError: the model cannot be run block by block: there is not one list of blocks, or an axis does
+                not lie within one of them, or a block does not take what the one before it gives.
+            DataError: there are no data, or they do not serve.
             PlanError: an edit does not fit.
         """
         _require_known(statistics, "inputs", "targets")
@@ -56,7 +57,7 @@ class RunningBlocks:
         """All that was decided, in order; see `core.BlockByBlock`.
 
         Raises:
-            LayoutError: there is not one list of blocks, or a tensor does not lie within a block.
+            UnsupportedError: as `edits`, or a tensor does not lie within a block.
             DataError: as `edits`.
             PlanError: an edit does not fit.
         """
@@ -113,7 +114,7 @@ class RunningBlocks:
     def _require_one_list(self) -> None:
         if len(self.layout.blocks) != 1:
             lists = ", ".join(b.path for b in self.layout.blocks) or "no list of blocks"
-            raise LayoutError(f"going block by block needs one list of blocks, found {lists}; plan at once")
+            raise UnsupportedError(f"going block by block needs one list of blocks, found {lists}; plan at once")
 
     def _within(self, tensors: Iterable[str], what: str) -> int:
         """The block in which all of the tensors lie."""
@@ -121,7 +122,7 @@ class RunningBlocks:
         block = next(iter(found), None)
         if len(found) != 1 or block is None:
             path = self.layout.blocks[0].path
-            raise LayoutError(f"{what} does not lie within one block of {path}; protect it, or plan at once")
+            raise UnsupportedError(f"{what} does not lie within one block of {path}; protect it, or plan at once")
         return block
 
     def _readers(self, axes: set[str]) -> set[str]:
@@ -173,7 +174,8 @@ def _called(
             with suppress(_StopError):
                 run(module, batch)
         if len(noted.calls) != len(blocks):
-            raise DataError(f"the model ran {len(noted.calls)} of {len(blocks)} blocks on the data; plan at once")
+            count = len(noted.calls)
+            raise UnsupportedError(f"the model ran {count} of {len(blocks)} blocks on the data; plan at once")
         calls.append(noted.calls)
         first.append(noted.first)
     return calls, first
@@ -192,7 +194,7 @@ class _Noted:
         """A hook that notes what block `number` is called with, and that it takes what the one before gave.
 
         Raises:
-            DataError: a block does not take what the one before it gives.
+            UnsupportedError: a block does not take what the one before it gives.
         """
 
         def hook(block: nn.Module, args: Any, kwargs: Any) -> None:
@@ -200,7 +202,7 @@ class _Noted:
             hidden = kwargs[named] if named else args[0]
             follows = self._hidden is None or (self._hidden.shape == hidden.shape and torch.equal(self._hidden, hidden))
             if number != len(self.calls) or not follows:
-                raise DataError(f"block {number} does not take what the block before it gives; plan at once")
+                raise UnsupportedError(f"block {number} does not take what the block before it gives; plan at once")
             if not number:
                 self.first = hidden.detach()
             self.calls.append(_call(named, args[1:], {k: v for k, v in kwargs.items() if k != named}))

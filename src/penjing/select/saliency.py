@@ -7,7 +7,7 @@ from torch import Tensor
 
 from penjing.core import Checkpoint, Layout, Stats
 from penjing.core.pattern import shape, size
-from penjing.errors import DataError, PlanError
+from penjing.errors import DataError, UnsupportedError
 from penjing.layouts.costs import is_buffer
 from penjing.select.units import places, rows
 
@@ -32,11 +32,11 @@ def pairs(
 
     Raises:
         DataError: the statistic of a parameter was not collected.
-        PlanError: the axis occurs in no parameter.
+        UnsupportedError: the axis occurs in no parameter.
     """
     names = sources(layout, axis)
     if not names:
-        raise PlanError(f"axis '{axis}' occurs in no parameter, so its units have no derivatives; protect it")
+        raise UnsupportedError(f"axis '{axis}' occurs in no parameter, so its units have no derivatives; protect it")
     for name in names:
         weight, values = _stored(model, layout, name).float(), stats[name, statistic]
         for dim, part in enumerate(layout.patterns[name]):
@@ -49,11 +49,11 @@ def taken_in(layout: Layout, stats: Stats, axis: str, statistic: str) -> Iterato
 
     Raises:
         DataError: the statistic of a reader was not collected, or is of another number of inputs.
-        PlanError: nothing reads the axis.
+        UnsupportedError: nothing reads the axis.
     """
     readers = layout.readers(axis)
     if not readers:
-        raise PlanError(f"no weight reads axis '{axis}', so its inputs are unknown; protect it or use magnitude")
+        raise UnsupportedError(f"no weight reads axis '{axis}', so its inputs are unknown; protect it or use magnitude")
     for name, dim in readers:
         width = size(layout.patterns[name][dim], {})
         values = by_group(stats[name, statistic], width, name)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from penjing.core import Checkpoint, Concat, Layout, Leaf, Product
 from penjing.core.pattern import leaves, size
-from penjing.errors import PlanError
+from penjing.errors import UnsupportedError
 
 
 def places(dim: Product | Concat | Leaf, axis: str) -> list[Tensor]:
@@ -57,7 +57,7 @@ def written_rows(model: Checkpoint, layout: Layout, axis: str) -> Iterator[Tenso
     A tensor writes an axis when a dimension holds it over which no product sums. A fused gate_up tensor gives two.
 
     Raises:
-        PlanError: no tensor of two or more dimensions writes the axis.
+        UnsupportedError: no tensor of two or more dimensions writes the axis.
     """
     found = False
     for name in _stored(model, layout, axis):
@@ -73,7 +73,9 @@ def written_rows(model: Checkpoint, layout: Layout, axis: str) -> Iterator[Tenso
             for spots in places(layout.patterns[name][d], axis):
                 yield rows(tensor, d, spots)
     if not found:
-        raise PlanError(f"no weight matrix writes axis '{axis}', so its units have no rows to score; use magnitude")
+        raise UnsupportedError(
+            f"no weight matrix writes axis '{axis}', so its units have no rows to score; use magnitude"
+        )
 
 
 def _holds(dim: Product, axis: str) -> bool:

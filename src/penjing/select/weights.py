@@ -10,7 +10,7 @@ from torch import Tensor
 
 from penjing.core import Budget, Layout
 from penjing.core.pattern import names, shape
-from penjing.errors import BudgetError, DataError, LayoutError
+from penjing.errors import BudgetError, DataError, LayoutError, UnsupportedError
 from penjing.maths.sparse_masks import best_of_groups, best_of_rows, zeros_of
 from penjing.select.blocks import members
 
@@ -71,6 +71,7 @@ def matrices(layout: Layout, tensors: str = "*", *, protect: Sequence[str] = ())
 
     Raises:
         LayoutError: nothing is left, or a glob of `protect` matches nothing.
+        UnsupportedError: the model has no such weights at all.
     """
     every = {m.tensor: m for t in layout.patterns if (m := _matrix(layout, t)) is not None}
     found = _in_blocks(layout, every) if tensors == "*" else [t for t in every if _named(t, tensors.split(","))]
@@ -78,9 +79,16 @@ def matrices(layout: Layout, tensors: str = "*", *, protect: Sequence[str] = ())
         if not any(_named(t, (glob,)) for t in layout.patterns):
             raise LayoutError(f"no tensor matches '{glob}', which is to be protected; correct the glob")
     left = [every[t] for t in found if not _named(t, protect)]
+    if not every:
+        raise UnsupportedError(
+            "this model has no weight that a product reads in one direction only, so none has rows to rank; "
+            "take units away instead"
+        )
     if not left:
-        such = f", such as {next(iter(every))}" if every else ""
-        raise LayoutError(f"no weight of a product matches '{tensors}' unprotected; this model has {len(every)}{such}")
+        raise LayoutError(
+            f"no weight of a product matches '{tensors}' unprotected; this model has {len(every)}, such as "
+            f"{next(iter(every))}"
+        )
     return left
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import penjing
 from penjing.core import Axis, Budget, Stats, Update, View, Wants
-from penjing.errors import DataError, PlanError
+from penjing.errors import DataError, UnsupportedError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
 from penjing.methods.prune.activation import ENERGY, MOMENT, TARGET, WINDOW, Method, score
@@ -204,7 +204,7 @@ def test_missing_statistics_are_named():
 def test_an_axis_that_nothing_reads_is_refused():
     model = Tensors({"a": torch.randn(6, 2)}, {})
     layout = layout_of(model, {"a": "neurons.0 2"}, [Axis(name="neurons.0", size=6, state="free")], {})
-    with pytest.raises(PlanError, match=r"no weight reads axis 'neurons.0'"):
+    with pytest.raises(UnsupportedError, match=r"no weight reads axis 'neurons.0'"):
         Method().plan(View(model, layout, Stats(), Budget(keep=0.5)))
 
 

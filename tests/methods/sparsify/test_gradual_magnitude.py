@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import trained as tiny
 from torch import nn
 from torch.nn import functional as F
 
-from penjing import layouts
+from penjing import layouts, surgery
 from penjing.core import Budget, Mask, Stats, Update, View
 from penjing.errors import BudgetError, DataError, LayoutError, PlanError
 from penjing.io import open_checkpoint
@@ -183,7 +184,23 @@ def test_what_cannot_be_met_is_refused(net, data):
     view = View(open_checkpoint(net), layout, Stats(), Budget(bytes=9), data=data)
     with pytest.raises(BudgetError, match="leaves every shape as it is"):
         train(Method(**QUICK), view, net)
-    with pytest.raises(LayoutError, match="no weight of a product"):
+    with pytest.raises(LayoutError, match="no weight of a product matches"):
         planned(net, data, tensors="7.weight")
     with pytest.raises(DataError, match="no data to train on"):
         planned(net, Data([]))
+
+
+@pytest.mark.slow  # 400 steps of training
+def test_beats_zeroing_all_at_once_at_the_same_density_after_as_many_steps(request):
+    folder = tiny.folder(request.config.cache)
+    held_out, rows = tiny.text_rows(128, kind="evaluation"), tiny.text_rows(512)
+    checkpoint = open_checkpoint(folder)
+    layout = layouts.from_config(checkpoint.config, stored=checkpoint.shapes)
+    view = View(checkpoint, layout, Stats(), Budget(keep=0.05), data=Data(rows.split(16)))
+    found = {}
+    for begin, end in ((0.1, 0.75), (0.0, 0.0)):
+        method = Method(steps=200, learning_rate=4e-3, every=5, begin=begin, end=end)
+        plan = train(method, view, tiny.load(folder, torch.float32))
+        assert all(int(m.sum()) == math.ceil(m.numel() * 0.05) for m in masks(plan).values())
+        found[end] = tiny.perplexity(surgery.apply(tiny.load(folder, torch.float32), layout, plan), held_out)
+    assert found[0.75] < 0.99 * found[0.0], found

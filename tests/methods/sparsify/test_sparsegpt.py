@@ -6,7 +6,7 @@ from tests.methods.tiny import llama
 
 from penjing import layouts
 from penjing.core import Budget, Mask, Stats, Update, View
-from penjing.errors import PlanError
+from penjing.errors import UnsupportedError
 from penjing.methods.sparsify.sparsegpt import MOMENT, Method
 from penjing.select.weights import by_rows
 
@@ -57,5 +57,5 @@ def test_dead_inputs_lose_their_weights_and_are_told(measured):
 def test_windows_are_refused_by_name():
     net = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(36, 3))
     layout = layouts.from_module(net, torch.randn(2, 2, 5, 5))
-    with pytest.raises(PlanError, match=r"0\.weight is a convolution with a window"):
+    with pytest.raises(UnsupportedError, match=r"0\.weight is a convolution with a window"):
         Method().wants(layout)

@@ -26,7 +26,7 @@ from torch import Tensor
 from penjing.core import Axis, Card, Checkpoint, Edit, Keep, Layout, Plan, Stats, Update, View, Wants
 from penjing.core.pattern import kept_positions
 from penjing.core.pattern import shape as sizes_of
-from penjing.errors import PlanError
+from penjing.errors import UnsupportedError
 from penjing.maths.drift import refit
 from penjing.maths.least_squares import repair
 from penjing.maths.topk import best
@@ -134,7 +134,9 @@ def _energies(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Te
             norms = squares.view(*spots.shape, energy.shape[1], -1).sum(3)  # the outputs of a group lie together
             parts.append((energy[spots].flatten(1), norms.flatten(1)))
     if not parts:
-        raise PlanError(f"no weight reads axis '{axis.name}', so its energy is unknown; protect it or use magnitude")
+        raise UnsupportedError(
+            f"no weight reads axis '{axis.name}', so its energy is unknown; protect it or use magnitude"
+        )
     return score(parts)
 
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from penjing.core import Axis, Blocks, Card, Keep, Layout, Norm, Plan, Stats, View, Wants
 from penjing.core.layout import matches
-from penjing.errors import BudgetError, PlanError
+from penjing.errors import BudgetError, UnsupportedError
 from penjing.maths.topk import best
 from penjing.select import blocks as block
 from penjing.select.axes import choose
@@ -140,7 +140,9 @@ def _activity(layout: Layout, stats: Stats, axis: Axis) -> Tensor:
     for name in (n.weight for n in norms if n.weight):
         given += [stats[name, GIVEN][spots] for spots in places(layout.patterns[name][0], axis.name)]
     if not given:
-        raise PlanError(f"no norm over axis '{axis.name}' has a gain to measure it by; protect it or use magnitude")
+        raise UnsupportedError(
+            f"no norm over axis '{axis.name}' has a gain to measure it by; protect it or use magnitude"
+        )
     return channel_score(given)
 
 

@@ -5,11 +5,11 @@ its weights, those with the largest absolute value; then the masks stay and trai
 gradient and keeps its last value, with which it is ranked at the next update: it may come back.
 
 Source: Zhu and Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model compression",
-arXiv:1710.01878, equation 1 and section 3. Deviations: exact counts, rounded up, and of equal weights the first go; masks change every
-10 steps (the paper: 100 to 1000, of a training of many thousands); the optimiser is Adam without weight decay, its rate
-rising at first and falling to 0 in the last quarter; embeddings and the weights that give words stay whole, which the
-paper prunes in its language models. The paper trains to the end of a whole training; a few hundred steps on calibration
-text only begin to make up for what went.
+arXiv:1710.01878, equation 1 and section 3. Deviations: exact counts, rounded up, and of equal weights the first go;
+masks change every 10 steps (the paper: 100 to 1000, of a training of many thousands); the optimiser is Adam without
+weight decay, its rate rising at first and falling to 0 in the last quarter; embeddings and the weights that give words
+stay whole, which the paper prunes in its language models. Where few steps follow the ramp, the model does not recover
+from what went last, and zeroing all at once (`begin` and `end` 0) ends ahead.
 """
 
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ CARD = Card(
 
 
 def kept(weight: Tensor, keep: float) -> Tensor:
-    """[as weight] bool: the `keep` x n weights with the largest absolute value, rounded up, at least one; in float32."""
+    """[as weight] bool: the `keep` x n weights with the largest absolute value, rounded up, at least one."""
     return best_of_all(weight.float().abs(), min(zeros_of(weight.numel(), keep), weight.numel() - 1))
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from penjing.core import Card, Checkpoint, Edit, Layout, Mask, Plan, Stats, Update, View, Wants
-from penjing.errors import PlanError
+from penjing.errors import UnsupportedError
 from penjing.maths.optimal_brain import factor, sweep
 from penjing.select.weights import Matrix, density, group_of, matrices, told
 
@@ -92,7 +92,7 @@ class Method:
         found = matrices(layout, self.tensors, protect=self.protect)
         wrong = next((m for m in found if not m.plain), None)
         if wrong is not None:
-            raise PlanError(
+            raise UnsupportedError(
                 f"{wrong.tensor} is a convolution with a window, and only second moments of single inputs are "
                 "collected; protect it or use wanda"
             )

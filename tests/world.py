@@ -1,4 +1,7 @@
-"""One tiny random model of each architecture, with data as its forward takes them, and its layout."""
+"""One tiny random model of each architecture, with data as its forward takes them, and its layout.
+
+Six of them have names of what they stand for; tests that want one of a kind ask for these.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,13 +126,26 @@ _BERT = {**ZOO["bert"].config, "architectures": ["BertForSequenceClassification"
 STOCK: dict[str, dict[str, Any]] = {
     "llama": ZOO["llama_tied"].config, "qwen2": ZOO["qwen2"].config, "bert": _BERT, "vit": ZOO["vit"].config,
     "dinov2": ZOO["dinov2"].config, "swin": ZOO["swin"].config, "resnet": ZOO["resnet"].config,
+    "mixtral": ZOO["mixtral"].config,
 }  # fmt: skip
 """Name -> config, of models of transformers."""
+
+NAMED = {
+    "decoder": "llama",
+    "encoder": "bert",
+    "vision": "swin",
+    "cnn": "efficientnet-lite",
+    "experts": "mixtral",
+    "shared": "tied autoencoder",
+}
+"""What it stands for -> name: grouped queries and a gate; biases and LayerNorm; stages of several widths; groups and
+BatchNorm; routed experts; a module of one's own with shared weights."""
 
 
 @cache
 def subject(name: str) -> Subject:
-    """The model of this name; nobody changes it."""
+    """The model of this name, or what stands for it; nobody changes it."""
+    name = NAMED.get(name, name)
     g = torch.Generator().manual_seed(1)
     if name in OWN:
         make, shape, classes = OWN[name]
