@@ -92,7 +92,6 @@ def test_a_ranking_over_all_axes_gives_them_widths_of_their_own():
 
 
 def test_sizes_by_sensitivity_follow_the_running_model():
-    pytest.importorskip("scipy")
     _, layout = llama(neurons=64)
     method = method_of(file_of(UNITS, summed))(allocation="sensitivity", multiple=1)
     assert method.wants(layout) == Wants(live=True)

@@ -59,7 +59,6 @@ class MeasuredSizes:
 
         Raises:
             BudgetError: the limit is below what the smallest sizes reach, or is in a unit that needs measuring.
-            MissingExtraError: scipy is not installed.
         """
         if budget.loss is not None:
             return self._within(layout, budget.loss, model)

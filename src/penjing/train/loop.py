@@ -1,7 +1,6 @@
 """The one training loop: batches, a loss, an optimiser, and a method that acts at four places."""
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import nn
 
 from penjing.calibrate.batches import run as forward
 from penjing.core import Plan, Trains, View
+from penjing.core.copies import copy_of
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError
 from penjing.train.run import Run
@@ -31,7 +31,7 @@ def train(
     if not batches:
         raise DataError("found no data to train on, needed at least one batch; give a text or examples")
     run = Run(
-        module=deepcopy(module).float().train(), model=view.model, layout=view.layout, budget=view.budget,
+        module=copy_of(module).float().train(), model=view.model, layout=view.layout, budget=view.budget,
         steps=method.steps, learning_rate=method.learning_rate, seed=view.seed, names=names or {},
     )  # fmt: skip
     devices = sorted({p.device.index for p in run.module.parameters() if p.device.type == "cuda"})
