@@ -14,6 +14,7 @@ SCRIPTS = (
     "report_page",
     "serve_list",
     "roofline",
+    "openings",
 )
 
 

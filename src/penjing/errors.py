@@ -11,6 +11,7 @@ PenjingError
 ├── DataError         text, images or statistics that do not fit the job
 ├── UnsupportedError  a method that cannot serve this model, and why
 ├── MeasureError      a figure that cannot be taken
+├── DeviceError       a device that this machine does not have
 └── MissingExtraError an optional package that is not installed
 ```
 
@@ -64,6 +65,10 @@ class UnsupportedError(PenjingError):
 
 class MeasureError(PenjingError):
     """A figure cannot be taken."""
+
+
+class DeviceError(PenjingError):
+    """A device is not there."""
 
 
 class MissingExtraError(PenjingError):

@@ -11,9 +11,10 @@ from penjing.core import Measurement, Subject
 from penjing.data.images import from_arrays
 from penjing.errors import DataError
 from penjing.pipeline.battery import examine, swept
-from penjing.pipeline.cka_figure import alike
+from penjing.pipeline.cka_figure import Likeness
 from penjing.pipeline.tasks import read_tasks
 from penjing.pipeline.vision import outputs_of
+from penjing.running.stock import load
 
 SHAPE = {
     "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 16,
@@ -158,11 +159,14 @@ def test_an_attack_refuses_labels_that_the_model_has_not(tmp_path):
 
 def test_likeness_is_taken_on_pictures_or_withheld_by_name(folders, files):
     (task,) = read_tasks([f"images:{files / 'test.npz'}"])
-    first, second = alike([folders[0], folders[0]], {}, [task])
-    assert first is None
+    module = load(folders[0])
+    found = Likeness({}, [task])
+    assert found.serves
+    second = found.of((module, module), folders[0], folders[0])
     assert second.value == pytest.approx(1.0)
     assert len(second.details["curve"]["y"]) == 2
-    (_, missing) = alike([folders[0], folders[0]], {})
+    assert not Likeness({}).serves
+    missing = Likeness({}).nothing()
     assert missing.value is None
     assert missing.note.startswith("withheld: there is neither a text")
 

@@ -21,6 +21,7 @@ from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.values import evidence_of, manner_of, module_of, open_source, order_of
 from penjing.report import save, save_card
+from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
 from penjing.search.auto import plan_for
 
@@ -72,18 +73,18 @@ def carry(
             return _in_memory(request, source, plan_for(source, order, cache=cache, module=module, progress=progress))
         out = _checked(request.out, source)
         wish = _wish(request)
-
-        plan = plan_for(source, order, cache=cache, progress=progress)
-        if earlier is not None:
-            check_plan(earlier, plan)
-        manner = manner_of(request.choice, told={"request": record(request, source.weights(), plan)})
-        done = carry_out(source, plan, out, manner, cache=cache, progress=progress)
-        if request.measure is None or wish is None:
-            return Shrunk(plan=plan, folder=out, applied=done)
-        report = measured(
-            [as_folder(source, cache, progress), out], wish, plan=plan, applied=done, notes=request.measure.notes,
-            command=shrink_command(request), progress=progress, so_far=so_far,
-        )  # fmt: skip
+        with Lender() as lender:
+            plan = plan_for(source, order, cache=cache, lender=lender, progress=progress)
+            if earlier is not None:
+                check_plan(earlier, plan)
+            manner = manner_of(request.choice, told={"request": record(request, source.weights(), plan)})
+            done = carry_out(source, plan, out, manner, cache=cache, lender=lender, progress=progress)
+            if request.measure is None or wish is None:
+                return Shrunk(plan=plan, folder=out, applied=done)
+            report = measured(
+                [as_folder(source, cache, progress), out], wish, lender=lender, applied=done,
+                notes=request.measure.notes, command=shrink_command(request), progress=progress, so_far=so_far,
+            )  # fmt: skip
         save(report, out)
         save_card(
             report, out, base=None if Path(source.name).exists() else source.name, licence=request.measure.licence

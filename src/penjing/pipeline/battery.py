@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from penjing.errors import DataError, MeasureError
 from penjing.evaluate.statistics import compare_figures, differences
 from penjing.evaluate.sweep import Point, classes, classify, correlate, correlations
 from penjing.io import open_checkpoint
-from penjing.running.stock import load, tokenizer
+from penjing.running.lending import Lender
+from penjing.running.stock import tokenizer
 from penjing.tasks.task import Examined, Task
 
 FORMAT = "figures 2"
@@ -24,12 +26,13 @@ FORMAT = "figures 2"
 
 def examine(
     folders: Sequence[Path], subjects: Sequence[Subject], tasks: Sequence[Task], *, cache: Path,
-    progress: Progress = silent
-) -> tuple[Subject, ...]:
-    """The subjects with the figures of every task; one model is in memory at a time, and only if something is to do.
+    lender: Lender | None = None, progress: Progress = silent,
+) -> tuple[Subject, ...]:  # fmt: skip
+    """The subjects with the figures of every task; a model is opened only if something is to do.
 
-    A result is kept in `cache` under the model's fingerprint and the task's key: a second run, or one after a kill,
-    takes it from there. What a model cannot be measured on has no value and a note.
+    It is had from the `lender`, which keeps it, or opened for its tasks alone. A result is kept in `cache` under the
+    model's fingerprint and the task's key: a second run, or one after a kill, takes it from there. What a model cannot
+    be measured on has no value and a note.
 
     Raises:
         CheckpointError: a folder cannot be read.
@@ -38,13 +41,14 @@ def examine(
     for folder, subject in zip(folders, subjects, strict=True):
         with open_checkpoint(folder) as checkpoint:
             print_ = checkpoint.fingerprint
-        held: list[Examined] = []
         figures: list[Measurement] = []
-        for task in tasks:
-            place = cache / "battery" / f"{_digest(FORMAT, print_, type(task).__name__, task.name, task.key())}.json"
-            figures += _kept(place) or _taken(task, place, _loader(folder, subject.name, held), progress)
+        with ExitStack() as stack:
+            model = _loader(folder, subject.name, lender or stack.enter_context(Lender()), stack)
+            for task in tasks:
+                key = _digest(FORMAT, print_, type(task).__name__, task.name, task.key())
+                place = cache / "battery" / f"{key}.json"
+                figures += _kept(place) or _taken(task, place, model, progress)
         out.append(replace(subject, figures=(*subject.figures, *figures)))
-        held.clear()
     return tuple(out)
 
 
@@ -93,14 +97,18 @@ def require_unseen(calibration: Sequence[str], tasks: Sequence[Task]) -> None:
             raise DataError(f"the task {task.name} was leaked: {error}") from error
 
 
-def _loader(folder: Path, name: str, held: list[Examined]) -> Callable[[], Examined]:
+def _loader(folder: Path, name: str, lender: Lender, stack: ExitStack) -> Callable[[], Examined]:
+    held: list[Examined] = []
+    stack.callback(held.clear)
+
     def get() -> Examined:
         if not held:
             try:
                 reader: Any = tokenizer(folder)
             except DataError:
                 reader = None  # a task that needs one says so
-            held.append(Examined(name=name, module=load(folder), tokenizer=reader, folder=folder))
+            module = stack.enter_context(lender.lend(folder))
+            held.append(Examined(name=name, module=module, tokenizer=reader, folder=folder))
         return held[0]
 
     return get

@@ -1,6 +1,7 @@
 """From a plan to a folder that is known to open, or to a smaller module."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,17 @@ from penjing.core.progress import Progress, counter, silent
 from penjing.errors import PlanError
 from penjing.io import check_finite
 from penjing.layouts.graph.inputs import example
+from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
-from penjing.running.stock import load
 from penjing.surgery import ReopenResult, Verified, apply, reopen, stream, verify
 
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """A finished folder, what was verified before it was written, and what its re-opening gave."""
+    """A finished folder, the plan, what was verified before it was written, and what its re-opening gave."""
 
     folder: Path
+    plan: Plan
     verified: Verified
     reopened: ReopenResult | None
 
@@ -38,9 +40,12 @@ class Manner:
 
 
 def carry_out(
-    source: Source, plan: Plan, out: Path, manner: Manner | None = None, *, cache: Path, progress: Progress = silent
-) -> Applied:
+    source: Source, plan: Plan, out: Path, manner: Manner | None = None, *, cache: Path, lender: Lender | None = None,
+    progress: Progress = silent,
+) -> Applied:  # fmt: skip
     """Verify the plan, stream it into `out`, and open the result with the stock loader in a fresh process.
+
+    The model that the outcome is compared with is had from the `lender`, or opened for this alone.
 
     Raises:
         PlanError: the plan cannot be carried out (nothing is written), or the result does not compute what the
@@ -61,19 +66,29 @@ def carry_out(
         checkpoint, source.layout, plan, out, verified=verified, told=how.told,
         progress=counter(progress, "writing", total),
     )  # fmt: skip
-    reopened = _reopen(source, plan, verified, out, cache, progress) if how.reopening and source.config else None
-    return Applied(folder=out, verified=verified, reopened=reopened)
+    reopened = None
+    if how.reopening and source.config:
+        folder = as_folder(source, cache, progress)
+        progress("carrying the plan out in memory, to compare", 0, 0)
+        reopened = _reopen(out, *_in_memory(folder, source, plan, verified, lender), progress)
+    return Applied(folder=out, plan=plan, verified=verified, reopened=reopened)
 
 
-def _reopen(source: Source, plan: Plan, verified: Verified, out: Path, cache: Path, progress: Progress) -> ReopenResult:
-    progress("carrying the plan out in memory, to compare", 0, 0)
-    before = load(as_folder(source, cache, progress))
-    inputs = {k: v for k, v in example(before, device="cpu").items() if isinstance(v, Tensor)}
-    smaller = apply(before, source.layout, plan, verified=verified)
-    del before
+def _in_memory(
+    folder: Path, source: Source, plan: Plan, verified: Verified, lender: Lender | None
+) -> tuple[dict[str, Tensor], Tensor]:
+    """(inputs, outputs) of the same edits in memory, on the processor, as the fresh process computes them."""
+    with ExitStack() as stack:
+        known = lender or stack.enter_context(Lender())
+        with known.lend(folder, stored=True) as before:
+            inputs = {k: v for k, v in example(before, device="cpu").items() if isinstance(v, Tensor)}
+            smaller = apply(before, source.layout, plan, verified=verified).to("cpu")
+        del before
     with torch.inference_mode():
-        expected = first_output(smaller(**inputs))
-    del smaller
+        return inputs, first_output(smaller(**inputs))
+
+
+def _reopen(out: Path, inputs: dict[str, Tensor], expected: Tensor, progress: Progress) -> ReopenResult:
     progress("opening the result in a fresh process", 0, 0)
     result = reopen(out, inputs, expected)
     if not result.ok:

@@ -12,7 +12,6 @@ from penjing.core import Measurement
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, MeasureError
 from penjing.evaluate.similarity import similarity
-from penjing.running.stock import load
 from penjing.tasks.images.preparation import preparation
 from penjing.tasks.task import Examined, Task
 
@@ -23,39 +22,44 @@ CKA = Measurement(
 """The figure, without its value."""
 WINDOWS, LENGTH, PICTURES = 8, 128, 32
 """How much is looked at: that many windows of so many tokens, or that many pictures."""
+NOTHING = "there is neither a text nor a task of pictures that both models could look at"
 
 
-def alike(
-    folders: Sequence[Path], tokens: Mapping[str, Tensor], tasks: Sequence[Task] = (), *, progress: Progress = silent
-) -> tuple[Measurement | None, ...]:
-    """For each folder the figure `cka` against the first, which has none (None): linear CKA of the last blocks.
+class Likeness:
+    """The figure `cka` of models against an original: linear CKA of the last blocks.
 
     Looked at are windows of the first of the texts `tokens` ([tokens] ids each); without texts the pictures of the
-    first task that has some. Two models are in memory at a time. Where it cannot be done, the figure has no value and
-    its note says why. `details["curve"]` has, for each block, the CKA with the most alike block of the original.
-
-    Raises:
-        CheckpointError: a folder cannot be read.
+    first task that has some. Where it cannot be done, the figure has no value and its note says why.
+    `details["curve"]` has, for each block, the CKA with the most alike block of the original.
     """
-    if len(folders) < 2:
-        return (None,) * len(folders)
-    base = load(folders[0])
-    try:
-        batches = _batches(folders[0], base, tokens, tasks)
-    except (DataError, MeasureError) as error:
-        return (None, *(_missing(str(error)) for _ in folders[1:]))
-    out: list[Measurement | None] = [None]
-    for folder in folders[1:]:
-        what = f"likeness of {folder.name}"
+
+    def __init__(self, tokens: Mapping[str, Tensor], tasks: Sequence[Task] = ()) -> None:
+        self._tokens, self._tasks = tokens, tasks
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is something to look at."""
+        return any(len(ids) for ids in self._tokens.values()) or any(_images(t) is not None for t in self._tasks)
+
+    def nothing(self) -> Measurement:
+        """The figure where there is nothing to look at."""
+        return _missing(NOTHING)
+
+    def of(self, pair: tuple[Any, Any], base: Path, other: Path, progress: Progress = silent) -> Measurement:
+        """The figure of the second of a pair of modules against the first; these are their folders.
+
+        Raises:
+            CheckpointError: a folder cannot be read.
+        """
+        what = f"likeness of {other.name}"
         try:
-            found = similarity(base, load(folder), batches, progress=lambda d, n, what=what: progress(what, d, n))
-        except (MeasureError, RuntimeError, ValueError) as error:
-            out.append(_missing(str(error).splitlines()[0]))
-            continue
+            batches = _batches(base, pair[0], self._tokens, self._tasks)
+            found = similarity(*pair, batches, progress=lambda d, n: progress(what, d, n))
+        except (DataError, MeasureError, RuntimeError, ValueError) as error:
+            return _missing(str(error).splitlines()[0])
         curve = _curve(found.details["matrix"])
         details = {**found.details, **({"curve": curve} if curve else {})}
-        out.append(replace(found, name=CKA.name, label=CKA.label, details=details))
-    return tuple(out)
+        return replace(found, name=CKA.name, label=CKA.label, details=details)
 
 
 def _missing(why: str) -> Measurement:
@@ -70,12 +74,15 @@ def _batches(folder: Path, base: Any, tokens: Mapping[str, Tensor], tasks: Seque
         if count:
             return list(torch.as_tensor(ids)[: count * length].view(count, length).split(4))
     for task in tasks:
-        images = getattr(getattr(task, "task", task), "images", None)
-        if images is not None:
+        if (images := _images(task)) is not None:
             prepare = preparation(Examined(name=folder.name, module=base, folder=folder), None)
             some = images.take(min(PICTURES, len(images)))
             return [prepare(some.pixels[places]) for places in torch.arange(len(some)).split(8)]
-    raise DataError("there is neither a text nor a task of pictures that both models could look at")
+    raise DataError(NOTHING)
+
+
+def _images(task: Task) -> Any:
+    return getattr(getattr(task, "task", task), "images", None)
 
 
 def _curve(matrix: Sequence[Sequence[float | None]]) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,16 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from penjing.core import Plan, Report
+from penjing.core import Report
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.data import read_texts, require_disjoint, shipped, tokenise
 from penjing.errors import DataError
 from penjing.evaluate import Blocks
-from penjing.pipeline.battery import examine, paired, require_unseen, swept
+from penjing.pipeline.battery import paired, require_unseen, swept
 from penjing.pipeline.carry_out import Applied
-from penjing.pipeline.cka_figure import alike
-from penjing.pipeline.measure import measure_many
+from penjing.pipeline.cka_figure import Likeness
+from penjing.pipeline.quality import Reading
+from penjing.pipeline.side_by_side import Comparison, SideBySide
+from penjing.running.lending import Lender
 from penjing.running.stock import architecture, tokenizer
 from penjing.tasks.task import Task
 
@@ -48,7 +51,7 @@ def measured(
     folders: Sequence[Path],
     wish: Evidence,
     *,
-    plan: Plan | None = None,
+    lender: Lender | None = None,
     applied: Applied | None = None,
     notes: Sequence[str] = (),
     command: str = "",
@@ -56,6 +59,8 @@ def measured(
     so_far: SoFar | None = None,
 ) -> Report:
     """A report of the models in `folders`; the first is the original. `so_far` gets it as it grows.
+
+    Models are had from the `lender`, each once, and released as soon as nothing more is asked of them.
 
     Raises:
         DataError: a text is too short, or occurs in the calibration text.
@@ -65,28 +70,35 @@ def measured(
     ids, told = _evaluation(folders[0], wish)
     if wish.calibration is not None and wish.tasks:
         require_unseen(read_texts(list(wish.calibration) or shipped("calibration")), wish.tasks)
-    found = measure_many(
-        folders[0], folders[1:], texts=ids, protocols=(Blocks(window=wish.length),), speed=wish.speed, progress=progress
-    )
     told |= {"tasks": [f"{t.name}: {t.key()}" for t in wish.tasks]} if wish.tasks else {}
-    said = Report(
-        title=f"{'Shrunk by penjing' if plan is not None else 'Measured by penjing'}: {folders[0].name}",
-        subjects=found.subjects,
-        ratios=found.ratios,
+    bare = Report(
+        title=f"{'Shrunk by penjing' if applied is not None else 'Measured by penjing'}: {folders[0].name}",
+        subjects=(),
         notes=(*notes, *(applied.verified.notes if applied else ())),
-        provenance=_provenance(folders[-1], plan, applied, told, command),
+        provenance=_provenance(folders[-1], applied, told, command),
     )
-    near = alike(folders, ids, wish.tasks, progress=progress) if ids or wish.tasks else (None,) * len(folders)
-    subjects = [replace(s, figures=(*s.figures, c)) if c else s for s, c in zip(found.subjects, near, strict=True)]
-    for i, folder in enumerate(folders if wish.tasks else ()):
-        if so_far is not None:
-            so_far(replace(said, subjects=tuple(subjects)))
-        subjects[i] = examine([folder], [subjects[i]], wish.tasks, cache=cache_folder(), progress=progress)[0]
-    differences = paired(subjects) if len(subjects) > 1 else ()
-    said = replace(said, subjects=tuple(subjects), ratios=(*found.ratios, *differences, *swept(subjects)))
+    with ExitStack() as stack:
+        taken = SideBySide(
+            folders,
+            Reading(texts=ids, protocols=(Blocks(window=wish.length),), progress=progress),
+            lender or stack.enter_context(Lender()),
+            likeness=Likeness(ids, wish.tasks) if ids or wish.tasks else None,
+            tasks=wish.tasks,
+            cache=cache_folder(),
+            grown=lambda found: so_far(_with(bare, found)) if so_far is not None else None,
+        )
+        taken.take()
+        taken.time(wish.speed)
+    said = _with(bare, taken.found)
+    differences = paired(said.subjects) if len(said.subjects) > 1 else ()
+    said = replace(said, ratios=(*said.ratios, *differences, *swept(said.subjects)))
     if so_far is not None:
         so_far(said)
     return said
+
+
+def _with(bare: Report, found: Comparison) -> Report:
+    return replace(bare, subjects=found.subjects, ratios=found.ratios)
 
 
 def _evaluation(folder: Path, wish: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -114,9 +126,9 @@ def _evaluation(folder: Path, wish: Evidence) -> tuple[dict[str, Any], dict[str,
 
 
 def _provenance(
-    folder: Path, plan: Plan | None, applied: Applied | None, told: Mapping[str, Any], command: str
+    folder: Path, applied: Applied | None, told: Mapping[str, Any], command: str
 ) -> dict[str, Any]:
-    out: dict[str, Any] = dict(plan.made) if plan is not None else {}
+    out: dict[str, Any] = dict(applied.plan.made) if applied is not None else {}
     out |= told
     if applied is not None and applied.reopened is not None:
         result = applied.reopened

@@ -7,45 +7,16 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-from torch import nn
-
-from penjing.calibrate import Means, Pass, measure_by_blocks, stored_names
-from penjing.core.progress import Progress
+from penjing.calibrate import Means, Pass, measure_by_blocks
 from penjing.errors import DataError
 from penjing.planning.examples import Examples
 from penjing.planning.order import Order
 from penjing.planning.statistics_cache import Shelf, Wanted, shelf
-from penjing.running.source import Source, as_folder
-from penjing.running.stock import load
+from penjing.running.opened import Opened
+from penjing.running.source import Source
 
 JOURNAL_SECONDS = 60.0
 """How often a pass notes what it has found: what a stopped one may have to do again."""
-
-
-class Opened:
-    """The module of a source, loaded when it is first asked for."""
-
-    def __init__(self, source: Source, cache: Path, module: nn.Module | None, progress: Progress) -> None:
-        self.source, self.cache, self.progress = source, cache, progress
-        self._module = module
-
-    @property
-    def dtype(self) -> str:
-        """The floating point type that the module runs in."""
-        first = next(self._module.parameters(), None) if self._module is not None else None
-        return str(torch.float32 if first is None else first.dtype)
-
-    def module(self) -> nn.Module:
-        """The module; a checkpoint is loaded in float32."""
-        if self._module is None:
-            self.progress("opening the model", 0, 0)
-            self._module = load(as_folder(self.source, self.cache, self.progress), dtype=torch.float32)
-        return self._module
-
-    def names(self) -> dict[str, str]:
-        """Stored name -> the module's own."""
-        return stored_names(self.module(), self.source.weights().shapes)
 
 
 def refuse_small_memory(source: Source, order: Order) -> None:

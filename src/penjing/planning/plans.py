@@ -13,20 +13,23 @@ from penjing.core import BlockByBlock, Live, Method, Plan, Plans, Stats, View
 from penjing.core.progress import Progress, silent
 from penjing.methods import METHODS
 from penjing.planning.examples import Examples, examples
-from penjing.planning.gathering import Opened, found_statistics, refuse_small_memory
+from penjing.planning.gathering import found_statistics, refuse_small_memory
 from penjing.planning.order import LENGTH, ROWS, Order
 from penjing.planning.statistics_cache import Wanted, union
+from penjing.running.lending import Lender
+from penjing.running.opened import Opened
 from penjing.running.source import Source
 
 __all__ = ["LENGTH", "ROWS", "Order", "build", "gather", "make_plan", "make_plans", "union", "views_for"]
 
 
 def make_plan(
-    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, progress: Progress = silent
-) -> Plan:
+    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, lender: Lender | None = None,
+    progress: Progress = silent,
+) -> Plan:  # fmt: skip
     """The plan of one method; its `made` tells everything needed to make it again.
 
-    `module` is the model in memory, if it is there already.
+    `module` is the model in memory, if it is there already; else it is had from the `lender`, if it has to run.
 
     Raises:
         PenjingError: an unknown method or setting.
@@ -34,27 +37,32 @@ def make_plan(
         DataError: the data does not serve.
         LayoutError: no axis matches.
     """
-    return make_plans(source, {order.method: order}, cache=cache, module=module, progress=progress)[order.method]
+    orders = {order.method: order}
+    return make_plans(source, orders, cache=cache, module=module, lender=lender, progress=progress)[order.method]
 
 
 def make_plans(
     source: Source, orders: Mapping[str, Order], *, cache: Path, module: nn.Module | None = None,
-    progress: Progress = silent
-) -> dict[str, Plan]:
+    lender: Lender | None = None, progress: Progress = silent,
+) -> dict[str, Plan]:  # fmt: skip
     """The plan of each order, by its name. Orders of the same data share one pass.
 
     Raises:
         PenjingError: as `make_plan`.
     """
+    with Opened(source, cache=cache, module=module, lender=lender, progress=progress) as opened:
+        return _planned(source, orders, opened)
+
+
+def _planned(source: Source, orders: Mapping[str, Order], opened: Opened) -> dict[str, Plan]:
     methods = {name: build(order) for name, order in orders.items()}
-    opened = Opened(source, cache, module, progress)
     plans: dict[str, Plan] = {}
     for group in _alike(orders):
         chosen = [methods[name] for name in group]
         views, told = _views(source, orders[group[0]], chosen, opened)
         for name, method, view in zip(group, chosen, views, strict=True):
             order = orders[name]
-            progress("planning", 0, 0)
+            opened.progress("planning", 0, 0)
             plan = _asked(method, replace(view, budget=order.budget), order, opened)
             made = {
                 "method": order.method,
@@ -94,9 +102,9 @@ def gather(
         DataError: no data for a module of one's own, or data that does not serve.
         OutputError: the cache cannot be written to.
     """
-    opened = Opened(source, cache, module, progress)
     data = examples(source, order, cache=cache, progress=progress, purpose=f"method '{order.method}'")
-    return as_stats(found_statistics(source, order, wanted, data, opened), wanted), dict(data.told)
+    with Opened(source, cache=cache, module=module, progress=progress) as opened:
+        return as_stats(found_statistics(source, order, wanted, data, opened), wanted), dict(data.told)
 
 
 def views_for(
@@ -116,7 +124,8 @@ def views_for(
         DataError: as `gather`.
         OutputError: as `gather`.
     """
-    return _views(source, order, methods, Opened(source, cache, module, progress))
+    with Opened(source, cache=cache, module=module, progress=progress) as opened:
+        return _views(source, order, methods, opened)
 
 
 def _alike(orders: Mapping[str, Order]) -> list[list[str]]:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from penjing.calibrate.batches import Batch, run
 from penjing.core import Blocks
+from penjing.running.bits import sum_of_bits
 
 _Forward = Callable[..., Any]
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.device)
 
 
@@ -254,7 +254,7 @@ def _seen(value: Any) -> Any:
 def _told(value: Any) -> Any:
     """The same for values that are the same: a tensor as its kind, its shape and a sum of its bits."""
     if type(value) in (Tensor, nn.Parameter):
-        return value.dtype, value.device, value.shape, value.stride(), _sum_of_bits(value.detach())
+        return value.dtype, value.device, value.shape, value.stride(), sum_of_bits(value.detach())
     if isinstance(value, _PLAIN):
         return type(value), value
     if type(value) in (tuple, list, torch.Size):
@@ -262,18 +262,6 @@ def _told(value: Any) -> Any:
     if type(value) is dict:
         return dict, [(k, _told(v)) for k, v in value.items()]
     raise TypeError(f"found {type(value).__name__}, needed tensors and plain values; run the blocks")
-
-
-def _sum_of_bits(tensor: Tensor) -> int:
-    """The bits as integers, summed by rows and by columns, both weighted by place: exchanged units differ too."""
-    bits = tensor.view(_INTEGERS[tensor.element_size()])
-    table = bits.reshape(len(bits), -1) if bits.ndim > 1 and len(bits) else bits.reshape(1, -1)
-    found = 0
-    for dim in (0, 1):
-        sums = table.sum(dim, dtype=table.dtype).long()
-        places = torch.arange(1, 2 * len(sums), 2, device=sums.device)
-        found = 31 * found + int((sums * places).sum())
-    return found
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -22,9 +22,10 @@ from penjing.errors import DataError, PenjingError, PlanError, nearest
 from penjing.methods import METHODS
 from penjing.planning.order import Order
 from penjing.planning.plans import build, make_plan, make_plans
+from penjing.running.lending import Lender
 from penjing.running.live import Running
-from penjing.running.source import Source, as_folder
-from penjing.running.stock import load
+from penjing.running.opened import Opened
+from penjing.running.source import Source
 from penjing.search.split import Split, split
 from penjing.search.standings import ALPHA, standings
 
@@ -60,20 +61,22 @@ class Rules:
 
 
 def plan_for(
-    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, progress: Progress = silent
-) -> Plan:
+    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, lender: Lender | None = None,
+    progress: Progress = silent,
+) -> Plan:  # fmt: skip
     """The plan of an order, whose method may be `auto`.
 
     Raises:
         PenjingError: as `make_plan` and `hold`.
     """
     given = hold if order.method == AUTO else make_plan
-    return given(source, order, cache=cache, module=module, progress=progress)
+    return given(source, order, cache=cache, module=module, lender=lender, progress=progress)
 
 
 def hold(
-    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, progress: Progress = silent
-) -> Plan:
+    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, lender: Lender | None = None,
+    progress: Progress = silent,
+) -> Plan:  # fmt: skip
     """The plan that did best on held-out data; `made["tournament"]` tells how all did, and who had no turn and why.
 
     `made` tells the rest as if the winner had been asked for by its name, so that it can be made again.
@@ -85,16 +88,21 @@ def hold(
     rules = rules_of(order.settings)
     _refuse_small_memory(source, order)
     parted = split(source, order, rules.held_out, cache=cache, progress=progress)
-    module = module if module is not None else load(as_folder(source, cache, progress), dtype=torch.float32)
-    held = _Tournament(source, parted, rules, cache, module, progress)
-    held.play()
+    with Opened(source, cache=cache, module=module, lender=lender, progress=progress) as opened:
+        held = _Tournament(source, parted, rules, cache, opened.module(), progress)
+        held.play()
+    return _won(held, order)
+
+
+def _won(held: "_Tournament", order: Order) -> Plan:
+    """The plan of the first, with how all did."""
     ranked = standings(held.losses, held.dense, held.random, seconds=held.seconds)
     won = held.plans[ranked[0].name]
     told = {
-        "rules": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(rules).items()},
+        "rules": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(held.rules).items()},
         "seed": order.seed,
-        "objective": parted.objective,
-        "held out": parted.told,
+        "objective": held.parted.objective,
+        "held out": held.parted.told,
         "alpha": ALPHA,
         "unpruned": float(held.dense.double().mean()),
         "random": [float(r.double().mean()) for r in held.random],

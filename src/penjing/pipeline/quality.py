@@ -1,0 +1,97 @@
+"""How well models predict texts: one model's perplexities, and a smaller one's held against the original's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penjing.core import Measurement
+from penjing.errors import MeasureError
+from penjing.evaluate.fidelity import AGREEMENT, DIVERGENCE, fidelity
+from penjing.evaluate.perplexity import BITS, PERPLEXITY, Protocol, Text, cut, perplexity
+from penjing.evaluate.scoring import check_fits
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What is read, by which protocols; the first of each gives the figure that is just called perplexity."""
+
+    texts: Mapping[str, Text]
+    protocols: tuple[Protocol, ...]
+    progress: Progress
+
+    @property
+    def first(self) -> tuple[str, Protocol]:
+        """The first text and protocol."""
+        return next(iter(self.texts)), self.protocols[0]
+
+
+def missing(why: str) -> list[Measurement]:
+    """A perplexity that cannot be had."""
+    return [replace(PERPLEXITY, note=why)]
+
+
+def first_perplexity(module: Any, name: str, reading: Reading) -> list[Measurement]:
+    """The perplexity of a model on the first text, and its bits per byte if the protocol gives them."""
+    return _perplexity(module, name, reading.first, reading)
+
+
+def later_perplexities(module: Any, name: str, reading: Reading) -> list[Measurement]:
+    """Perplexities on all pairs of text and protocol but the first, once every pair has been found to fit.
+
+    Raises:
+        DataError: a text is shorter than a window.
+        MeasureError: a window is longer than the model's positions.
+    """
+    pairs = [(t, p) for t in reading.texts for p in reading.protocols]
+    for text, protocol in pairs:
+        check_fits(module, cut(module, reading.texts[text], protocol)[0])
+    return [f for i, pair in enumerate(pairs[1:], 2) for f in _perplexity(module, name, pair, reading, i)]
+
+
+def _perplexity(
+    module: Any, model: str, on: tuple[str, Protocol], reading: Reading, place: int = 1
+) -> list[Measurement]:
+    text, protocol = on
+    key = "perplexity" if place == 1 else f"perplexity:{text}:{type(protocol).__name__.lower()}:{place}"
+    label = PERPLEXITY.label if place == 1 else f"{PERPLEXITY.label} ({text.replace('_', ' ')})"
+    what = f"perplexity of {model} on {text}"
+    try:
+        found = perplexity(
+            module, reading.texts[text], protocol=protocol, name=key,
+            progress=lambda d, n: reading.progress(what, d, n),
+        )  # fmt: skip
+    except MeasureError as error:
+        return [replace(PERPLEXITY, name=key, label=label, note=str(error))]
+    out = [replace(found, label=label, details={**found.details, "text": text})]
+    if place == 1 and "bits_per_byte" in found.details:
+        out.append(_bits(found))
+    return out
+
+
+def beside(original: Any, module: Any, name: str, reading: Reading) -> tuple[list[Measurement], list[Measurement]]:
+    """The first perplexity and the fidelity of a model, and the original's perplexity from the same pass."""
+    text, protocol = reading.first
+    try:
+        found = fidelity(
+            original, module, reading.texts[text], protocol=protocol,
+            progress=lambda d, n: reading.progress(f"fidelity of {name}", d, n),
+        )  # fmt: skip
+    except MeasureError as error:
+        lost = [replace(bare, note=str(error)) for bare in (DIVERGENCE, AGREEMENT)]
+        return [*first_perplexity(module, name, reading), *lost], []
+    kept = [replace(f, details={**f.details, "text": text}) for f in (found.base, found.other)]
+    base, other = ([f, _bits(f)] if "bits_per_byte" in f.details else [f] for f in kept)
+    return [*other, found.divergence, found.agreement], base
+
+
+def _bits(found: Measurement) -> Measurement:
+    return replace(
+        BITS,
+        value=found.details["bits_per_byte"],
+        n=found.details["bytes"],
+        spread=found.details["bits_per_byte_error"],
+        spread_kind="standard error",
+        protocol=found.protocol,
+    )
