@@ -58,6 +58,11 @@ import json, sys, torch, penjing
 from penjing.evaluate import to_json
 torch.set_num_threads(int(sys.argv[3]))
 settings = json.loads(sys.argv[4])
+try:
+    from penjing.pipeline.request import Measure
+    settings["measure"] = Measure(speed=settings.pop("speed"))
+except ImportError:  # a revision in which it was a keyword
+    pass
 done = penjing.shrink(sys.argv[1], sys.argv[2], **settings)
 print("REPORT" + json.dumps([to_json(s) for s in done.report.subjects]))
 """

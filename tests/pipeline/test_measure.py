@@ -8,8 +8,7 @@ from penjing.errors import DataError
 from penjing.evaluate import KEYS, Blocks, Rolling, perplexity, to_json
 from penjing.evaluate.costs import costs
 from penjing.evaluate.figures import plain
-from penjing.pipeline import measure
-from penjing.pipeline.measure import measure_many
+from penjing.pipeline.measure import measure, measure_many
 from penjing.profiling.predicted import decode_bytes, decode_ratio, prefill_ratio
 from penjing.profiling.speed import Speed
 

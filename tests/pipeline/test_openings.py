@@ -8,9 +8,12 @@ import torch
 from tests.house.tiny import tiny_model
 
 import penjing
+from penjing.pipeline.request import Measure
 from penjing.pipeline.tasks import read_tasks
 from penjing.running import stock
 from penjing.running.lending import Lender
+
+QUICK = Measure(speed=False)
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def cache(tmp_path, monkeypatch):
 def test_a_measured_shrink_opens_each_model_once(name, request, cache, tmp_path, opened):
     model = request.getfixturevalue(name)
     opened.clear()
-    done = penjing.shrink(model, tmp_path / "out", keep=0.5, rows=4, length=32, speed=False)
+    done = penjing.shrink(model, tmp_path / "out", keep=0.5, rows=4, length=32, measure=QUICK)
     assert opened == {name: 1, "out": 1, "at once": 2}
     before, after = done.report.subjects
     assert before.figure("perplexity").value
@@ -68,7 +71,7 @@ def test_a_measured_shrink_opens_each_model_once(name, request, cache, tmp_path,
 
 
 def test_a_method_that_edits_the_model_costs_no_opening(tiny, cache, tmp_path, opened):
-    penjing.shrink(tiny, tmp_path / "out", method="minitron", keep=0.75, rows=4, length=32, speed=False)
+    penjing.shrink(tiny, tmp_path / "out", method="minitron", keep=0.75, rows=4, length=32, measure=QUICK)
     assert opened == {"tiny": 1, "out": 1, "at once": 2}
 
 
