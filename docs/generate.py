@@ -1,7 +1,7 @@
 """Write docs/look-up from the commands' help, the docstrings and the methods' cards.
 
-`python docs/generate.py` writes; a house test compares. What people write by hand there (json-keys.md,
-files-and-settings.md) is left alone.
+`python docs/generate.py` writes all pages, with the names of methods only theirs; a house test compares. What people
+write by hand there (json-keys.md, files-and-settings.md, methods.md) is left alone.
 """
 
 import inspect
@@ -43,23 +43,23 @@ def _block(text: str) -> str:
     return "```text\n" + "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n```\n"
 
 
-def methods() -> str:
-    """Each method's card, settings and docstring."""
+def method(name: str) -> str:
+    """A method's card, settings and docstring."""
     from penjing.methods import METHODS
 
-    parts = ["# Methods\n\n", MADE]
-    for name in METHODS.names():
-        module = METHODS.load(name)
-        card = module.CARD
-        needs = ", ".join(sorted(card.needs)) or "no data"
-        parts.append(f"## {name}\n\n{inspect.cleandoc(module.__doc__ or '')}\n\n")
-        parts.append(f"- **title** {card.title}; **paper** {card.paper}\n- **removes** {card.removes}\n")
-        parts.append(f"- **promise** {card.promise}; **opens with** {card.opens}\n- **needs** {needs}\n\n")
-        parts.append("| setting | type | default |\n|---|---|---|\n")
-        rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in METHODS.settings(name)]
-        parts += [f"| `{n}` | `{kind}` | `{default!r}` |\n" for n, kind, default in rows]
-        parts.append("\n" + inspect.cleandoc(METHODS.type_of(name).__doc__ or "") + "\n\n")
-    return "".join(parts).rstrip() + "\n"
+    module = METHODS.load(name)
+    card = module.CARD
+    needs = ", ".join(sorted(card.needs)) or "no data"
+    rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in METHODS.settings(name)]
+    parts = [
+        f"# {name}\n\n", MADE, f"{inspect.cleandoc(module.__doc__ or '')}\n\n",
+        f"- **title** {card.title}; **paper** {card.paper}\n- **removes** {card.removes}\n",
+        f"- **promise** {card.promise}; **opens with** {card.opens}\n- **needs** {needs}\n\n",
+        "| setting | type | default |\n|---|---|---|\n",
+        *(f"| `{n}` | `{kind}` | `{default!r}` |\n" for n, kind, default in rows),
+        f"\n{inspect.cleandoc(METHODS.type_of(name).__doc__ or '')}\n",
+    ]  # fmt: skip
+    return "".join(parts)
 
 
 def recipes() -> str:
@@ -162,7 +162,6 @@ def errors() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
-    "methods.md": methods,
     "recipes.md": recipes,
     "python.md": python,
     "errors.md": errors,
@@ -170,10 +169,16 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def main() -> None:
-    """Write every page that is made."""
-    HERE.mkdir(parents=True, exist_ok=True)
-    for name, make in PAGES.items():
-        (HERE / name).write_text(make(), encoding="utf-8")
+    """Write every page that is made, or those of the methods named."""
+    from penjing.methods import METHODS
+
+    named = sys.argv[1:]
+    pages = {} if named else PAGES
+    made = {name: make() for name, make in pages.items()}
+    made |= {f"methods/{name}.md": method(name) for name in named or METHODS.names()}
+    for name, text in made.items():
+        (HERE / name).parent.mkdir(parents=True, exist_ok=True)
+        (HERE / name).write_text(text, encoding="utf-8")
         print(f"wrote look-up/{name}")
 
 

@@ -1,7 +1,12 @@
-"""Write the file of a new method and its test; `make method name=wanda family=sparsify paper=2306.11695`."""
+"""Write a new method's files; `make method name=wanda family=sparsify paper=2306.11695`.
+
+These are the method, its test, its golden plan and its page: no file that is there already changes.
+"""
 
 import argparse
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from string import Template
@@ -9,6 +14,8 @@ from string import Template
 HERE = Path(__file__).resolve().parent
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 PAPER = re.compile(r"\d{4}\.\d{4,5}")
+WEIGHTS = "sparsify"
+"""The family whose methods zero single weights."""
 
 
 def main() -> None:
@@ -21,9 +28,9 @@ def main() -> None:
     told = reader.parse_args()
     if wrong := problem(told.name, told.family, told.paper, told.root):
         sys.exit(f"make method: {wrong}")
-    for path in write(told.name, told.family, told.paper, told.root):
+    for path in [*write(told.name, told.family, told.paper, told.root), *made_from_it(told.name, told.root)]:
         print(f"wrote {path.relative_to(told.root)}")
-    print("next: the naive loop in the test, `score`, `plan`, the card, `make check`; see CONTRIBUTING.md")
+    print("next: the naive loop in the test, `score`, the card, `make golden docs check`; see CONTRIBUTING.md")
 
 
 def problem(name: str, family: str, paper: str, root: Path) -> str:
@@ -42,7 +49,8 @@ def write(name: str, family: str, paper: str, root: Path) -> list[Path]:
     method = root / "src/penjing/methods" / family / f"{name}.py"
     test = root / "tests/methods" / family / f"test_{name}.py"
     facts = {"name": name, "title": name.replace("_", " ").capitalize(), "family": family, "paper": paper}
-    texts = {method: filled("method.py.tmpl", facts), test: filled("test_method.py.tmpl", facts)}
+    kind = "weights" if family == WEIGHTS else "method"
+    texts = {method: filled(f"{kind}.py.tmpl", facts), test: filled(f"test_{kind}.py.tmpl", facts)}
     room = method.with_name("__init__.py")
     if not room.exists():
         texts = {room: f'"""Methods that {family.replace("_", " ")}."""\n', **texts}
@@ -50,6 +58,23 @@ def write(name: str, family: str, paper: str, root: Path) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(texts)
+
+
+def made_from_it(name: str, root: Path) -> list[Path]:
+    """The golden plan and the page of a method, made by the repository's own means; none where it has none."""
+    page, golden = root / "docs/look-up/methods" / f"{name}.md", root / "tests/golden" / f"{name}.json"
+    jobs = {
+        page: [root / "docs/generate.py", name],
+        golden: ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/methods/test_golden.py", "-k", f"[{name}]"],
+    }
+    if not (root / "docs/generate.py").is_file():
+        return []
+    env = {**os.environ, "PYTHONPATH": str(root / "src"), "PENJING_GOLDEN": "write"}
+    for job in jobs.values():
+        done = subprocess.run([sys.executable, *job], cwd=root, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"make method: the files are written, and this failed: {done.stdout}{done.stderr}")
+    return list(jobs)
 
 
 def filled(template: str, facts: dict[str, str]) -> str:

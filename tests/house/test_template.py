@@ -1,7 +1,8 @@
-"""`make method` writes a method that is complete: lint, card, its own test."""
+"""`make method` writes a method that is complete, and edits no file that was there."""
 
-import dataclasses
+import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -44,9 +45,10 @@ def test_the_card_is_complete(made):
     assert card.paper == "arXiv:2306.11695"
 
 
-def test_the_method_builds_with_no_arguments(made):
-    method = module(made).Method()
-    assert dataclasses.is_dataclass(method)
+def test_it_is_a_card_and_a_score(made):
+    file = module(made)
+    assert file.CARD.reads == "weights"
+    assert callable(file.score)
 
 
 def test_the_files_pass_the_linter(made):
@@ -61,17 +63,68 @@ def test_the_file_is_short(made):
     assert len(lines) <= 45
 
 
-def test_the_test_that_was_written_passes_in_the_house(made, tmp_path):
-    """The generated test imports the method from the package: so a copy of the package has to hold it."""
-    shutil.copytree(tree.ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    shutil.copy(tree.ROOT / "tests" / "conftest.py", tmp_path / "tests" / "conftest.py")
-    test = tmp_path / "tests/methods/sparsify/test_sample.py"
-    copy = f"import sys; sys.path.insert(0, {str(tmp_path / 'src')!r})"
-    code = f"{copy}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, test]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+PARTS = ("src", "tests", "docs", "templates", "papers", "pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile")
+IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*cache")
+
+
+def contents(root):
+    """File -> digest, of everything."""
+    files = (p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module", params=[("sample", "prune"), ("sample", "sparsify")])
+def house(request, tmp_path_factory):
+    """(a copy of the repository in which `make method` was run, what was there before, name, family)."""
+    name, family = request.param
+    root = tmp_path_factory.mktemp("house")
+    for part in PARTS:
+        there = tree.ROOT / part
+        if there.is_dir():
+            shutil.copytree(there, root / part, ignore=IGNORED)
+        else:
+            shutil.copy(there, root / part)
+    before = contents(root)
+    done = make(root, name, "--family", family, "--paper", "2401.00001")
     assert done.returncode == 0, done.stdout + done.stderr
+    return root, before, name, family
+
+
+def passing(root, *arguments):
+    """Run pytest on the copy's own files and package."""
+    env = {**os.environ, "PYTHONPATH": str(root / "src")}
+    # The cache is the house's own, so that the tiny model need not be trained anew.
+    cache = ["-o", f"cache_dir={tree.ROOT / '.pytest_cache'}"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *cache, *arguments]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_a_new_method_edits_no_file_that_was_there(house):
+    root, before, name, family = house
+    after = contents(root)
+    assert {p for p in before if after.get(p) != before[p]} == set()
+    new = {
+        f"src/penjing/methods/{family}/{name}.py", f"tests/methods/{family}/test_{name}.py",
+        f"docs/look-up/methods/{name}.md", f"tests/golden/{name}.json",
+    }  # fmt: skip
+    assert set(after) - set(before) - {f"src/penjing/methods/{family}/__init__.py"} == new
+
+
+@pytest.mark.slow  # each family's copy runs tests in a process of its own
+def test_the_untouched_method_passes_the_tests_of_the_house(house):
+    root, _, name, family = house
+    files = [f"tests/methods/{family}/test_{name}.py", "tests/methods/test_golden.py", "tests/methods/test_registry.py",
+             "tests/house/test_methods.py"]  # fmt: skip
+    assert "passed" in passing(root, *files)
+    assert "1 passed" in passing(root, "tests/house/test_docs.py", "-k", "every_method_has_a_page")
+
+
+@pytest.mark.slow  # the conformance suite over one method
+def test_the_untouched_method_conforms(house):
+    root, _, name, _ = house
+    assert "passed" in passing(root, "tests/conformance", "-m", "not nightly", "-k", f"[{name}")
 
 
 @pytest.mark.parametrize(

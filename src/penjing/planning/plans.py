@@ -75,7 +75,7 @@ def _planned(source: Source, orders: Mapping[str, Order], opened: Opened) -> dic
     return {name: plans[name] for name in orders}
 
 
-def build(order: Order) -> Method:
+def build(order: Order) -> Any:
     """The method of an order, with its settings; one that has a seed gets the order's.
 
     Raises:
