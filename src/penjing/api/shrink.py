@@ -1,6 +1,6 @@
 """The whole path in one: open, plan, carry out, measure, report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,15 +15,16 @@ from penjing.errors import OutputError
 from penjing.io import check_output
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
-from penjing.pipeline.evidence import Evidence, SoFar, measured
+from penjing.pipeline.evidence import SoFar, measured
 from penjing.pipeline.record import Recorded, check_model, check_plan, record
 from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.surroundings import surroundings
-from penjing.pipeline.values import evidence_of, manner_of, module_of, open_source, order_of
+from penjing.pipeline.time_check import time_notes
+from penjing.pipeline.values import evidence_of, machine_of, manner_of, module_of, open_source, order_of
 from penjing.report import save, save_card
 from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
-from penjing.search.auto import plan_for
+from penjing.search.plan_for import plan_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,45 +66,43 @@ def carry(
         PenjingError: as `shrink`.
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
-        cache, source = cache_folder(), open_source(request.source)
+        source, module, cache = open_source(request.source), module_of(request.source), cache_folder()
+        in_memory = module is not None and request.out is None
+        out = Path() if in_memory else _checked(request.out, source)
+        wish = evidence_of(request.measure, request.data, calibrated=True) if request.measure is not None else None
         if earlier is not None:
             check_model(earlier, source.weights())
-        order = order_of(request.choice, request.data, request.run)
-        if request.out is None and (module := module_of(request.source)) is not None:
-            return _in_memory(request, source, plan_for(source, order, cache=cache, module=module, progress=progress))
-        out = _checked(request.out, source)
-        wish = _wish(request)
+
         with Lender() as lender:
-            plan = plan_for(source, order, cache=cache, lender=lender, progress=progress)
+            plan = plan_for(
+                source, order_of(request.choice, request.data, request.run), machine=machine_of(request.run),
+                cache=cache, module=module if in_memory else None, lender=lender, progress=progress,
+            )  # fmt: skip
             if earlier is not None:
                 check_plan(earlier, plan)
+            if module is not None and in_memory:
+                return Shrunk(plan=plan, module=_smaller(module, source, plan, request))
+
             manner = manner_of(request.choice, told={"request": record(request, source.weights(), plan)})
             done = carry_out(source, plan, out, manner, cache=cache, lender=lender, progress=progress)
             if request.measure is None or wish is None:
                 return Shrunk(plan=plan, folder=out, applied=done)
+
             report = measured(
                 [as_folder(source, cache, progress), out], wish, lender=lender, applied=done,
-                notes=request.measure.notes, command=shrink_command(request), progress=progress, so_far=so_far,
+                notes=(*request.measure.notes, *plan.made.get("notes", ())), command=shrink_command(request),
+                progress=progress, so_far=so_far,
             )  # fmt: skip
+        report = replace(report, notes=(*report.notes, *time_notes(plan.made, report)))
         save(report, out)
-        save_card(
-            report, out, base=None if Path(source.name).exists() else source.name, licence=request.measure.licence
-        )
+        hub_id = None if Path(source.name).exists() else source.name
+        save_card(report, out, base=hub_id, licence=request.measure.licence)
         return Shrunk(plan=plan, folder=out, report=report, applied=done)
 
 
-def _wish(request: Request) -> Evidence | None:
-    if request.measure is None:
-        return None
-    return evidence_of(request.measure, request.data, calibrated=True)
-
-
-def _in_memory(request: Request, source: Source, plan: Plan) -> Shrunk:
-    smaller = surgery.apply(
-        request.source.model, source.layout, plan, example=request.source.example,
-        allow_sensitive=request.choice.allow_sensitive,
-    )  # fmt: skip
-    return Shrunk(plan=plan, module=smaller)
+def _smaller(module: nn.Module, source: Source, plan: Plan, request: Request) -> nn.Module:
+    sensitive = request.choice.allow_sensitive
+    return surgery.apply(module, source.layout, plan, example=request.source.example, allow_sensitive=sensitive)
 
 
 def _checked(out: str | None, source: Source) -> Path:

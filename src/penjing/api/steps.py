@@ -16,10 +16,10 @@ from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.request import Choice, Measure, Request, Run, Source
 from penjing.pipeline.surroundings import surroundings
-from penjing.pipeline.values import evidence_of, manner_of, module_of, open_source, order_of
+from penjing.pipeline.values import evidence_of, machine_of, manner_of, module_of, open_source, order_of
 from penjing.profiling.look import Look, look_at
 from penjing.running.source import as_folder
-from penjing.search.auto import plan_for
+from penjing.search.plan_for import plan_for
 from penjing.tasks.task import Task
 
 
@@ -83,7 +83,9 @@ def planned(request: Request, *, progress: Progress = silent) -> Plan:
     with surroundings(threads=request.run.threads, offline=request.run.offline):
         order = order_of(request.choice, request.data, request.run)
         source, module = open_source(request.source), module_of(request.source)
-        return plan_for(source, order, cache=cache_folder(), module=module, progress=progress)
+        return plan_for(
+            source, order, machine=machine_of(request.run), cache=cache_folder(), module=module, progress=progress
+        )
 
 
 def apply(

@@ -20,7 +20,7 @@ ROWS_OUT = Annotated[
 
 def select(
     source: Source,
-    choice: Annotated[Choice, Without("allow_nonfinite")],
+    choice: Annotated[Choice, Without("limit_seconds", "max_loss", "allow_nonfinite")],
     selecting: Selecting,
     data: SelectedData,
     running: Annotated[Run, Without("memory")],

@@ -97,8 +97,12 @@ class Choice:
         None, "Budget: multiply-adds per token (or per image), as 90M.", kind="count", metavar="N"
     )
     limit_bytes: int | None = option(None, "Budget: bytes of all weights, as 200MB.", metavar="SIZE", kind="bytes")
-    limit_seconds: float | None = option(None, "Budget: predicted seconds per token, pass or image.", flag=None)
-    max_loss: float | None = option(None, "Budget: how much the loss may rise.", flag=None)
+    limit_seconds: float | None = option(
+        None, "Budget: seconds per token (or per prompt or image) on this machine, as 0.05.", metavar="SECONDS"
+    )
+    max_loss: float | None = option(
+        None, "Budget: how much the loss on held-out data may rise, in nats, as 0.05.", metavar="NATS"
+    )
     axes: str | None = option(None, "Globs of axes to cut, such as 'neurons.*' or 'heads.*'.", metavar="GLOBS")
     protect: tuple[str, ...] = option(
         (), "Globs of axes to leave whole, such as 'neurons.0,neurons.29'.", metavar="GLOBS", joined=True

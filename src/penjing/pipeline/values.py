@@ -14,6 +14,7 @@ from penjing.pipeline.request import Choice, Data, Measure, Run, Source
 from penjing.pipeline.tasks import read_tasks
 from penjing.planning.order import Order
 from penjing.running import source as running
+from penjing.search.max_seconds import Machine
 
 USUAL = Budget(keep=0.75)
 """What stays where nobody says, unless the method has a budget of its own."""
@@ -59,6 +60,11 @@ def budget_of(choice: Choice) -> Budget:
     if given is not None:
         return given
     return getattr(METHODS.load(choice.method), "DEFAULT", USUAL) if choice.method in METHODS.names() else USUAL
+
+
+def machine_of(run: Run) -> Machine:
+    """What times are of."""
+    return Machine(threads=run.threads)
 
 
 def manner_of(choice: Choice, *, reopening: bool = True, told: Mapping[str, Any] | None = None) -> Manner:

@@ -61,9 +61,9 @@ def loading(report: Report, place: str | None = None) -> Snippet | None:
 def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, text) of everything that tells how it was made, the important first.
 
-    `load` is left to `loading`, `tournament` and `sensitivity` to their views.
+    `load` is left to `loading`, `tournament` and `sensitivity` to their views, `notes` to the limits.
     """
-    elsewhere = (*ORDER, "load", "tournament", "sensitivity")
+    elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes")
     keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in elsewhere]
     return [(label(key), told(provenance[key])) for key in keys]
 
