@@ -130,7 +130,7 @@ def plan_within_seconds_of(llama, cache):
     from penjing.search.max_seconds import _Clock
 
     profile = roofline.find(dtype="float32")
-    clock = _Clock(llama, profile, allow=False)
+    clock = _Clock(llama, profile, order(1.0))
     half = penjing.plan(llama.name, method="magnitude", keep=0.5, settings={"multiple": 1})
     return clock.seconds(half), clock.whole()
 

@@ -20,7 +20,7 @@ from penjing.pipeline.record import Recorded, check_model, check_plan, record
 from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.time_check import time_notes
-from penjing.pipeline.values import evidence_of, machine_of, manner_of, module_of, open_source, order_of
+from penjing.pipeline.values import dtype_of, evidence_of, machine_of, manner_of, module_of, open_source, order_of
 from penjing.report import save, save_card
 from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
@@ -83,7 +83,8 @@ def carry(
             if module is not None and in_memory:
                 return Shrunk(plan=plan, module=_smaller(module, source, plan, request))
 
-            manner = manner_of(request.choice, told={"request": record(request, source.weights(), plan)})
+            told = {"request": record(request, source.weights(), plan)}
+            manner = manner_of(request.choice, request.run, told=told)
             done = carry_out(source, plan, out, manner, cache=cache, lender=lender, progress=progress)
             if request.measure is None or wish is None:
                 return Shrunk(plan=plan, folder=out, applied=done)
@@ -101,8 +102,9 @@ def carry(
 
 
 def _smaller(module: nn.Module, source: Source, plan: Plan, request: Request) -> nn.Module:
-    sensitive = request.choice.allow_sensitive
-    return surgery.apply(module, source.layout, plan, example=request.source.example, allow_sensitive=sensitive)
+    sensitive, dtype = request.choice.allow_sensitive, dtype_of(request.run.output_dtype)
+    smaller = surgery.apply(module, source.layout, plan, example=request.source.example, allow_sensitive=sensitive)
+    return smaller if dtype is None else smaller.to(dtype)
 
 
 def _checked(out: str | None, source: Source) -> Path:

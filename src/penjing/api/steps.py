@@ -16,7 +16,7 @@ from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.request import Choice, Measure, Request, Run, Source
 from penjing.pipeline.surroundings import surroundings
-from penjing.pipeline.values import evidence_of, machine_of, manner_of, module_of, open_source, order_of
+from penjing.pipeline.values import dtype_of, evidence_of, machine_of, manner_of, module_of, open_source, order_of
 from penjing.profiling.look import Look, look_at
 from penjing.running.source import as_folder
 from penjing.search.plan_for import plan_for
@@ -112,7 +112,9 @@ def apply(
         from penjing import surgery
 
         layout = open_source(source).layout
-        return surgery.apply(module, layout, edits, example=example, allow_sensitive=allow_sensitive, stock=stock)
+        smaller = surgery.apply(module, layout, edits, example=example, allow_sensitive=allow_sensitive, stock=stock)
+        dtype = dtype_of((run or Run()).output_dtype)
+        return smaller if dtype is None else smaller.to(dtype)
     if out is None:
         raise OutputError("a checkpoint on disk is carried out into a folder; found no folder; pass out=...")
     return applied(source, edits, Path(out), choice, run or Run(), reopening=reopening, progress=progress)
@@ -129,7 +131,7 @@ def applied(
         OutputError: as `apply`.
     """
     with surroundings(threads=run.threads, offline=run.offline):
-        manner = manner_of(choice, reopening=reopening)
+        manner = manner_of(choice, run, reopening=reopening)
         return carry_out(open_source(source), plan, out, manner, cache=cache_folder(), progress=progress)
 
 

@@ -15,7 +15,7 @@ def run(
     base: Annotated[str, typer.Argument(metavar="BASE", help="The model that the others are compared with.")],
     others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="One or more models.")],
     figures: Figures,
-    running: Annotated[Run, Without("memory")],
+    running: Annotated[Run, Without("memory", "output_dtype")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("report.html"),
     runs: o.RUNS = None,
     as_json: o.JSON = False,

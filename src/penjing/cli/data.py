@@ -23,7 +23,7 @@ def select(
     choice: Annotated[Choice, Without("limit_seconds", "max_loss", "allow_nonfinite")],
     selecting: Selecting,
     data: SelectedData,
-    running: Annotated[Run, Without("memory")],
+    running: Annotated[Run, Without("memory", "output_dtype")],
     out: ROWS_OUT = None,
     as_json: o.JSON = False,
 ) -> None:

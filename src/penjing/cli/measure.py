@@ -13,7 +13,7 @@ Figures = Annotated[Measure, Without("licence"), Called(texts="--text", length="
 def run(
     source: Annotated[Source, Only("model", "revision")],
     figures: Figures,
-    running: Annotated[Run, Without("memory")],
+    running: Annotated[Run, Without("memory", "output_dtype")],
     runs: o.RUNS = None,
     as_json: o.JSON = False,
 ) -> None:

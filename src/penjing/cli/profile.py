@@ -8,7 +8,10 @@ from penjing.pipeline.request import Profiling, Run, Source
 
 
 def run(
-    source: Source, profiling: Profiling, running: Annotated[Run, Without("memory")], as_json: JSON = False
+    source: Source,
+    profiling: Profiling,
+    running: Annotated[Run, Without("memory", "output_dtype")],
+    as_json: JSON = False,
 ) -> None:
     """Show where bytes, work and time go, and which cut would pay; weights are read, to count zeros."""
     from penjing.api.inspection import profiled

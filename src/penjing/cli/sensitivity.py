@@ -15,7 +15,7 @@ def run(
     sensing: Sensing,
     choice: Annotated[Choice, Only("method", "axes", "settings", "allow_sensitive")],
     data: AxisData,
-    running: Annotated[Run, Without("memory")],
+    running: Annotated[Run, Without("memory", "output_dtype")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A page to write, such as sensitivity.html.")] = None,
     as_json: JSON = False,
 ) -> None:

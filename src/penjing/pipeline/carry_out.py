@@ -31,11 +31,15 @@ class Applied:
 
 @dataclass(frozen=True, kw_only=True)
 class Manner:
-    """How a plan is carried out: what is allowed, whether the result is opened, what `penjing.json` also tells."""
+    """How a plan is carried out: what is allowed, whether the result is opened, what `penjing.json` also tells.
+
+    `dtype` is what the result is stored in; None keeps what each tensor is.
+    """
 
     allow_sensitive: bool = False
     allow_nonfinite: bool = False
     reopening: bool = True
+    dtype: torch.dtype | None = None
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -56,11 +60,12 @@ def carry_out(
     checkpoint, how = source.weights(), manner or Manner()
     progress("verifying the plan", 0, 0)
     verified = verify(
-        checkpoint, source.layout, plan, allow_sensitive=how.allow_sensitive, allow_nonfinite=how.allow_nonfinite
-    )
+        checkpoint, source.layout, plan, allow_sensitive=how.allow_sensitive, allow_nonfinite=how.allow_nonfinite,
+        dtype=how.dtype,
+    )  # fmt: skip
     if not how.allow_nonfinite:
         progress("looking for NaN and infinity", 0, 0)
-        check_finite(checkpoint)
+        check_finite(checkpoint, within=how.dtype)
     total = verified.after.bytes
     stream(
         checkpoint, source.layout, plan, out, verified=verified, told=how.told,
@@ -70,17 +75,18 @@ def carry_out(
     if how.reopening and source.config:
         folder = as_folder(source, cache, progress)
         progress("carrying the plan out in memory, to compare", 0, 0)
-        reopened = _reopen(out, *_in_memory(folder, source, plan, verified, lender), progress)
+        reopened = _reopen(out, *_in_memory(folder, source, plan, verified, lender, how.dtype), progress)
     return Applied(folder=out, plan=plan, verified=verified, reopened=reopened)
 
 
 def _in_memory(
-    folder: Path, source: Source, plan: Plan, verified: Verified, lender: Lender | None
+    folder: Path, source: Source, plan: Plan, verified: Verified, lender: Lender | None, dtype: torch.dtype | None
 ) -> tuple[dict[str, Tensor], Tensor]:
     """(inputs, outputs) of the same edits in memory, on the processor, as the fresh process computes them."""
     with ExitStack() as stack:
-        known = lender or stack.enter_context(Lender())
-        with known.lend(folder, stored=True) as before:
+        # Another type is opened by itself: values that a plan brings are to be rounded once.
+        known = lender if lender is not None and dtype is None else stack.enter_context(Lender())
+        with known.lend(folder, dtype, stored=dtype is None) as before:
             inputs = {k: v for k, v in example(before, device="cpu").items() if isinstance(v, Tensor)}
             smaller = apply(before, source.layout, plan, verified=verified).to("cpu")
         del before

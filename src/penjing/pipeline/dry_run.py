@@ -2,7 +2,7 @@
 
 from penjing.core import Plan
 from penjing.pipeline.request import Request
-from penjing.pipeline.values import open_source
+from penjing.pipeline.values import dtype_of, open_source
 from penjing.surgery import Verified, verify
 
 
@@ -13,4 +13,7 @@ def dry_run(request: Request, plan: Plan) -> Verified:
         PlanError: it cannot be carried out, or the result would not open.
     """
     source = open_source(request.source)
-    return verify(source.weights(), source.layout, plan, allow_sensitive=request.choice.allow_sensitive)
+    dtype = dtype_of(request.run.output_dtype)
+    return verify(
+        source.weights(), source.layout, plan, allow_sensitive=request.choice.allow_sensitive, dtype=dtype
+    )

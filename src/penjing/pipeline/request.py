@@ -178,6 +178,10 @@ class Run:
     memory: int | None = option(
         None, "Memory for the model, as 2GB: a larger one is run block by block.", metavar="SIZE", kind="bytes"
     )
+    output_dtype: str | None = option(
+        None, "What the result is stored in: float32, bfloat16 or float16.", metavar="DTYPE", known=DTYPES,
+        shown="as the original",
+    )  # fmt: skip
     threads: int | None = option(
         None, "Threads that torch computes on.", least=1, shown="torch's own choice"
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from penjing.core import Budget
@@ -47,6 +48,7 @@ def order_of(choice: Choice, data: Data, run: Run) -> Order:
         method=choice.method, budget=budget_of(choice), settings=choice.all_settings(),
         texts=tuple(map(Path, data.texts)), images=tuple(map(Path, data.images)), labels=_path(data.labels),
         batches=data.batches, batch=data.batch, rows=data.rows, length=data.length, seed=data.seed, memory=run.memory,
+        stored=dtype_of(run.output_dtype),
     )  # fmt: skip
 
 
@@ -64,14 +66,19 @@ def budget_of(choice: Choice) -> Budget:
 
 def machine_of(run: Run) -> Machine:
     """What times are of."""
-    return Machine(threads=run.threads)
+    return Machine(dtype=run.output_dtype, threads=run.threads)
 
 
-def manner_of(choice: Choice, *, reopening: bool = True, told: Mapping[str, Any] | None = None) -> Manner:
+def dtype_of(name: str | None) -> torch.dtype | None:
+    """The type of a name such as "bfloat16"; None for None."""
+    return None if name is None else getattr(torch, name)
+
+
+def manner_of(choice: Choice, run: Run, *, reopening: bool = True, told: Mapping[str, Any] | None = None) -> Manner:
     """How a plan is carried out."""
     return Manner(
         allow_sensitive=choice.allow_sensitive, allow_nonfinite=choice.allow_nonfinite, reopening=reopening,
-        told=told or {},
+        dtype=dtype_of(run.output_dtype), told=told or {},
     )  # fmt: skip
 
 

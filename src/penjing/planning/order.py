@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from penjing.core import Budget
 
 ROWS, LENGTH = 32, 512
@@ -17,7 +19,8 @@ class Order:
     `texts` are files, or data sets (`datasets:NAME`); none means the calibration text that penjing ships. `images` are
     folders, .npz or idx files for vision models, the last with their `labels` file. `batches` are the user's own, or a
     callable that gives them anew each time. `rows` counts rows of `length` tokens, or images; `batch` how many go
-    together. A model that takes more than `memory` bytes in float32 is run block by block.
+    together. A model that takes more than `memory` bytes in float32 is run block by block. `stored` is the type that
+    the result will be stored in (None: as now): bytes are counted in it.
     """
 
     method: str
@@ -32,3 +35,4 @@ class Order:
     length: int = LENGTH
     seed: int = 0
     memory: int | None = None
+    stored: torch.dtype | None = None

@@ -19,6 +19,7 @@ from penjing.planning.statistics_cache import Wanted, union
 from penjing.running.lending import Lender
 from penjing.running.opened import Opened
 from penjing.running.source import Source
+from penjing.surgery.dtypes import AsStored
 
 __all__ = ["LENGTH", "ROWS", "Order", "build", "gather", "make_plan", "make_plans", "union", "views_for"]
 
@@ -148,7 +149,8 @@ def _views(
     source: Source, order: Order, methods: Sequence[Method], opened: Opened
 ) -> tuple[list[View], dict[str, Any]]:
     each = [m.wants(source.layout) for m in methods]
-    bare = View(source.weights(), source.layout, Stats(), order.budget, seed=order.seed)
+    model = source.weights() if order.stored is None else AsStored(source.weights(), order.stored)
+    bare = View(model, source.layout, Stats(), order.budget, seed=order.seed)
     if not any(each):
         return [bare for _ in methods], {}
     purpose = f"method '{order.method}'" if len(methods) == 1 else "planning"

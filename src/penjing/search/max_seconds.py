@@ -50,7 +50,7 @@ def plan_within_seconds(
     if order.method == "auto":
         raise PlanError("found method 'auto' and a limit of seconds; let auto choose at a share, then limit its winner")
     profile = _profile(source, machine, progress)
-    clock = _Clock(source, profile, allow="sensitive" in (order.settings.get("allow") or ()))
+    clock = _Clock(source, profile, order)
     whole = clock.whole()
     if whole <= limit:
         raise BudgetError(f"the model is predicted to take {whole:.3g} s as it is, within {limit:g}; nothing to cut")
@@ -100,8 +100,9 @@ def _profile(source: Source, machine: Machine, progress: Progress) -> Profile:
 class _Clock:
     """What a plan's result is predicted to take."""
 
-    def __init__(self, source: Source, profile: Profile, *, allow: bool) -> None:
-        self._source, self._profile, self._allow = source, profile, allow
+    def __init__(self, source: Source, profile: Profile, order: Order) -> None:
+        self._source, self._profile, self._stored = source, profile, order.stored
+        self._allow = "sensitive" in (order.settings.get("allow") or ())
         self._itemsize = getattr(torch, profile.dtype).itemsize
         speed, layout = Speed(), source.layout
         tokens = any(w.tokens for w in layout.work)
@@ -125,7 +126,9 @@ class _Clock:
         return self._of(self._verified(plan))
 
     def _verified(self, plan: Plan) -> Verified:
-        return verify(self._source.weights(), self._source.layout, plan, allow_sensitive=self._allow)
+        return verify(
+            self._source.weights(), self._source.layout, plan, allow_sensitive=self._allow, dtype=self._stored
+        )
 
     def _of(self, found: Verified) -> float:
         layout = self._source.layout

@@ -15,17 +15,17 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def whole(recipe: Recipe, stored: Callable[[], Tensor], dtype: torch.dtype) -> Tensor:
-    """The cut tensor in one piece; `stored` gives the stored one, and is not called when the values are new."""
+    """The cut tensor in one piece, in `dtype`; `stored` gives the stored one, and is not called for new values."""
     if recipe.values is not None:
         return _finish(recipe.values.to(dtype), recipe, 0).contiguous()
     part = stored()
     if recipe.places and recipe.places[0] is not None:
         part = _take(part, 0, recipe.places[0])
-    return _finish(_columns(part, recipe), recipe, 0).contiguous()
+    return _finish(_columns(part, recipe), recipe, 0).to(dtype).contiguous()
 
 
 def pieces(recipe: Recipe, rows: Callable[[int, int], Tensor], dtype: torch.dtype) -> Iterator[Tensor]:
-    """Consecutive row-major pieces of the cut tensor.
+    """Consecutive row-major pieces of the cut tensor, in `dtype`.
 
     `rows(start, stop)` gives stored rows; no more than about `PIECE` bytes of them are in memory at a time.
     """
@@ -38,7 +38,7 @@ def pieces(recipe: Recipe, rows: Callable[[int, int], Tensor], dtype: torch.dtyp
             part = rows(first, last + 1)
             if len(part) != stop - start:
                 part = _take(part, 0, place[start:stop] - first)
-        yield _finish(_columns(part, recipe), recipe, start).contiguous()
+        yield _finish(_columns(part, recipe), recipe, start).to(dtype).contiguous()
 
 
 def _stretches(recipe: Recipe, itemsize: int) -> Iterator[tuple[int, int]]:

@@ -30,7 +30,7 @@ def stream(
     progress: Callable[[int], None] | None = None,
     allow_sensitive: bool = False,
 ) -> Path:
-    """Write the result of a plan to the folder `out`: dtypes, sharding and side files are kept.
+    """Write the result of a plan to the folder `out`: sharding and side files are kept, dtypes are as verified.
 
     Tensors that no edit touches are copied by byte ranges; the others go through in pieces, so memory does not grow
     with the model. `penjing.json` in the folder tells how it was made; `told` are further entries of it. `progress` is
@@ -49,13 +49,14 @@ def stream(
     def produce(name: str) -> Tensor | Span | Iterator[Tensor]:
         recipe = recipes[name]
         span = checkpoint.span(recipe.source)
-        if recipe.untouched and span is not None:
+        if recipe.untouched and span is not None and dtypes[name] == checkpoint.dtypes[recipe.source]:
             return span
         if span is None or recipe.values is not None or not recipe.shape:
             return cut.whole(recipe, lambda: checkpoint[recipe.source], dtypes[name])
         return cut.pieces(recipe, lambda a, b: checkpoint.rows(recipe.source, a, b), dtypes[name])
 
-    fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {plan.digest()}".encode()).hexdigest()
+    kinds = sorted({str(d) for d in dtypes.values()})
+    fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {plan.digest()} {kinds}".encode()).hexdigest()
     with TemporaryDirectory() as made:
         write_folder(
             Path(out),

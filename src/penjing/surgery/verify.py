@@ -12,6 +12,7 @@ from penjing.core.layout import State
 from penjing.core.pattern import shape
 from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.layouts import costs
+from penjing.surgery.dtypes import config_as, stored_as
 from penjing.surgery.outcome import Outcome, work_out
 from penjing.surgery.recipe import Recipe
 from penjing.surgery.result_config import ConfigOf, hold_result
@@ -66,11 +67,13 @@ def verify(
     allow_sensitive: bool = False,
     allow_nonfinite: bool = False,
     config_of: ConfigOf | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Verified:
     """Check every edit, find the config that holds the result, and count what it costs.
 
     A checkpoint without a config (a module of one's own) gets no config check. `config_of` finds the new config;
-    it is `penjing.layouts.config.hold` unless another is given.
+    it is `penjing.layouts.config.hold` unless another is given. `dtype` is what the result's floating point tensors are
+    stored in; None keeps each one's own.
 
     Raises:
         PlanError: an edit does not fit, an axis may not be cut, values are not finite (unless allowed), or no stock
@@ -80,13 +83,14 @@ def verify(
         from penjing.layouts import hold as config_of
     may_cut: frozenset[State] = frozenset({"free", "sensitive"} if allow_sensitive else {"free"})
     outcome = work_out(layout, checkpoint.shapes, plan, may_cut=may_cut)
-    dtypes = {n: checkpoint.dtypes[r.source] for n, r in outcome.recipes.items()}
+    dtypes = stored_as({n: checkpoint.dtypes[r.source] for n, r in outcome.recipes.items()}, dtype)
     _check_values(outcome, dtypes, allow_nonfinite)
     config, of, sizes = dict(checkpoint.config), layout, {a: outcome.sizes.get(a, 0) for a in layout.axes}
     if config:
         config, of, sizes = hold_result(config, layout, outcome, config_of)
         _check_shapes(config, outcome)
-    kv, note = _caches(checkpoint, config)
+    config = config_as(config, dtype) if config and dtype is not None else config
+    kv, note = _caches(checkpoint, config, dtypes)
     return Verified(
         config=config,
         recipes=outcome.recipes,
@@ -128,25 +132,29 @@ def _check_shapes(config: Mapping[str, Any], outcome: Outcome) -> None:
             )
 
 
-def _caches(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[tuple[int | None, int | None], tuple[str, ...]]:
+def _caches(
+    checkpoint: Checkpoint, config: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]
+) -> tuple[tuple[int | None, int | None], tuple[str, ...]]:
     """((cache bytes per token before, after), remarks)."""
     if not config:
         return (None, None), ()
-    itemsize = _itemsize(checkpoint)
+    itemsize = _itemsize(checkpoint.dtypes, checkpoint.shapes)
+    small = _itemsize(dtypes, checkpoint.shapes)
     try:
         before = costs.kv_cache_bytes_per_token(checkpoint.config, itemsize)
-        after = before if config == checkpoint.config else costs.kv_cache_bytes_per_token(config, itemsize)
+        same = config == checkpoint.config and small == itemsize
+        after = before if same else costs.kv_cache_bytes_per_token(config, small)
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, LayoutError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return (None, None), (f"the key-value cache could not be counted: {line}",)
     return (before or None, after or None), ()
 
 
-def _itemsize(checkpoint: Checkpoint) -> int:
+def _itemsize(dtypes: Mapping[str, torch.dtype], shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Bytes of the dtype that most matrices are stored in."""
     found: dict[int, int] = {}
-    for name, dtype in checkpoint.dtypes.items():
-        found[dtype.itemsize] = found.get(dtype.itemsize, 0) + math.prod(checkpoint.shapes[name])
+    for name, dtype in dtypes.items():
+        found[dtype.itemsize] = found.get(dtype.itemsize, 0) + math.prod(shapes.get(name, (1,)))
     return max(found, key=lambda size: found[size], default=2)
 
 
