@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from penjing.cli.complete import OFFERED
 from penjing.errors import RequestError
 from penjing.pipeline.option import Option, default_of, flag_of, kinds_of, options, part_of
 
@@ -143,12 +144,20 @@ def _parameter(name: str, one: Field[Any], told: Option, called: str | None) -> 
         help=f"{told.help} [default: {told.shown}]" if told.shown else told.help,
         metavar=told.metavar or ("N" if kind is int else None),
         min=None if told.least is None or kind is str else kind(told.least),
+        autocompletion=OFFERED.get(one.name) or (_offering(told.known) if told.known else None),
     )  # fmt: skip
     if told.needed:
         return inspect.Parameter(name, _KEYWORD, annotation=Annotated[kind, info])
     value = None if several or told.joined or default is MISSING else default
     wanted = list[kind] | None if several else (kind | None if value is None else kind)
     return inspect.Parameter(name, _KEYWORD, default=value, annotation=Annotated[wanted, info])
+
+
+def _offering(known: tuple[str, ...]) -> Callable[[str], list[str]]:
+    def offered(incomplete: str) -> list[str]:
+        return [name for name in known if name.startswith(incomplete)]
+
+    return offered
 
 
 def _read(value: Any, one: Field[Any], told: Option) -> Any:
