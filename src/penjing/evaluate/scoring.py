@@ -12,6 +12,8 @@ from penjing.evaluate.windows import Window
 
 Model = nn.Module | Callable[[Tensor], Any]
 Progress = Callable[[int, int], None]
+REFUSALS = (ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError)
+"""What models raise that take other inputs than they are given."""
 _CHUNK_VALUES = 8 << 20  # float32 logits converted at a time: 32 MB
 _BATCH_VALUES = 64 << 20  # logits of one batch: 256 MB in float32
 
@@ -71,14 +73,17 @@ def logits(model: Model, tokens: Tensor) -> Tensor:
     """[batch tokens vocabulary]: what the model says after each of `tokens` [batch tokens].
 
     Raises:
-        MeasureError: the model gives no logits of that shape.
+        MeasureError: the model takes other inputs, or gives no logits of that shape.
     """
     if isinstance(model, nn.Module):
         parameter = next(model.parameters(), None)
         tokens = tokens if parameter is None else tokens.to(parameter.device)
     cached = hasattr(getattr(model, "config", None), "use_cache")
     call: Callable[..., Any] = model
-    found = call(tokens, use_cache=False) if cached else call(tokens)
+    try:
+        found = call(tokens, use_cache=False) if cached else call(tokens)
+    except REFUSALS as error:
+        raise MeasureError(f"{type(model).__name__} cannot be run on tokens alone: {_line(error)}") from error
     found = getattr(found, "logits", found)
     if not isinstance(found, Tensor) or found.ndim != 3 or found.shape[:2] != tokens.shape:
         shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
@@ -87,6 +92,10 @@ def logits(model: Model, tokens: Tensor) -> Tensor:
             "perplexity is for causal language models"
         )
     return found
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 from penjing.core import Measurement
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, MeasureError
+from penjing.evaluate.scoring import REFUSALS
 from penjing.evaluate.similarity import similarity
 from penjing.tasks.images.preparation import preparation
 from penjing.tasks.task import Examined, Task
@@ -55,8 +56,8 @@ class Likeness:
         try:
             batches = _batches(base, pair[0], self._tokens, self._tasks)
             found = similarity(*pair, batches, progress=lambda d, n: progress(what, d, n))
-        except (DataError, MeasureError, RuntimeError, ValueError) as error:
-            return _missing(str(error).splitlines()[0])
+        except (DataError, MeasureError, *REFUSALS) as error:
+            return _missing((str(error) or type(error).__name__).splitlines()[0])
         curve = _curve(found.details["matrix"])
         details = {**found.details, **({"curve": curve} if curve else {})}
         return replace(found, name=CKA.name, label=CKA.label, details=details)

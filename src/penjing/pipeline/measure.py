@@ -20,7 +20,7 @@ def measure(
     texts: Mapping[str, Text] | None = None,
     protocols: Sequence[Protocol] = (Blocks(),),
     speed: bool | Speed = True,
-    device: str = "auto",
+    device: str = "cpu",
     dtype: str = "auto",
     progress: Progress | None = None,
 ) -> Subject:
@@ -47,7 +47,7 @@ def measure_many(
     texts: Mapping[str, Text] | None = None,
     protocols: Sequence[Protocol] = (Blocks(),),
     speed: bool | Speed = True,
-    device: str = "auto",
+    device: str = "cpu",
     dtype: str = "auto",
     progress: Progress | None = None,
 ) -> Comparison:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from penjing.running.bits import bits_of
-from penjing.running.placing import AUTO, find_device
+from penjing.running.placing import find_device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -43,7 +43,7 @@ class Lender:
         DeviceError: the device is not there.
     """
 
-    def __init__(self, *, device: str = AUTO, dtype: str | None = None) -> None:
+    def __init__(self, *, device: str = "cpu", dtype: str | None = None) -> None:
         self.device = find_device(device)
         self.dtype = None if dtype is None else DTYPES[dtype]
         self.openings: Counter[Path] = Counter()

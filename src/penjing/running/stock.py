@@ -40,13 +40,16 @@ def tokenizer(folder: str | Path) -> Any:
     """The tokenizer that lies in a folder.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or it knows nothing but special tokens.
     """
     from transformers import AutoTokenizer
 
+    needed = "copy tokenizer.json and tokenizer_config.json there"
     try:
-        return AutoTokenizer.from_pretrained(str(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{folder} has no tokenizer that transformers can read; copy tokenizer.json and tokenizer_config.json there"
-        ) from error
+        found = AutoTokenizer.from_pretrained(str(folder))
+        known = set(found.get_vocab()) - set(found.all_special_tokens)
+    except Exception as error:  # each class of tokenizers has errors of its own for files that it misses
+        raise DataError(f"{folder} has no tokenizer that transformers can read; {needed}") from error
+    if not known:
+        raise DataError(f"{folder} has a tokenizer without words, as is made where its files are missing; {needed}")
+    return found

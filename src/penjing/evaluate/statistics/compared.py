@@ -9,7 +9,7 @@ import torch
 
 from penjing.core import Measurement, Subject
 from penjing.core.report import Better
-from penjing.errors import MeasureError
+from penjing.errors import DataError, MeasureError
 from penjing.evaluate.statistics import paired
 from penjing.evaluate.statistics.interval import Interval
 from penjing.evaluate.statistics.paired import Draws, Flips
@@ -138,7 +138,10 @@ def _row(base: Measurement, other: Measurement | None, how: Draws) -> Compared:
         pair = paired.both(base, other)
     except MeasureError as error:
         return replace(bare, note=str(error))  # one figure that cannot be paired does not cost the others
-    row = _from_errors(bare, base, other, how) if pair is None else _from_items(bare, pair, how)
+    try:
+        row = _from_errors(bare, base, other, how) if pair is None else _from_items(bare, pair, how)
+    except DataError as error:
+        return replace(bare, note=str(error))
     own = pair or (None, None)
     if at_chance(base, own[0], how) and at_chance(other, own[1], how):
         return replace(row, verdict="at chance", note=_join(row.note, "neither model can be told from chance"))
@@ -168,7 +171,7 @@ def _from_items(bare: Compared, pair: tuple[Records, Records], how: Draws) -> Co
     if bare.chance is not None:
         try:
             back = paired.recovery(pair, bare.chance, how)
-        except MeasureError as why:
+        except (MeasureError, DataError) as why:  # DataError: not defined in some draws
             return replace(row, note=_join(row.note, f"no recovery: {why}"))
         row = replace(row, recovery=back.value, recovery_interval=_bounds(back.interval))
     return row
