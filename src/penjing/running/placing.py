@@ -1,10 +1,6 @@
 """Where models run: the device that is asked for, or the fastest that there is."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from torch import Tensor, nn
 
 from penjing.errors import DeviceError
 
@@ -37,23 +33,6 @@ def find_device(asked: str = AUTO) -> str:
 def devices() -> tuple[str, ...]:
     """The kinds of devices that this machine has."""
     return tuple(kind for kind in ("cuda", "mps", "cpu") if _count(kind))
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Where a module's inputs belong: where its first parameter or buffer lies, the processor if it has neither."""
-    first = next(module.parameters(), next(module.buffers(), None))
-    return torch.device("cpu") if first is None else first.device
-
-
-def moved(value: Any, device: torch.device) -> Any:
-    """A batch with its tensors on a device; what lies there already is the same object."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {k: moved(v, device) for k, v in value.items()}
-    if type(value) in (tuple, list):
-        return type(value)(moved(v, device) for v in value)
-    return value
 
 
 def _count(kind: str) -> int:
