@@ -9,8 +9,9 @@ The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penjing.lazy import names_of
 
 if TYPE_CHECKING:
     from penjing.api import (
@@ -46,21 +47,13 @@ _PLACES = {
     "penjing.errors": ("PenjingError",),
     "penjing.pipeline.request": ("Choice", "Data", "Measure", "Request", "Run", "Source"),
 }  # fmt: skip
-_WHERE = {name: place for place, names in _PLACES.items() for name in names}
+__getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
     "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "layout", "load",
     "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'penjing' has no attribute '{name}'")
-    value = getattr(import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from penjing.errors import CheckpointError
+from penjing.io import dtypes
+from penjing.io.dtypes import DTYPES
 from penjing.io.headers import build_header, parse_header, read_header
 from penjing.io.reading import read_pieces, read_rows, read_tensor
-from penjing.io.spans import DTYPES, TensorSpec
+from penjing.io.spans import KINDS, TensorSpec
 
 GOOD = {
     "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
@@ -139,6 +141,20 @@ def test_every_dtype_comes_back_as_it_was_written(code: str, tmp_path: Path) -> 
     again = parse_header(first[8:], path, len(first) + spec.length)
     assert again.tensors["a"] == spec
     assert again.spans["a"].offset == offsets["a"]
+
+
+def test_the_sizes_of_dtypes_are_those_of_torch() -> None:
+    assert {code: dtype.itemsize for code, dtype in DTYPES.items()} == {c: KINDS[c][1] for c in DTYPES}
+
+
+def test_a_dtype_that_the_installed_torch_lacks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"a": torch.ones(2, dtype=torch.float16)}, path)
+    monkeypatch.delitem(dtypes.DTYPES, "F16")
+    header = read_header(path)
+    assert header.names == ("a",)
+    with pytest.raises(CheckpointError, match="of dtype F16, which the installed torch lacks"):
+        _ = header.tensors
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)

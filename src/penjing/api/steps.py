@@ -14,6 +14,7 @@ from penjing.errors import OutputError
 from penjing.io import OpenCheckpoint, load_plan, open_checkpoint
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.evidence import Evidence, SoFar, measured
+from penjing.pipeline.outlines import outline_of
 from penjing.pipeline.request import Choice, Measure, Request, Run, Source
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.values import dtype_of, evidence_of, machine_of, manner_of, module_of, open_source, order_of
@@ -39,7 +40,7 @@ def layout(model: Model, *, example: Any = None, table: str | Path | None = None
         CheckpointError: the model cannot be read.
         LayoutError: its axes cannot be derived.
     """
-    return open_source(_source(model, example, table), weights=False).layout
+    return outline_of(_source(model, example, table)).layout
 
 
 def look(model: Model, *, example: Any = None, table: str | Path | None = None, context: int = 512) -> Look:
@@ -49,7 +50,7 @@ def look(model: Model, *, example: Any = None, table: str | Path | None = None, 
         CheckpointError: the model cannot be read.
         LayoutError: its axes cannot be derived.
     """
-    return look_at(open_source(_source(model, example, table), weights=False), context=context)
+    return look_at(outline_of(_source(model, example, table)), context=context)
 
 
 def _source(model: Model, example: Any, table: str | Path | None) -> Source:

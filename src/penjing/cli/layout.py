@@ -21,13 +21,14 @@ def run(
     """Show every axis: free (proved how), sensitive (why) or uncut (why), and the config entry that holds it."""
     from penjing.cli.console import progress_bar, show, show_json
     from penjing.layouts import save_layout
-    from penjing.pipeline.values import open_source
+    from penjing.pipeline.outlines import outline_of
     from penjing.report.layout import layout_json, layout_page
-    from penjing.running.proving import proved
 
-    opened = open_source(source, weights=False)
+    opened = outline_of(source)
     layout = opened.layout
     if prove:
+        from penjing.running.proving import proved
+
         with progress_bar() as progress:
             layout = proved(opened, progress)
     if save:

@@ -6,11 +6,12 @@ from penjing.pipeline.request import Looking, Source
 
 def run(source: Source, looking: Looking, as_json: JSON = False) -> None:
     """Show totals, the share of each part, and the axes; no weights are read."""
-    from penjing import api
     from penjing.cli.console import show, show_json
+    from penjing.pipeline.outlines import outline_of
+    from penjing.profiling.look import look_at
     from penjing.report.look import look_page
 
-    seen = api.look(source, context=looking.context)
+    seen = look_at(outline_of(source), context=looking.context)
     if as_json:
         show_json(seen.to_json())
         return

@@ -12,11 +12,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from penjing.errors import LayoutError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +203,10 @@ def _with_sizes(dim: Product, sizes: Mapping[str, int]) -> Product:
     return Product(tuple(part(p) for p in dim.parts))
 
 
-def mask(dim: Product | Concat | Leaf, kept: Mapping[str, Tensor]) -> Tensor:
+def mask(dim: Product | Concat | Leaf, kept: Mapping[str, "Tensor"]) -> "Tensor":
     """[size of dim] bool: which positions stay when each axis keeps the units in `kept` (bool [units])."""
+    import torch  # a layout is read, printed and counted without it
+
     if isinstance(dim, Leaf):
         return kept[dim.name] if dim.name in kept else torch.ones(dim.size, dtype=torch.bool)
     if isinstance(dim, Concat):
@@ -214,7 +217,7 @@ def mask(dim: Product | Concat | Leaf, kept: Mapping[str, Tensor]) -> Tensor:
     return out
 
 
-def kept_positions(pattern: Pattern, kept: Mapping[str, Tensor]) -> tuple[Tensor | None, ...]:
+def kept_positions(pattern: Pattern, kept: Mapping[str, "Tensor"]) -> "tuple[Tensor | None, ...]":
     """For each dimension, the int64 positions that stay, or None where nothing is cut."""
     return tuple(
         mask(d, kept).nonzero().flatten() if any(leaf.name in kept for leaf in leaves(d)) else None for d in pattern

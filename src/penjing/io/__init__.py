@@ -1,18 +1,39 @@
 """Checkpoints in, checkpoints out: files are read and written here and nowhere else."""
 
-from penjing.io.assets import ASSETS, Asset, cached_asset, fetch_asset
-from penjing.io.checkpoint import OpenCheckpoint
-from penjing.io.finite import check_finite, not_finite
-from penjing.io.folder import stock_opens
-from penjing.io.opening import open_checkpoint
-from penjing.io.plans import check_plan_folder, load_plan, save_plan
-from penjing.io.side_files import carry_over, tokenizer_files
-from penjing.io.spans import Span, TensorSpec, pack
-from penjing.io.workspace import check_output
-from penjing.io.writer import write_folder
+from typing import TYPE_CHECKING
+
+from penjing.lazy import names_of
+
+if TYPE_CHECKING:
+    from penjing.io.assets import ASSETS, Asset, cached_asset, fetch_asset
+    from penjing.io.checkpoint import OpenCheckpoint
+    from penjing.io.contents import Contents, read_contents
+    from penjing.io.finite import check_finite, not_finite
+    from penjing.io.folder import stock_opens
+    from penjing.io.opening import open_checkpoint
+    from penjing.io.plans import check_plan_folder, load_plan, save_plan
+    from penjing.io.side_files import carry_over, tokenizer_files
+    from penjing.io.spans import Span, TensorSpec, pack
+    from penjing.io.workspace import check_output
+    from penjing.io.writer import write_folder
+
+_PLACES = {
+    "penjing.io.assets": ("ASSETS", "Asset", "cached_asset", "fetch_asset"),
+    "penjing.io.checkpoint": ("OpenCheckpoint",),
+    "penjing.io.contents": ("Contents", "read_contents"),
+    "penjing.io.finite": ("check_finite", "not_finite"),
+    "penjing.io.folder": ("stock_opens",),
+    "penjing.io.opening": ("open_checkpoint",),
+    "penjing.io.plans": ("check_plan_folder", "load_plan", "save_plan"),
+    "penjing.io.side_files": ("carry_over", "tokenizer_files"),
+    "penjing.io.spans": ("Span", "TensorSpec", "pack"),
+    "penjing.io.workspace": ("check_output",),
+    "penjing.io.writer": ("write_folder",),
+}
+__getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
-    "ASSETS", "Asset", "OpenCheckpoint", "Span", "TensorSpec", "cached_asset", "carry_over", "check_finite",
-    "check_output", "check_plan_folder", "fetch_asset", "load_plan", "not_finite", "open_checkpoint", "pack",
-    "save_plan", "stock_opens", "tokenizer_files", "write_folder",
+    "ASSETS", "Asset", "Contents", "OpenCheckpoint", "Span", "TensorSpec", "cached_asset", "carry_over",
+    "check_finite", "check_output", "check_plan_folder", "fetch_asset", "load_plan", "not_finite", "open_checkpoint",
+    "pack", "read_contents", "save_plan", "stock_opens", "tokenizer_files", "write_folder",
 ]  # fmt: skip

@@ -8,12 +8,10 @@ from typing import Any
 from penjing.errors import CheckpointError
 from penjing.io.checkpoint import OpenCheckpoint
 from penjing.io.headers import Header
-from penjing.io.shards import inside, read_headers, read_indexed, read_json
+from penjing.io.shards import PICKLES, find_headers, inside, read_config, read_json
 from penjing.io.side_files import find_side_files
 from penjing.io.state_dict import open_bins
 from penjing.io.tokenizers import load_tokenizer
-
-PICKLES = ("pytorch_model.bin.index.json", "pytorch_model.bin")
 
 
 def open_folder(folder: Path, *, source: str, config: Mapping[str, Any] | None) -> OpenCheckpoint:
@@ -22,10 +20,9 @@ def open_folder(folder: Path, *, source: str, config: Mapping[str, Any] | None) 
     Raises:
         CheckpointError: no weights are there, it is not clear which, or a file is wrong.
     """
-    told = inside(folder, "config.json")
-    settings = dict(config) if config is not None else read_json(told) if told.is_file() else {}
+    settings = dict(config) if config is not None else read_config(folder)
     sides = find_side_files(folder)
-    headers = _find(folder)
+    headers = find_headers(folder)
     if headers is None:
         return open_bins(folder, source=source, config=settings, side_files=sides)
     return from_headers(headers, source=source, folder=folder, config=settings, side_files=sides)
@@ -52,28 +49,6 @@ def from_headers(
         identify=lambda: _identity(headers, config),
         load_tokenizer=lambda: load_tokenizer(folder),
     )
-
-
-def _find(folder: Path) -> list[Header] | None:
-    """Headers of the safetensors files that are the model; None when it is in pickle files."""
-    if inside(folder, "model.safetensors").is_file():
-        return read_headers(folder, ["model.safetensors"])
-    index = inside(folder, "model.safetensors.index.json")
-    if index.is_file():
-        return read_indexed(index)
-    if any(inside(folder, name).is_file() for name in PICKLES):
-        return None
-    found = sorted(p.name for p in folder.glob("*.safetensors"))
-    indexes = sorted(p.name for p in folder.glob("*.safetensors.index.json"))
-    if len(indexes) == 1:
-        return read_indexed(inside(folder, indexes[0]))
-    if len(found) == 1:
-        return read_headers(folder, found)
-    if found:
-        some = ", ".join(found[:3])
-        raise CheckpointError(f"{folder} has {len(found)} safetensors files ({some}) and no index; name one of them")
-    wanted = "model.safetensors, model.safetensors.index.json or pytorch_model.bin"
-    raise CheckpointError(f"{folder} holds no weights; {wanted} was needed; name the folder of a model")
 
 
 def stock_opens(folder: Path) -> bool:

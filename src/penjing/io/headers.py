@@ -8,12 +8,13 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from penjing.errors import CheckpointError
-from penjing.io.spans import CODES, DTYPES, Span, TensorSpec
+from penjing.io.spans import KINDS, Span, TensorSpec
 
 LONGEST_HEADER = 100_000_000
 """Bytes; the reference implementation refuses longer headers as well."""
@@ -23,20 +24,47 @@ LARGEST_DIMENSION = 2**63 - 1
 REMEDY = "get the file again from where it came"
 
 
+class Entry(NamedTuple):
+    """What a header says of one tensor: the code of its dtype, its shape as torch counts it, and its bytes."""
+
+    code: str
+    shape: tuple[int, ...]
+    span: Span
+
+
 @dataclass(frozen=True)
 class Header:
     """What one safetensors file holds, in the order of its bytes, and where."""
 
     path: Path
-    tensors: Mapping[str, TensorSpec]
-    spans: Mapping[str, Span]
+    entries: Mapping[str, Entry]
     metadata: Mapping[str, str]
     raw: bytes
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the tensors in the order of their bytes."""
-        return tuple(self.tensors)
+        return tuple(self.entries)
+
+    @property
+    def spans(self) -> dict[str, Span]:
+        """Name -> where the bytes lie."""
+        return {name: entry.span for name, entry in self.entries.items()}
+
+    @cached_property
+    def tensors(self) -> dict[str, TensorSpec]:
+        """Name -> the tensor, with its dtype in torch, which is imported only now.
+
+        Raises:
+            CheckpointError: the installed torch has no such dtype.
+        """
+        from penjing.io.dtypes import DTYPES
+
+        for name, entry in self.entries.items():
+            if entry.code not in DTYPES:
+                found = f"has tensor '{_short(name)}' of dtype {entry.code}, which the installed torch lacks"
+                raise CheckpointError(f"{self.path} {found}; known are {', '.join(DTYPES)}; install a newer torch")
+        return {name: TensorSpec(name, DTYPES[entry.code], entry.shape) for name, entry in self.entries.items()}
 
 
 def read_header(path: Path) -> Header:
@@ -75,9 +103,9 @@ def parse_header(raw: bytes, path: Path, size: int) -> Header:
     metadata = _metadata(table.pop("__metadata__", {}), path)
     start = 8 + len(raw)
     entries = [(name, *_entry(name, value, path)) for name, value in table.items()]
-    entries.sort(key=lambda e: (e[2], e[3]))
+    entries.sort(key=lambda e: (e[3], e[4]))
     place = 0
-    for name, _, begin, end in entries:
+    for name, _, _, begin, end in entries:
         if begin != place:
             kind = "overlaps the tensor before it" if begin < place else "leaves a hole before it"
             _refuse(path, f"tensor '{name}' begins at byte {begin} and {kind}", f"byte {place} was needed")
@@ -87,8 +115,10 @@ def parse_header(raw: bytes, path: Path, size: int) -> Header:
         _refuse(path, f"{what}: its header describes {start + place} bytes", f"the file has {size}")
     return Header(
         path=path,
-        tensors={name: spec for name, spec, _, _ in entries},
-        spans={name: Span(path, start + begin, end - begin) for name, _, begin, end in entries},
+        entries={
+            name: Entry(code, shape, Span(path, start + begin, end - begin))
+            for name, code, shape, begin, end in entries
+        },
         metadata=metadata,
         raw=raw,
     )
@@ -99,6 +129,8 @@ def build_header(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> 
 
     Tensors with wider elements come first, which keeps every one aligned: loaders that map the file need that.
     """
+    from penjing.io.dtypes import CODES
+
     table: dict[str, Any] = {"__metadata__": dict(metadata)}
     offsets: dict[str, int] = {}
     place = 0
@@ -151,7 +183,7 @@ def _metadata(value: object, path: Path) -> dict[str, str]:
     return value
 
 
-def _entry(name: str, value: object, path: Path) -> tuple[TensorSpec, int, int]:
+def _entry(name: str, value: object, path: Path) -> tuple[str, tuple[int, ...], int, int]:
     where = f"tensor '{_short(name)}'"
     try:
         name.encode()
@@ -160,8 +192,8 @@ def _entry(name: str, value: object, path: Path) -> tuple[TensorSpec, int, int]:
     if not isinstance(value, dict) or not {"dtype", "shape", "data_offsets"} <= value.keys():
         _refuse(path, f"describes {where} as {_short(repr(value))}", "a dtype, a shape and data_offsets were needed")
     code, shape, place = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(code, str) or code not in DTYPES:
-        known = ", ".join(DTYPES)
+    if not isinstance(code, str) or code not in KINDS:
+        known = ", ".join(KINDS)
         _refuse(path, f"has {where} of dtype {_short(repr(code))}", f"known are {known}")
     if not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS or not all(_size(n) for n in shape):
         _refuse(path, f"has {where} of shape {_short(repr(shape))}", "a short list of sizes was needed")
@@ -171,14 +203,14 @@ def _entry(name: str, value: object, path: Path) -> tuple[TensorSpec, int, int]:
         if not shape or shape[-1] % 2:
             _refuse(path, f"has {where} of shape {_short(repr(shape))} in F4", "the last size must be even")
         shape = [*shape[:-1], shape[-1] // 2]
-    spec = TensorSpec(name, DTYPES[code], tuple(shape))
     # An empty tensor with vast other sizes has no bytes, yet torch cannot count its strides.
     if prod(n for n in shape if n) > LARGEST_DIMENSION:
         _refuse(path, f"has {where} of shape {_short(repr(shape))}", "fewer than 2**63 values were needed")
-    if spec.length != place[1] - place[0]:
+    length = prod(shape) * KINDS[code][1]
+    if length != place[1] - place[0]:
         what = f"has {where} of {code} {shape} in {place[1] - place[0]} bytes"
-        _refuse(path, _short(what, 300), f"{_short(str(spec.length))} were needed")
-    return spec, place[0], place[1]
+        _refuse(path, _short(what, 300), f"{_short(str(length))} were needed")
+    return code, tuple(shape), place[0], place[1]
 
 
 def _size(value: object) -> bool:

@@ -9,6 +9,7 @@ from penjing.errors import CheckpointError
 from penjing.io.headers import Header, read_header
 
 LARGEST_JSON = 200_000_000
+PICKLES = ("pytorch_model.bin.index.json", "pytorch_model.bin")
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -60,6 +61,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return table
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config of a folder; empty where there is none.
+
+    Raises:
+        CheckpointError: it is not JSON, or a link that leaves the folder.
+    """
+    path = inside(folder, "config.json")
+    return read_json(path) if path.is_file() else {}
+
+
 def read_index(path: Path) -> dict[str, list[str]]:
     """File name -> names of tensors, from an index such as `model.safetensors.index.json`.
 
@@ -89,7 +100,7 @@ def read_headers(folder: Path, names: Iterable[str]) -> list[Header]:
     headers = [read_header(inside(folder, name)) for name in names]
     home: dict[str, Path] = {}
     for header in headers:
-        for tensor in header.tensors:
+        for tensor in header.names:
             if tensor in home:
                 both = f"{home[tensor].name} and {header.path.name}"
                 raise CheckpointError(f"{folder} holds '{tensor}' twice, in {both}; keep one of them")
@@ -106,8 +117,34 @@ def read_indexed(index: Path) -> list[Header]:
     files = read_index(index)
     headers = read_headers(index.parent, files)
     for header, (name, tensors) in zip(headers, files.items(), strict=True):
-        agree(index, name, tensors, header.tensors)
+        agree(index, name, tensors, header.names)
     return headers
+
+
+def find_headers(folder: Path) -> list[Header] | None:
+    """Headers of the safetensors files that are the model of a folder; None when it is in pickle files.
+
+    Raises:
+        CheckpointError: no weights are there, it is not clear which, or a file is wrong.
+    """
+    if inside(folder, "model.safetensors").is_file():
+        return read_headers(folder, ["model.safetensors"])
+    index = inside(folder, "model.safetensors.index.json")
+    if index.is_file():
+        return read_indexed(index)
+    if any(inside(folder, name).is_file() for name in PICKLES):
+        return None
+    found = sorted(p.name for p in folder.glob("*.safetensors"))
+    indexes = sorted(p.name for p in folder.glob("*.safetensors.index.json"))
+    if len(indexes) == 1:
+        return read_indexed(inside(folder, indexes[0]))
+    if len(found) == 1:
+        return read_headers(folder, found)
+    if found:
+        some = ", ".join(found[:3])
+        raise CheckpointError(f"{folder} has {len(found)} safetensors files ({some}) and no index; name one of them")
+    wanted = "model.safetensors, model.safetensors.index.json or pytorch_model.bin"
+    raise CheckpointError(f"{folder} holds no weights; {wanted} was needed; name the folder of a model")
 
 
 def agree(index: Path, name: str, told: Iterable[str], held: Iterable[str]) -> None:

@@ -2,9 +2,12 @@
 
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from penjing.io.checkpoint import OpenCheckpoint
 from penjing.io.shards import inside
+
+if TYPE_CHECKING:
+    from penjing.io.checkpoint import OpenCheckpoint
 
 CARRIED = (
     "tokenizer*",
@@ -67,7 +70,7 @@ def name_in_output(folder: Path, path: Path) -> str:
     return "SOURCE_README.md" if name == "README.md" else name
 
 
-def carry_over(checkpoint: OpenCheckpoint, into: Path) -> dict[str, Path]:
+def carry_over(checkpoint: "OpenCheckpoint", into: Path) -> dict[str, Path]:
     """Name in the output -> file, for all that goes along with the weights; `into` takes what has to be made first.
 
     A folder's side files are taken as they are. The tokenizer of a GGUF file is converted and saved to `into`.
@@ -83,7 +86,7 @@ def carry_over(checkpoint: OpenCheckpoint, into: Path) -> dict[str, Path]:
     return {path.name: path for path in tokenizer_files(checkpoint, into)}
 
 
-def tokenizer_files(checkpoint: OpenCheckpoint, into: Path) -> tuple[Path, ...]:
+def tokenizer_files(checkpoint: "OpenCheckpoint", into: Path) -> tuple[Path, ...]:
     """The files of the checkpoint's tokenizer, saved by transformers to the folder `into`.
 
     Raises:

@@ -1,4 +1,8 @@
-"""Layouts kept on disk, so that a model is traced once per config and version."""
+"""What is known of a config, kept on disk: its layout, and how its key-value cache grows. A model is traced once.
+
+Files are named by the sha256 of all that their content depends on, and begin with the sha256 of what follows. One that
+is damaged, or is not what it should be, is as good as none: it is made again and written over.
+"""
 
 import hashlib
 import json
@@ -15,6 +19,9 @@ from penjing.core import Layout
 from penjing.core.places import cache_folder
 from penjing.errors import LayoutError
 from penjing.layouts.table import from_text, to_text
+
+LARGEST = 200_000_000
+"""Bytes; the layout of a model of 80 blocks takes half a million."""
 
 
 def folder() -> Path:
@@ -37,26 +44,51 @@ def key(config: Mapping[str, Any], stored: Mapping[str, tuple[int, ...]] | None,
 
 def read(name: str) -> Layout | None:
     """The layout kept under a key, or None when there is none or its file is damaged."""
-    path = folder() / f"{name}.json"
+    text = read_text(name)
     try:
-        return from_text(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError, LayoutError):
+        return None if text is None else from_text(text, str(_path(name)))
+    except LayoutError:
         return None
 
 
 def write(name: str, layout: Layout) -> None:
     """Keep a layout under a key. A folder that cannot be written to is left alone: the cache only saves time."""
-    target = folder() / f"{name}.json"
+    write_text(name, to_text(layout))
+
+
+def read_text(name: str) -> str | None:
+    """The text kept under a key, or None when there is none or it is not what was written."""
+    path = _path(name)
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return None
+        digest, _, body = path.read_bytes().partition(b"\n")
+        return body.decode() if digest == _digest(body) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write_text(name: str, text: str) -> None:
+    """Keep a text under a key, whole or not at all."""
+    target, body = _path(name), text.encode()
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".layout-")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(to_text(layout))
+            with os.fdopen(handle, "wb") as file:
+                file.write(_digest(body) + b"\n" + body)
             Path(temporary).replace(target)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def _path(name: str) -> Path:
+    return folder() / f"{name}.txt"
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 @lru_cache(maxsize=1)

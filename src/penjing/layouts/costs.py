@@ -3,14 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from penjing.core import Layout
 from penjing.core.pattern import shape
 from penjing.errors import LayoutError
+from penjing.layouts import kv_cache
+
+if TYPE_CHECKING:
+    import torch
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "position_ids", "inv_freq")
 """Last words of the names of persistent buffers: bytes in the file, but no parameters."""
@@ -39,7 +40,7 @@ def parameters(layout: Layout, sizes: Mapping[str, int] | None = None) -> int:
     return sum(numel for name, numel in _numels(layout, sizes) if not is_buffer(name))
 
 
-def weight_bytes(layout: Layout, dtypes: Mapping[str, torch.dtype], sizes: Mapping[str, int] | None = None) -> int:
+def weight_bytes(layout: Layout, dtypes: "Mapping[str, torch.dtype]", sizes: Mapping[str, int] | None = None) -> int:
     """The bytes of all stored tensors, buffers included, tied ones once; `dtypes` as in the files.
 
     Raises:
@@ -107,51 +108,10 @@ def is_buffer(name: str) -> bool:
 def kv_cache_bytes_per_token(config: Mapping[str, Any], dtype_bytes: int) -> int:
     """Bytes by which the cache of a stock model grows with each token of one sequence; 0 when it keeps none.
 
-    Counted, not derived: the model is built on the meta device and run on a few tokens, whose number no size of the
-    config shares. Layers with a window grow only up to it; the figure holds below that.
-
     Raises:
         CheckpointError: stock code cannot build the config.
     """
-    from penjing.layouts.config.stock import build, quiet
-
-    module: Any = build(config)
-    if not _generates(module):
-        return 0
-    length = _unlike(config)
-    with quiet(), torch.no_grad():
-        return sum(t.numel() // length for t in _cached(module, length) if length in t.shape) * dtype_bytes
-
-
-def _unlike(config: Mapping[str, Any]) -> int:
-    """A small prime that divides no number of the config: a size of a cache that it divides comes from the tokens."""
-    from penjing.layouts.config.paths import numbers
-
-    sizes = [v for _, v in numbers(config) if isinstance(v, int) and v > 0]
-    return next((p for p in (11, 13, 17, 19, 23, 29, 31, 37) if all(v % p for v in sizes)), 41)
-
-
-def _generates(module: Any) -> bool:
-    import inspect
-
-    takes = inspect.signature(module.forward).parameters
-    config = module.config
-    return "past_key_values" in takes and "input_ids" in takes and not getattr(config, "is_encoder_decoder", False)
-
-
-def _cached(module: Any, length: int) -> list[Tensor]:
-    """The tensors in the cache after `length` tokens of one sequence."""
-    ids = torch.zeros((1, length), dtype=torch.long, device="meta")
-    out = module(input_ids=ids, use_cache=True)
-    cache = getattr(out, "past_key_values", None)
-    seen = {id(t): t for layer in getattr(cache, "layers", ()) for t in _tensors(vars(layer).values())}
-    return list(seen.values())
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
+    return kv_cache.values_per_token(config) * dtype_bytes
 
 
 def _numels(layout: Layout, sizes: Mapping[str, int] | None) -> Iterator[tuple[str, int]]:

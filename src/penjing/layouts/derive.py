@@ -1,4 +1,4 @@
-"""From a config or a module to its layout, and from a layout to the config that holds other sizes."""
+"""Deriving: from a config or a module to its layout, and from a layout to the config that holds other sizes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,38 +8,28 @@ from torch import Tensor, nn
 from penjing.core import Layout
 from penjing.errors import LayoutError
 from penjing.layouts import cache as kept
+from penjing.layouts import kv_cache
 from penjing.layouts.config.entries import with_entries
 from penjing.layouts.config.hold import held
 from penjing.layouts.config.stock import build, full_config
-from penjing.layouts.config.stored import under_stored
 from penjing.layouts.graph.infer import infer
 from penjing.layouts.graph.inputs import example as example_of
 from penjing.layouts.graph.thin import infer_thin
+from penjing.layouts.known import from_config
 
-Shapes = Mapping[str, tuple[int, ...]]
 
-
-def from_config(config: Mapping[str, Any], *, stored: Shapes | None = None, cache: bool = True) -> Layout:
-    """The layout of the stock transformers model of a config, derived without weights.
-
-    With `stored`, the names and shapes in a checkpoint's files, patterns are given under those names.
+def of_config(config: Mapping[str, Any], *, cache: bool) -> Layout:
+    """The layout of the stock transformers model of a config; with `cache`, how its cache grows is kept for later.
 
     Raises:
-        CheckpointError: the config cannot be built, or does not belong to the stored tensors.
+        CheckpointError: the config cannot be built.
         LayoutError: the model cannot be traced, or no example of its inputs is known.
     """
-    name = kept.key(config, stored) if cache else ""
-    found = kept.read(name) if cache else None
-    if found is not None:
-        return found
     full = full_config(config)
-    if stored is None:
-        module = build(full)
-        layout = with_entries(full, module, traced(module), traced)
-    else:
-        layout = under_stored(from_config(config, cache=cache), build(full), stored)
+    module = build(full)
+    layout = with_entries(full, module, traced(module), traced)
     if cache:
-        kept.write(name, layout)
+        kv_cache.remember(config, module)
     return layout
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from penjing.core import Axis, Blocks, Entry, Layout, Norm, Pattern, Work, Writer
 from penjing.core.pattern import cut, leaves, parse, shape, show
 from penjing.errors import LayoutError, nearest
+from penjing.layouts.checked import check_types
 
 FORMAT = "penjing layout 1"
 
@@ -61,16 +62,19 @@ def from_text(text: str, origin: str = "layout") -> Layout:
         raise LayoutError(
             f"{origin} line {error.lineno} is not JSON: {error.msg.lower()}; correct that line"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise LayoutError(f"{origin} is no usable JSON: {str(error)[:100]}; write it anew with save_layout") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         raise LayoutError(f"{origin} holds '{found}' where '{FORMAT}' was needed; write the table with save_layout")
     try:
         axes = {n: Axis(name=n, **_tuples(a)) for n, a in data["axes"].items()}
         sizes = {a.name: a.size for a in axes.values()}
-        return Layout(
+        layout = Layout(
             axes=axes,
             patterns={
-                t: _pattern(t, p, sizes, f"{origin} line {_line_of(text, t, p)}") for t, p in data["patterns"].items()
+                t: _pattern(t, p, sizes, lambda t, p: f"{origin} line {_line_of(text, t, p)}")
+                for t, p in data["patterns"].items()
             },
             reads={t: tuple(d) for t, d in data["reads"].items()},
             aliases=data["aliases"],
@@ -82,8 +86,10 @@ def from_text(text: str, origin: str = "layout") -> Layout:
             unreached=tuple(data["unreached"]),
             notes=tuple(data["notes"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise LayoutError(f"{origin} is not a whole layout table: {error}; write it anew with save_layout") from error
+    check_types(layout, origin)
+    return layout
 
 
 def save_layout(layout: Layout, path: str | Path) -> Path:
@@ -153,16 +159,18 @@ def _stem(name: str) -> tuple[str, int | None]:
     return f"{name[: last.start()]}*{name[last.end() :]}", int(last.group())
 
 
-def _pattern(tensor: str, text: str, sizes: Mapping[str, int], where: str) -> Pattern:
+def _pattern(tensor: str, text: str, sizes: Mapping[str, int], where: Callable[[str, str], str]) -> Pattern:
     pattern = parse(text)
     for leaf in leaves(pattern):
         if leaf.name and leaf.name not in sizes:
             raise LayoutError(
-                f"{where}: {tensor} names the axis '{leaf.name}', which is not among the "
+                f"{where(tensor, text)}: {tensor} names the axis '{leaf.name}', which is not among the "
                 f"axes{nearest(leaf.name, sizes)}"
             )
         if not leaf.name and not leaf.size:
-            raise LayoutError(f"{where}: {tensor} has a '_' of unknown size in '{text}'; write the size as a number")
+            raise LayoutError(
+                f"{where(tensor, text)}: {tensor} has a '_' of unknown size in '{text}'; write the size as a number"
+            )
     return cut(pattern, sizes)
 
 

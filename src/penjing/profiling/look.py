@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from penjing.core import Layout
+from penjing.io.spans import KINDS
 from penjing.layouts import costs
-from penjing.running.source import Source
+from penjing.running.outline import Outline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +45,21 @@ class Look:
         }
 
 
-def look_at(source: Source, *, context: int) -> Look:
-    """Count what a model holds and does."""
-    layout = source.layout
-    itemsize = _itemsize(source)
+def look_at(model: Outline, *, context: int) -> Look:
+    """Count what a model holds and does.
+
+    Raises:
+        CheckpointError: stock code cannot build the config.
+    """
+    layout = model.layout
+    itemsize = _config_itemsize(model.config) if model.contents is None else model.contents.itemsize
     tokens = any(w.tokens for w in layout.work)
-    cache = costs.kv_cache_bytes_per_token(source.config, round(itemsize)) if source.config and tokens else None
+    cache = costs.kv_cache_bytes_per_token(model.config, round(itemsize)) if model.config and tokens else None
     parameters = costs.parameters(layout)
     return Look(
-        name=source.name,
+        name=model.name,
         parameters=parameters,
-        bytes=round(parameters * itemsize) if source.checkpoint is None else stored_bytes(source),
+        bytes=round(parameters * itemsize) if model.contents is None else model.contents.bytes,
         macs_per_sample=costs.macs(layout, tokens=context),
         macs_per_token=costs.macs_per_token(layout, context=context) if tokens else None,
         kv_cache_bytes_per_token=cache or None,
@@ -64,30 +69,13 @@ def look_at(source: Source, *, context: int) -> Look:
     )
 
 
-def stored_bytes(source: Source) -> int:
-    """Bytes of all stored tensors."""
-    checkpoint = source.weights()
-    return sum(_numel(checkpoint.shapes[n]) * d.itemsize for n, d in checkpoint.dtypes.items())
-
-
-def _numel(shape: tuple[int, ...]) -> int:
-    out = 1
-    for n in shape:
-        out *= n
-    return out
-
-
-def _itemsize(source: Source) -> float:
-    """Bytes per weight: of the stored tensors, or as the config's dtype says, or 2 (bfloat16)."""
-    if source.checkpoint is not None:
-        total = sum(_numel(s) for s in source.checkpoint.shapes.values())
-        return stored_bytes(source) / max(total, 1)
-    return _config_itemsize(source.config)
-
-
 def _config_itemsize(config: Mapping[str, Any]) -> float:
-    import torch
-
+    """Bytes per weight as the config's dtype says, or 2 (bfloat16)."""
     named = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16").removeprefix("torch.")
+    known = dict(KINDS.values()).get(named)
+    if known is not None:
+        return known
+    import torch  # which has more names, such as "half"
+
     found = getattr(torch, named, torch.bfloat16)
     return found.itemsize if isinstance(found, torch.dtype) else 2

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from penjing.core import Layout
 from penjing.core.pattern import show
-from penjing.layouts import rows
+from penjing.layouts.table import rows
 
 STYLE = {"free": "green", "sensitive": "yellow", "uncut": "dim"}
 

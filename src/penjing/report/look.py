@@ -1,15 +1,17 @@
 """What `penjing look` prints."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from penjing.profiling.look import Look
 from penjing.report.layout import axes_table
 
+if TYPE_CHECKING:
+    from penjing.profiling.look import Look
 
-def look_page(seen: Look) -> Iterator[Any]:
+
+def look_page(seen: "Look") -> Iterator[Any]:
     """Totals, the share of each part, the axes, and what could not be derived."""
     totals = Table(show_header=False, box=None, pad_edge=False)
     totals.add_column(style="bold")
@@ -32,7 +34,7 @@ def look_page(seen: Look) -> Iterator[Any]:
         yield f"note: {_escape(note)}"
 
 
-def _totals(seen: Look) -> Iterator[tuple[str, str]]:
+def _totals(seen: "Look") -> Iterator[tuple[str, str]]:
     yield "parameters", f"{seen.parameters:,}"
     yield "bytes of weights", f"{seen.bytes:,}"
     if seen.macs_per_token is None:

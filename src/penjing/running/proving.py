@@ -4,16 +4,17 @@ from penjing.core import Layout
 from penjing.core.progress import Progress, silent
 from penjing.errors import LayoutError
 from penjing.layouts.prove.small import prove_config
-from penjing.running.source import Source
+from penjing.running.outline import Outline
 
 
-def proved(source: Source, progress: Progress = silent) -> Layout:
+def proved(source: Outline, progress: Progress = silent) -> Layout:
     """The layout with its proofs: each free axis cut at random in a small build of the same code, against its mask.
 
     Raises:
         LayoutError: the model has no config to build it from, or an axis did not equal its mask.
     """
     if not source.config:
-        raise LayoutError(f"{source.name} has no config to build it from; call penjing.layouts.prove(module, example)")
+        how = "call penjing.layouts.prove.proofs.prove(module, example)"
+        raise LayoutError(f"{source.name} has no config to build it from; {how}")
     progress("proving axes on a small build", 0, 0)
     return prove_config(source.config, source.layout)

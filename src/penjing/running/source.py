@@ -1,6 +1,5 @@
 """From what a user names to a checkpoint, its layout, and a folder that stock loaders open."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from penjing.core.progress import Progress, counter, silent
 from penjing.errors import CheckpointError
 from penjing.io import OpenCheckpoint, open_checkpoint, stock_opens
 from penjing.layouts import from_config, from_module, load_layout
+from penjing.running.outline import bare_config, check_config
 
 
 @dataclass(frozen=True)
@@ -54,36 +54,14 @@ def resolve(
         checkpoint = open_checkpoint(model)
         layout = load_layout(table) if table else from_module(model, example)
         return Source(type(model).__name__, checkpoint, checkpoint.config, layout)
-    bare = _bare_config(Path(model))
+    bare = bare_config(Path(model))
     if bare is not None and not weights:
         return Source(str(model), None, bare, load_layout(table) if table else from_config(bare))
     checkpoint = open_checkpoint(model, revision=revision)
     if table:
         return Source(str(model), checkpoint, checkpoint.config, load_layout(table))
-    if not checkpoint.config:
-        raise CheckpointError(
-            f"{model} has weights but no config, so its computation is unknown; "
-            "put its config.json beside it, or build the module in Python and call penjing.shrink(module, example=...)"
-        )
+    check_config(model, checkpoint.config)
     return Source(str(model), checkpoint, checkpoint.config, from_config(checkpoint.config, stored=checkpoint.shapes))
-
-
-def _bare_config(path: Path) -> dict[str, Any] | None:
-    """The config, if `path` is a config file or a folder that holds no weights."""
-    if path.is_dir():
-        has_weights = any(path.glob("*.safetensors*")) or any(path.glob("*.bin*")) or any(path.glob("*.gguf"))
-        path = path / "config.json"
-        if has_weights or not path.is_file():
-            return None
-    if path.suffix != ".json" or not path.is_file():
-        return None
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not JSON ({error}); name the model's config.json") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} holds a {type(config).__name__}, needed a JSON object; name the model's config")
-    return config
 
 
 def as_folder(source: Source, cache: Path, progress: Progress = silent) -> Path:
