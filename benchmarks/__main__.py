@@ -15,6 +15,7 @@ SCRIPTS = (
     "serve_list",
     "roofline",
     "openings",
+    "look",
 )
 
 
