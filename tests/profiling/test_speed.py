@@ -267,7 +267,7 @@ def alive(pid):
 PARENT = """
 import sys
 from pathlib import Path
-from penjing.profiling import children
+from penjing.running import children
 from penjing.profiling.speed import comparing as speed
 born = []
 class Tracked(children.Child):
