@@ -13,7 +13,7 @@ OUT ?= out/smollm2-0.75
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs papers papers-rows bench bench-rivals method clean
+.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -74,6 +74,9 @@ golden: $(READY) ## rewrite the golden plans; the commit says why they moved
 
 docs: $(READY) ## write docs/look-up from --help, docstrings and cards
 	$(BIN)/python docs/generate.py
+
+docs-check: $(READY) ## before a release: the look-up pages have all that is in the tree
+	$(BIN)/python docs/generate.py --check
 
 papers: $(READY) ## reproduce the numbers of papers (slow)
 	$(BIN)/python -m papers

@@ -21,13 +21,15 @@ import torch
 from penjing.data import ChoiceItem, read_bigbench, read_texts, shipped
 from penjing.running.loading import load
 from penjing.tasks.choices import MultipleChoice
+from penjing.tasks.choices.styles import PLAIN, Style
+from penjing.tasks.kinds.bigbench import STYLE
 from penjing.tasks.task import Examined
 
 
-def questions(task: Path | None, count: int) -> tuple[tuple[Any, ...], str]:
+def questions(task: Path | None, count: int) -> tuple[tuple[Any, ...], Style]:
     """Items and their style: of a BIG-bench task, or made of the shipped text (which of four lines comes next)."""
     if task is not None:
-        return tuple(i for t in read_bigbench(task) for i in t.choices), "bigbench"
+        return tuple(i for t in read_bigbench(task) for i in t.choices), STYLE
     lines = [x.strip() for x in read_texts(shipped("evaluation"))[0].split(". ") if 40 < len(x.strip()) < 200]
     out = []
     for i in range(min(count, len(lines) // 8)):
@@ -37,7 +39,7 @@ def questions(task: Path | None, count: int) -> tuple[tuple[Any, ...], str]:
                 id=str(i), question=". ".join(lines[at : at + 4]), choices=tuple(lines[at + 4 : at + 8]), answer=0
             )
         )
-    return tuple(out), "plain"
+    return tuple(out), PLAIN
 
 
 class Stopwatch:

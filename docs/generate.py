@@ -1,7 +1,8 @@
-"""Write docs/look-up from the commands' help, the docstrings and the methods' cards.
+"""Write docs/look-up from the commands' help, the docstrings, the methods' cards and the folders that are registries.
 
-`python docs/generate.py` writes all pages, with the names of methods only theirs; a house test compares. What people
-write by hand there (json-keys.md, files-and-settings.md, methods.md) is left alone.
+`python docs/generate.py` writes all pages, with the names of methods only theirs, and `--check` says what would change.
+A house test compares, and lets statistics and tasks that are new wait for the next writing. What people write by hand
+there (json-keys.md, files-and-settings.md, methods.md) is left alone.
 """
 
 import inspect
@@ -102,6 +103,41 @@ def _toml_type(one: Any, told: Any) -> str:
     return found + example.get(told.kind, "")
 
 
+def statistics() -> str:
+    """What each statistic is, where it is read, what it costs."""
+    from penjing.calibrate import OBJECTIVES, STATISTICS
+    from penjing.calibrate.statistic import DERIVATIVES
+
+    objectives = ", ".join(f"`{name}`" for name in OBJECTIVES.names())
+    parts = [
+        "# Statistics\n\n",
+        MADE,
+        "What methods ask for, a file each in `calibrate/statistics/`. Before those of an objective stands the ",
+        f"objective's name ({objectives}), as in `loss_gradient`.\n",
+    ]
+    for name in STATISTICS.names():
+        file = STATISTICS.load(name)
+        own = file.STATISTIC
+        before = "OBJECTIVE_" if own.reads in DERIVATIVES else ""
+        parts.append(f"\n## {name}\n\n`{before}{name}` {own.shape}\n\n{inspect.cleandoc(file.__doc__ or '')}\n\n")
+        parts.append(f"- **read from** {own.reads}\n- **costs** {own.cost}\n")
+    return "".join(parts)
+
+
+def tasks() -> str:
+    """How each kind of task is asked for, and its settings."""
+    from penjing.tasks.kinds import TASKS, typed
+
+    parts = ["# Tasks\n\n", MADE, "What `--task` takes, a file each in `tasks/kinds/`.\n"]
+    for name in TASKS.names():
+        file = TASKS.load(name)
+        parts.append(f"\n## {typed(name)}\n\n{inspect.cleandoc(file.__doc__ or '')}\n\n")
+        better = {"": "as the data say"}.get(file.KIND.better, file.KIND.better)
+        parts.append(f"- **better** {better}\n")
+        parts += [f"- **{setting}=** {does}\n" for setting, does in file.KIND.settings.items()]
+    return "".join(parts)
+
+
 def python() -> str:
     """Every public name with its signature and docstring."""
     import penjing
@@ -162,20 +198,47 @@ def errors() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
+    "statistics.md": statistics,
+    "tasks.md": tasks,
     "recipes.md": recipes,
     "python.md": python,
     "errors.md": errors,
 }
 
 
+GROWING = ("statistics.md", "tasks.md")
+"""Pages with a section for each file of a folder: a new file may wait for the next writing."""
+LISTED = re.compile(r"One of (?:(?!--).)*?; may be repeated")
+"""Where help lists the kinds of tasks, which may wait as well."""
+
+
+def stale(name: str, stored: str, made: str) -> list[str]:
+    """What a stored page says otherwise than it would be written now; sections of new files may be missing."""
+    if name not in GROWING:
+        old, new = (LISTED.sub("", " ".join(text.split())) for text in (stored, made))
+        return [] if old == new else [name]
+    now = dict(_sections(made))
+    return [title for title, text in _sections(stored) if now.get(title) != text]
+
+
+def _sections(text: str) -> list[tuple[str, str]]:
+    """(title, text) of what stands before the first section, and of each section."""
+    parts = text.rstrip().split("\n## ")
+    return [("the beginning", parts[0].rstrip()), *((p.partition("\n")[0], p.rstrip()) for p in parts[1:])]
+
+
 def main() -> None:
-    """Write every page that is made, or those of the methods named."""
+    """Write every page that is made, or those of the methods named; with `--check`, name those that would change."""
     from penjing.methods import METHODS
 
-    named = sys.argv[1:]
+    named = [n for n in sys.argv[1:] if n != "--check"]
     pages = {} if named else PAGES
     made = {name: make() for name, make in pages.items()}
     made |= {f"methods/{name}.md": method(name) for name in named or METHODS.names()}
+    if "--check" in sys.argv[1:]:
+        there = {n: (HERE / n).read_text(encoding="utf-8") for n in made if (HERE / n).is_file()}
+        old = [n for n, text in made.items() if there.get(n) != text]
+        sys.exit(f"run `make docs`: {', '.join(old)} would change" if old else None)
     for name, text in made.items():
         (HERE / name).parent.mkdir(parents=True, exist_ok=True)
         (HERE / name).write_text(text, encoding="utf-8")

@@ -16,8 +16,8 @@ import penjing
 from penjing.cli.console import progress_bar
 from penjing.core import Report
 from penjing.io.assets import fetch_asset
-from penjing.pipeline.tasks import read_tasks
 from penjing.report import save
+from penjing.tasks.reading import read_tasks
 
 KEEP = (0.9, 0.75, 0.5)
 ITEMS = 100

@@ -24,10 +24,10 @@ from penjing.evaluate.costs import PARAMETERS
 from penjing.evaluate.similarity import similarity
 from penjing.pipeline.battery import paired, swept
 from penjing.pipeline.cka_figure import CKA
-from penjing.pipeline.vision import Probed, Training
 from penjing.report import save
 from penjing.running.stock import load
 from penjing.tasks.images import Corrupted, ImageAccuracy, Preparation
+from penjing.tasks.images.probed import Probed, Training
 from penjing.tasks.task import Examined
 
 SIDE = {"lite0": 128, "dinov2": 98}

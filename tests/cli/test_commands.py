@@ -182,7 +182,7 @@ def test_a_followed_run_lists_its_figures_and_how_it_ended(tiny, texts, tmp_path
 
 def test_figures_are_given_while_a_comparison_goes_on(tiny, texts, tmp_path):
     import penjing
-    from penjing.pipeline.tasks import read_tasks
+    from penjing.tasks.reading import read_tasks
 
     asked = tmp_path / "sums.jsonl"
     asked.write_text('{"question": "a", "choices": ["b", "c"], "answer": 0}\n' * 3, encoding="utf-8")

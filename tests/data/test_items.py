@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penjing.data import READERS, ChoiceItem, ScoredItem, jsonl, read_choices, read_exact
-from penjing.data.benchmarks import read_piqa
+from penjing.data import ChoiceItem, ScoredItem, jsonl, read_choices, read_exact
 from penjing.errors import DataError
+from penjing.tasks.kinds import TASKS
+from penjing.tasks.kinds.piqa import items as read_piqa
+
+READERS = {name: file.items for name, file in TASKS.load_all().modules.items() if hasattr(file, "items")}
 
 GOOD = {"question": "Why?", "choices": ["so", "thus"], "answer": 1}
 

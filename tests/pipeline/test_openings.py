@@ -9,9 +9,9 @@ from tests.house.tiny import tiny_model
 
 import penjing
 from penjing.pipeline.request import Measure
-from penjing.pipeline.tasks import read_tasks
 from penjing.running import stock
 from penjing.running.lending import Lender
+from penjing.tasks.reading import read_tasks
 
 QUICK = Measure(speed=False)
 

@@ -16,6 +16,8 @@ from penjing.errors import DataError, MeasureError, MissingExtraError
 from penjing.evaluate import Rolling, perplexity
 from penjing.tasks.choices import MultipleChoice
 from penjing.tasks.choices.requests import token_ids
+from penjing.tasks.kinds.arc import STYLE
+from penjing.tasks.kinds.lm_eval import titled
 from penjing.tasks.lm_eval import HarnessTask, adapter, rolling_log_likelihoods
 from penjing.tasks.task import Examined
 
@@ -154,7 +156,7 @@ def test_our_own_task_equals_the_harness(home, bos):
         for i, r in enumerate(RECORDS)
     )
     metrics = ("acc", "acc_norm", "acc_mutual_info")
-    task = MultipleChoice(name="own", items=items, style="arc", metrics=metrics, alone="")
+    task = MultipleChoice(name="own", items=items, style=STYLE, metrics=metrics, alone="")
     for figure in task.run(examined(bos)):
         metric = figure.name.partition(":")[2] or "acc"
         assert figure.items["correct"] == [int(r[metric]) for r in rows]
@@ -276,3 +278,9 @@ def test_rolling_gives_empty_texts_nothing():
     assert sums[0] == 0.0
     assert sums[1] < 0
     assert rolling_log_likelihoods(model(), tokenizer(), [""]) == [0.0]
+
+
+def test_the_harness_s_names_are_written_as_their_makers_do():
+    assert titled("arc_easy") == "ARC easy"
+    assert titled("leaderboard_mmlu_pro") == "Leaderboard MMLU pro"
+    assert titled("lambada") == ""

@@ -68,6 +68,10 @@ class Registry(Generic[T]):
         """Name -> where it is, without names that two have."""
         return {name: where[0] for name, where in self._found().items() if len(where) == 1}
 
+    def summaries(self) -> dict[str, str]:
+        """Name -> the first line of its file, for those of the folder itself; nothing is imported."""
+        return {path.stem: _first_line(path) for path, _ in self._files()}
+
     def load(self, name: str) -> ModuleType:
         """The file of this name.
 
@@ -130,12 +134,16 @@ class Registry(Generic[T]):
             found.setdefault(name, []).append(place)
         return found
 
-    def _own(self) -> Iterator[tuple[str, Place]]:
+    def _files(self) -> Iterator[tuple[Path, tuple[str, ...]]]:
         for root in _folders(self.package):
             for path in sorted(root.glob("*/*" if self.nested else "*")):
                 inner = path.relative_to(root).with_suffix("").parts
                 if _holds_one(path) and not any(part.startswith("_") for part in inner):
-                    yield path.stem, Place(inner[0] if self.nested else "", ".".join((self.package, *inner)))
+                    yield path, inner
+
+    def _own(self) -> Iterator[tuple[str, Place]]:
+        for path, inner in self._files():
+            yield path.stem, Place(inner[0] if self.nested else "", ".".join((self.package, *inner)))
 
     def _theirs(self) -> Iterator[tuple[str, Place]]:
         for point in metadata.entry_points(group=self.package):
@@ -184,6 +192,11 @@ def _folders(package: str) -> list[Path]:
 
 def _holds_one(path: Path) -> bool:
     return path.suffix == ".py" if path.is_file() else (path / "__init__.py").is_file()
+
+
+def _first_line(path: Path) -> str:
+    text = (path if path.is_file() else path / "__init__.py").read_text(encoding="utf-8")
+    return text.removeprefix('"""').partition("\n")[0].removesuffix('"""').strip() if text.startswith('"""') else ""
 
 
 def _default(field: Field[Any]) -> Any:

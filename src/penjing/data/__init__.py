@@ -1,6 +1,5 @@
 """Texts in, windows of tokens out; and the texts that come with the package."""
 
-from penjing.data.benchmarks import READERS
 from penjing.data.bigbench import BigBench, Form, read_bigbench
 from penjing.data.items import ChoiceItem, ExactItem, ScoredItem, read_choices, read_exact
 from penjing.data.shipped import shipped
@@ -8,7 +7,6 @@ from penjing.data.text import read_texts, require_disjoint, shared_passage
 from penjing.data.tokens import token_rows, tokenise, windows
 
 __all__ = [
-    "READERS",
     "BigBench",
     "ChoiceItem",
     "ExactItem",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penjing.errors import BudgetError, RequestError
 from penjing.pipeline.option import again, option, settle
+from penjing.tasks.kinds import wishes
 
 if TYPE_CHECKING:
     from penjing.core import Budget
@@ -154,9 +155,7 @@ class Measure:
     )
     tasks: tuple[object, ...] = option(
         (),
-        "A BIG-bench task.json, a .jsonl of questions, BENCHMARK:FILE (arc, hellaswag, piqa, boolq, openbookqa, "
-        "winogrande, mmlu, truthfulqa, gsm8k, instructions, exact), 'instructions', lm-eval:NAME, images:PATH, "
-        "corruptions:PATH, probe:TRAIN,TEST, or attack:RECIPE:FILE; may be repeated.",
+        f"One of {', '.join(wishes().values())}; may be repeated.",
         flag="--task", metavar="TASK",
     )  # fmt: skip
     limit: int | None = option(

@@ -154,17 +154,9 @@ def places(request: Request) -> Iterator[str]:
 
 
 def _placed_task(task: str, at: Callable[[str], str]) -> str:
-    """A task such as `arc:FILE` or `images:PATH,size=224` with its places changed."""
-    kind, colon, rest = task.partition(":")
-    if not colon or Path(task).exists():
-        return at(task)
-    if kind == "lm-eval":
-        return task
-    if kind == "attack":
-        recipe, colon, rest = rest.partition(":")
-        kind = f"{kind}:{recipe}"
-    parts = [part if "=" in part else at(part) for part in rest.split(",")]
-    return f"{kind}:{','.join(parts)}"
+    from penjing.tasks.reading import moved  # imports torch, which a request without tasks does without
+
+    return moved(task, at)
 
 
 def below(folder: Path) -> Callable[[str], str]:

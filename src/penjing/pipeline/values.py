@@ -12,10 +12,10 @@ from penjing.methods import METHODS
 from penjing.pipeline.carry_out import Manner
 from penjing.pipeline.evidence import Evidence
 from penjing.pipeline.request import Choice, Data, Measure, Run, Source
-from penjing.pipeline.tasks import read_tasks
 from penjing.planning.order import Order
 from penjing.running import source as running
 from penjing.search.max_seconds import Machine
+from penjing.tasks.reading import read_tasks
 
 USUAL = Budget(keep=0.75)
 """What stays where nobody says, unless the method has a budget of its own."""

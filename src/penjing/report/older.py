@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from penjing.core import Measurement
 from penjing.core.report import Better, Group
 from penjing.report import formats
-from penjing.report.figures import spoken
+from penjing.report.figures import NAMES, spoken
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ _KNOWN = {
     "prefill_seconds": _Known("Time to read the prompt", "lower", "time"),
     "peak_memory_bytes": _Known("Peak memory", "lower", "time"),
 }
+_NAMES = {
+    **NAMES, "arc": "ARC", "gsm8k": "GSM8K", "hellaswag": "HellaSwag", "mmlu": "MMLU", "piqa": "PIQA",
+    "truthfulqa": "TruthfulQA", "winogrande": "WinoGrande",
+}  # fmt: skip
 _LOWER = frozenset({"error", "ece", "brier", "divergence", "fooled", "attack", "flipped", "unanswered", "truncated"})
 
 
@@ -70,7 +74,7 @@ def _kind(name: str, unit: str) -> _Known:
         known = _KNOWN[max(fitting, key=len)]
         rest = name[len(max(fitting, key=len)) :].strip("._-: ()").split(":")[0].replace("_", " ")
         return replace(known, label=f"{known.label} ({rest})" if rest else known.label)
-    label, base = spoken(name), unit.split("/")[0].split(" per ")[0].strip().lower()
+    label, base = spoken(name, _NAMES), unit.split("/")[0].split(" per ")[0].strip().lower()
     if base in formats.SECONDS:
         return _Known(label, "lower", "time")
     if base in formats.BYTES or base in formats.COUNTS:

@@ -26,7 +26,7 @@ from penjing.tasks.choices.grades import mean_with_error
 from penjing.tasks.choices.likelihood import log_likelihoods
 from penjing.tasks.choices.requests import encode, prefix_token, special_tokens, token_ids
 from penjing.tasks.generation.greedy import LIMIT, generate
-from penjing.tasks.task import Examined
+from penjing.tasks.task import Examined, called
 
 VERSION = 1
 WINDOW = 2048
@@ -117,7 +117,7 @@ class HarnessTask:
 
     A YAML file may name Python functions of its folder, which the harness runs: give it only files you trust.
     `shots` None leaves the task's own. `limit` takes the first so many documents. `metric` is the main figure's
-    (empty: the task's first).
+    (empty: the task's first), `label` what people call the task (empty: its name).
     """
 
     name: str
@@ -127,6 +127,7 @@ class HarnessTask:
     metric: str = ""
     seed: int = 1234
     batch: int | None = None
+    label: str = ""
 
     def key(self) -> str:
         """The protocol: everything that changes the figures."""
@@ -187,7 +188,13 @@ class HarnessTask:
         if main not in names:
             raise DataError(f"the task {self.name} gave no '{main}'; it gave {', '.join(names) or 'nothing'}")
         ordered = sorted(figures, key=lambda pair: pair[0] != main)
-        return tuple(replace(f, name=self.name if what == main else f"{self.name}:{what}") for what, f in ordered)
+        return tuple(
+            replace(
+                f, name=self.name if what == main else f"{self.name}:{what}",
+                label=called(self.label, "" if what == main else what),
+            )
+            for what, f in ordered
+        )  # fmt: skip
 
 
 def _figures(found: Mapping[str, Any], protocol: str, note: str) -> list[tuple[str, Measurement]]:

@@ -34,6 +34,15 @@ class Examined:
         return self.tokenizer
 
 
+def called(title: str, what: str = "") -> str:
+    """A figure's label: the title of its task and what it tells; empty without a title, so that its name is shown.
+
+    >>> called("ARC", "acc_norm")
+    'ARC: acc norm'
+    """
+    return f"{title}: {what.replace('_', ' ')}" if title and what else title
+
+
 class Task(Protocol):
     """One measurement with its data and settings. Frozen; the same task gives the same figures of the same model.
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from penjing.data import ChoiceItem, ScoredItem
 from penjing.errors import DataError, MeasureError
 from penjing.tasks.choices.grades import Scored, accuracy, best, chance, margin, mean_with_error
-from penjing.tasks.choices.truthful import truth_share
+from penjing.tasks.kinds.truthfulqa import truth_share
 
 
 def scored(values, answer=0, lengths=None, alone=(), **extra):

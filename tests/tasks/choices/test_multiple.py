@@ -1,11 +1,12 @@
 import pytest
 from tests.evaluate.language import model, naive, tokenizer
+from tests.tasks.choices.written import style
 
 from penjing.data import ChoiceItem, ScoredItem
 from penjing.errors import DataError
-from penjing.tasks.choices import MultipleChoice, TruthfulQA, encode
-from penjing.tasks.choices.styles import style, written
-from penjing.tasks.choices.truthful import PREAMBLE, question, truth_share
+from penjing.tasks.choices import MultipleChoice, encode
+from penjing.tasks.choices.styles import written
+from penjing.tasks.kinds.truthfulqa import PREAMBLE, TruthfulQA, question, truth_share
 from penjing.tasks.task import Examined, Task
 
 COLOURS = ("blue", "a lazy brown fox", "the worst of times", "é")
@@ -28,7 +29,7 @@ def examined():
 
 @pytest.mark.parametrize("shots", [0, 2])
 def test_equals_the_loop(examined, shots):
-    task = MultipleChoice(name="t", items=ITEMS, style="arc", shots=shots, metrics=("acc", "acc_norm"))
+    task = MultipleChoice(name="t", items=ITEMS, style=style("arc"), shots=shots, metrics=("acc", "acc_norm"))
     plain, normed = task.run(examined)
     right = rightly = 0
     for item, pairs, found in zip(ITEMS, task.pairs(), plain.items["log_likelihoods"], strict=True):
@@ -49,8 +50,8 @@ def test_sharing_changes_no_style(examined, name):
         ChoiceItem(id=i.id, question=i.question + " _ then", choices=i.choices, answer=i.answer, context="The sky")
         for i in ITEMS
     )
-    task = MultipleChoice(name="t", items=items, style=name)
-    apart = MultipleChoice(name="t", items=items, style=name, share=False, batch=2)
+    task = MultipleChoice(name="t", items=items, style=style(name))
+    apart = MultipleChoice(name="t", items=items, style=style(name), share=False, batch=2)
     one, other = task.run(examined)[0], apart.run(examined)[0]
     for a, b in zip(one.items["log_likelihoods"], other.items["log_likelihoods"], strict=True):
         assert a == pytest.approx(b, abs=1e-4)
@@ -58,7 +59,7 @@ def test_sharing_changes_no_style(examined, name):
 
 
 def test_mutual_information_scores_each_choice_alone(examined):
-    task = MultipleChoice(name="t", items=ITEMS, style="arc", metrics=("acc_mutual_info", "acc"))
+    task = MultipleChoice(name="t", items=ITEMS, style=style("arc"), metrics=("acc_mutual_info", "acc"))
     scored, _ = task.score(model(), tokenizer())
     for s in scored:
         alone = encode(tokenizer(), [("Answer:", f" {c}") for c in s.item.choices])
@@ -79,7 +80,7 @@ def test_the_key_says_what_changes_figures():
         MultipleChoice(name="t", items=ITEMS, **settings).key()
         for settings in (
             {},
-            {"style": "arc"},
+            {"style": style("arc")},
             {"shots": 1},
             {"limit": 4},
             {"limit": 4, "seed": 1},
@@ -105,9 +106,9 @@ def test_the_limit_draws_the_same_items_each_time():
 
 def test_cut_contexts_are_told(examined):
     short = Examined(name="tiny", module=model(positions=24), tokenizer=tokenizer())
-    figure = MultipleChoice(name="t", items=ITEMS, style="arc", shots=3).run(short)[0]
+    figure = MultipleChoice(name="t", items=ITEMS, style=style("arc"), shots=3).run(short)[0]
     assert "contexts were longer than the model's positions and lost their beginning" in figure.note
-    whole = MultipleChoice(name="t", items=ITEMS, style="arc").run(examined)[0]
+    whole = MultipleChoice(name="t", items=ITEMS, style=style("arc")).run(examined)[0]
     assert whole.note == ""
 
 

@@ -4,8 +4,10 @@ from tests.evaluate.language import model, tokenizer
 from penjing.data import ExactItem
 from penjing.data.bigbench import BigBench, Form
 from penjing.errors import DataError
-from penjing.tasks.generation import READINGS, ExactMatch, Reply, bigbench_exact, generate, gsm8k
+from penjing.tasks.generation import READINGS, ExactMatch, Reply, generate
 from penjing.tasks.generation.exact import graded
+from penjing.tasks.kinds.bigbench import exact as bigbench_exact
+from penjing.tasks.kinds.gsm8k import gsm8k
 from penjing.tasks.task import Examined, Task
 
 ITEMS = tuple(ExactItem(id=str(i), prompt=f"What is {i} + {i}?", targets=(str(2 * i), "none")) for i in range(6))
@@ -74,7 +76,8 @@ def test_gsm8k_is_written_as_published(examined):
     assert prompt.count("\nAnswer: It is.\n#### ") == 2
     assert "Question: How many is 3?" not in prompt.removesuffix("Question: How many is 3?\nAnswer:")
     small = ExactMatch(**{**task.__dict__, "max_new_tokens": 4})
-    assert [f.name for f in small.run(examined)] == ["gsm8k", "gsm8k:flexible"]
+    figures = small.run(examined)
+    assert [(f.name, f.label) for f in figures] == [("gsm8k", "GSM8K"), ("gsm8k:flexible", "GSM8K: flexible")]
     with pytest.raises(DataError, match="found 3 examples besides item 0, needed 5 shots"):
         gsm8k(items).prompts()
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penjing.core import Measurement
@@ -13,8 +13,9 @@ from penjing.errors import DataError
 from penjing.tasks.choices.grades import Scored, accuracy
 from penjing.tasks.choices.likelihood import log_likelihoods
 from penjing.tasks.choices.requests import encode, special_tokens
-from penjing.tasks.choices.styles import Pair, shots_for, style, written
-from penjing.tasks.task import Examined
+from penjing.tasks.choices.styles import PLAIN, Pair, Style, shots_for, written
+from penjing.tasks.kind import Asked
+from penjing.tasks.task import Examined, called
 
 VERSION = 1
 Progress = Callable[[int, int], None]
@@ -24,14 +25,15 @@ Progress = Callable[[int, int], None]
 class MultipleChoice:
     """How often the likeliest choice is right.
 
-    `style` writes the questions (see `STYLES`). `shots` solved examples come from `examples`, or from the other items
-    when there are none. `limit` draws that many items by `seed`; None takes all. `metrics` are some of `METRICS`, the
-    main one first (empty: the style's own). `alone` is what stands before a choice for acc_mutual_info.
+    `style` writes the questions, `label` is what people call the task (empty: its name). `shots` solved examples come
+    from `examples`, or from the other items when there are none. `limit` draws that many items by `seed`; None takes
+    all. `metrics` are some of `METRICS`, the main one first (empty: the style's own). `alone` is what stands before a
+    choice for acc_mutual_info.
     """
 
     name: str
     items: tuple[AnyChoice, ...]
-    style: str = "plain"
+    style: Style = PLAIN
     shots: int = 0
     examples: tuple[AnyChoice, ...] = ()
     limit: int | None = None
@@ -40,10 +42,11 @@ class MultipleChoice:
     alone: str = "Answer:"
     share: bool = True
     batch: int | None = None
+    label: str = ""
 
     def key(self) -> str:
         """The protocol: everything that changes the figures."""
-        how = style(self.style)
+        how = self.style
         parts = [
             f"multiple_choice/{VERSION} style={how.name} shots={self.shots} seed={self.seed}",
             f"items={len(self.drawn())}/{len(self.items)} metrics={','.join(self._metrics())}",
@@ -53,7 +56,7 @@ class MultipleChoice:
         return " ".join([*parts, f"text=sha256:{items_hash([*self.drawn(), *(self.examples if self.shots else ())])}"])
 
     def _metrics(self) -> tuple[str, ...]:
-        return self.metrics or style(self.style).metrics
+        return self.metrics or self.style.metrics
 
     def drawn(self) -> tuple[AnyChoice, ...]:
         """The items that are measured, in their order.
@@ -69,7 +72,7 @@ class MultipleChoice:
         Raises:
             DataError: there are fewer examples than shots.
         """
-        how, pool = style(self.style), self.examples or self.items
+        how, pool = self.style, self.examples or self.items
         items = self.drawn()
         return [written(i, how, shots_for(i, pool, self.shots, how, seed=self.seed)) for i in items]
 
@@ -84,17 +87,13 @@ class MultipleChoice:
         scored, note = self.score(model.module, reader, progress)
         protocol = f"{self.key()} {special_tokens(reader)}"
         main = self._metrics()[0]
-        return tuple(
-            accuracy(
-                scored,
-                metric,
-                name=self.name if metric == main else f"{self.name}:{metric}",
-                protocol=protocol,
-                note=note,
-                full=metric == main,
-            )
-            for metric in self._metrics()
-        )
+        out = []
+        for metric in self._metrics():
+            what = "" if metric == main else metric
+            name = self.name if metric == main else f"{self.name}:{metric}"
+            found = accuracy(scored, metric, name=name, protocol=protocol, note=note, full=metric == main)
+            out.append(replace(found, label=called(self.label, what)))
+        return tuple(out)
 
     def score(self, module: Any, tokenizer: Any, progress: Progress | None = None) -> tuple[list[Scored], str]:
         """Every drawn item with its log-likelihoods, and a note on what had to be cut.
@@ -103,7 +102,7 @@ class MultipleChoice:
             DataError: an item cannot be written or tokenised.
             MeasureError: the model cannot be measured so.
         """
-        how, items, pairs = style(self.style), self.drawn(), self.pairs()
+        how, items, pairs = self.style, self.drawn(), self.pairs()
         flat = [p for each in pairs for p in each]
         names = [f"choice {c} of item {i.id}" for i in items for c in range(len(i.choices))]
         apart = "acc_mutual_info" in self._metrics()
@@ -118,6 +117,13 @@ class MultipleChoice:
         alone = [tuple(next(values) for _ in i.choices) if apart else () for i in items]
         scored = [Scored(i, v, tuple(how.lengths(i)), a) for i, v, a in zip(items, together, alone, strict=True)]
         return scored, truncation_note(found.truncated, len(flat))
+
+
+def benchmark(name: str, items: Sequence[AnyChoice], style: Style, asked: Asked, *, title: str) -> MultipleChoice:
+    """The task that a benchmark's file makes of its items, called `title`."""
+    return MultipleChoice(
+        name=name, label=title, items=tuple(items), style=style, shots=asked.shots, limit=asked.limit, seed=asked.seed
+    )
 
 
 def drawn(items: Sequence[Any], limit: int | None, seed: int, name: str) -> tuple[Any, ...]:

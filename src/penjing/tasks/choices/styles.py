@@ -1,18 +1,15 @@
-"""How a question is written for a model: one style per benchmark.
+"""How a question is written for a model; each benchmark's own style stands in its file in `tasks/kinds`.
 
-Source: the templates are lm-evaluation-harness's (0.4.13), BIG-bench's that of its JSON schema. Where a benchmark's
-authors wrote it otherwise, the harness's way is kept, since published figures are the harness's.
+Source: the templates are lm-evaluation-harness's (0.4.13). Where a benchmark's authors wrote it otherwise, the
+harness's way is kept, since published figures are the harness's.
 """
 
 import random
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
-from penjing.data.bigbench import Form
-from penjing.data.items import LETTERS, AnyChoice
-from penjing.errors import DataError, nearest
+from penjing.data.items import AnyChoice
+from penjing.errors import DataError
 
 Pair = tuple[str, str]
 
@@ -36,11 +33,12 @@ class Style:
     first_shots: bool = False
 
 
-def _texts(item: AnyChoice) -> tuple[str, ...]:
+def texts(item: AnyChoice) -> tuple[str, ...]:
+    """The choices themselves."""
     return item.choices
 
 
-def _after(question: Callable[[AnyChoice], str]) -> Callable[[AnyChoice], Sequence[Pair]]:
+def after(question: Callable[[AnyChoice], str]) -> Callable[[AnyChoice], Sequence[Pair]]:
     """The choices, each after a space, behind one question."""
 
     def pairs(item: AnyChoice) -> list[Pair]:
@@ -50,7 +48,8 @@ def _after(question: Callable[[AnyChoice], str]) -> Callable[[AnyChoice], Sequen
     return pairs
 
 
-def _asked(item: AnyChoice) -> str:
+def asked_as_question(item: AnyChoice) -> str:
+    """The question between "Question:" and "Answer:"."""
     return f"Question: {item.question}\nAnswer:"
 
 
@@ -58,110 +57,9 @@ def _plain(item: AnyChoice) -> str:
     return f"{item.context}\n{item.question}" if item.context else item.question
 
 
-def _boolq(item: AnyChoice) -> str:
-    return f"{item.context}\nQuestion: {item.question}?\nAnswer:"
-
-
-def clean_hellaswag(text: str) -> str:
-    """The text without WikiHow's marks: `[title]` ends a sentence, other brackets go, double spaces become one.
-
-    >>> clean_hellaswag(" Make tea [title] Boil [step] water. ")
-    'Make tea. Boil water.'
-    """
-    text = text.strip().replace(" [title]", ". ")
-    return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
-
-
-def _hellaswag(item: AnyChoice) -> list[Pair]:
-    context = clean_hellaswag(f"{item.context}: {item.question}")
-    return [(context, f" {choice}") for choice in _clean_endings(item)]
-
-
-def _clean_endings(item: AnyChoice) -> tuple[str, ...]:
-    return tuple(map(clean_hellaswag, item.choices))
-
-
-def _winogrande(item: AnyChoice) -> list[Pair]:
-    """Partial scoring: each option in the blank, and the same rest of the sentence scored after it."""
-    before, _, rest = item.question.partition("_")
-    return [(before + option, f" {rest.strip()}") for option in item.choices]
-
-
-def _letters(item: AnyChoice) -> list[str]:
-    if len(item.choices) > len(LETTERS):
-        raise DataError(f"item {item.id} has {len(item.choices)} choices, the style has letters for {len(LETTERS)}")
-    return list(LETTERS[: len(item.choices)])
-
-
-def _lettered(item: AnyChoice) -> list[Pair]:
-    letters = _letters(item)
-    listed = "".join(f"\n{a}. {text}" for a, text in zip(letters, item.choices, strict=True))
-    context = f"{item.question.strip()}{listed}\nAnswer:"
-    return [(context, f" {a}") for a in letters]
-
-
-def _mmlu_header(item: AnyChoice) -> str:
-    subject = " ".join(str(item.extra.get("group", "")).split("_"))
-    about = f" about {subject}" if subject else ""
-    return f"The following are multiple choice questions (with answers){about}.\n\n"
-
-
-def _form(item: AnyChoice) -> Form:
-    form = item.extra.get("form", Form())
-    if not isinstance(form, Form):
-        raise DataError(f"item {item.id} has a form that is none of BIG-bench; read the task with read_bigbench")
-    return form
-
-
-def _bigbench(item: AnyChoice) -> list[Pair]:
-    form = _form(item)
-    listed = "".join(form.choice_prefix + c for c in item.choices) if form.append_choices else ""
-    context = form.input_prefix + item.question + listed + form.output_prefix
-    return [(context, choice) for choice in item.choices]
-
-
-PLAIN = Style(name="plain", pairs=_after(_plain), lengths=_texts)
-
-STYLES: Mapping[str, Style] = MappingProxyType(
-    {
-        "arc": Style(name="arc", pairs=_after(_asked), lengths=_texts),
-        "bigbench": Style(
-            name="bigbench",
-            pairs=_bigbench,
-            lengths=_texts,
-            header=lambda item: _form(item).task_prefix,
-            separator=lambda item: _form(item).separator,
-            metrics=("acc",),
-        ),
-        "boolq": Style(name="boolq", pairs=_after(_boolq), lengths=_texts, metrics=("acc",)),
-        "hellaswag": Style(name="hellaswag", pairs=_hellaswag, lengths=_clean_endings, metrics=("acc_norm", "acc")),
-        "mmlu": Style(
-            name="mmlu", pairs=_lettered, lengths=_letters, header=_mmlu_header, metrics=("acc",), first_shots=True
-        ),
-        "openbookqa": Style(
-            name="openbookqa",
-            pairs=_after(lambda item: item.question),
-            lengths=_texts,
-            metrics=("acc_norm", "acc"),
-        ),
-        "piqa": Style(name="piqa", pairs=_after(_asked), lengths=_texts),
-        "plain": PLAIN,
-        "question": Style(name="question", pairs=_after(_asked), lengths=_texts),
-        "winogrande": Style(name="winogrande", pairs=_winogrande, lengths=_texts, metrics=("acc",)),
-    }
-)
-"""Every style by its name."""
-
-
-def style(name: str) -> Style:
-    """The style of this name.
-
-    Raises:
-        DataError: there is none.
-    """
-    if name not in STYLES:
-        raise DataError(f"no style is named '{name}'; there are {', '.join(STYLES)}{nearest(name, STYLES)}")
-    return STYLES[name]
+PLAIN = Style(name="plain", pairs=after(_plain), lengths=texts)
+"""What the item is about, if anything, and its question."""
+QUESTION = Style(name="question", pairs=after(asked_as_question), lengths=texts)
 
 
 def solved(item: AnyChoice, how: Style) -> str:

@@ -1,7 +1,7 @@
 """What a model writes, greedily, and whether that is the right answer."""
 
 from penjing.tasks.generation.answers import READINGS, Reading, pattern
-from penjing.tasks.generation.exact import ExactMatch, bigbench_exact, gsm8k
+from penjing.tasks.generation.exact import ExactMatch
 from penjing.tasks.generation.greedy import Reply, generate
 
-__all__ = ["READINGS", "ExactMatch", "Reading", "Reply", "bigbench_exact", "generate", "gsm8k", "pattern"]
+__all__ = ["READINGS", "ExactMatch", "Reading", "Reply", "generate", "pattern"]

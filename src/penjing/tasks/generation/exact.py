@@ -2,11 +2,10 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penjing.core import Measurement
-from penjing.data.bigbench import BigBench
 from penjing.data.items import ExactItem
 from penjing.errors import DataError, nearest
 from penjing.tasks.choices.grades import mean_with_error
@@ -14,16 +13,15 @@ from penjing.tasks.choices.multiple import drawn, items_hash, truncation_note
 from penjing.tasks.choices.requests import special_tokens
 from penjing.tasks.generation.answers import READINGS, Reading, matches, pattern
 from penjing.tasks.generation.greedy import LIMIT, Reply, generate
-from penjing.tasks.task import Examined
+from penjing.tasks.task import Examined, called
 
 VERSION = 1
 Progress = Callable[[int, int], None]
-GSM8K_STOPS = ("Question:", "</s>", "<|im_end|>")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExactMatch:
-    """How often a greedy reply is one of the targets.
+    """How often a greedy reply is one of the targets; `label` is what people call the task (empty: its name).
 
     `readings` are names of `READINGS` or, with `pattern:` before it, a regular expression; the first gives the main
     figure. The prompt of an item stands between `before` and `after`; `shots` solved examples come first, from
@@ -45,6 +43,7 @@ class ExactMatch:
     limit: int | None = None
     seed: int = 0
     batch: int | None = None
+    label: str = ""
 
     def key(self) -> str:
         """The protocol: everything that changes the figures."""
@@ -111,9 +110,10 @@ class ExactMatch:
         )
         protocol = f"{self.key()} {special_tokens(reader)}"
         names = [self.name if i == 0 else f"{self.name}:{r.name.split()[0]}" for i, r in enumerate(readings)]
+        labels = [called(self.label, name.partition(":")[2]) for name in names]
         return tuple(
-            graded(self.drawn(), replies, r, name=name, protocol=protocol)
-            for name, r in zip(names, readings, strict=True)
+            replace(graded(self.drawn(), replies, r, name=name, protocol=protocol), label=label)
+            for name, label, r in zip(names, labels, readings, strict=True)
         )
 
 
@@ -173,43 +173,3 @@ def _note(replies: Sequence[Reply], unread: int) -> str:
 
 def _lengths(replies: Sequence[Reply]) -> Mapping[str, Any]:
     return {"mean_tokens": sum(r.tokens for r in replies) / len(replies)}
-
-
-def gsm8k(
-    items: Sequence[ExactItem],
-    *,
-    examples: Sequence[ExactItem] = (),
-    shots: int = 5,
-    limit: int | None = None,
-    name: str = "gsm8k",
-) -> ExactMatch:
-    """GSM8K as published: strict match as the main figure and flexible as the second; items from `read_gsm8k`.
-
-    Source: Cobbe et al., 2021, arXiv:2110.14168; template, stops and both patterns are lm-evaluation-harness's. Its
-    examples are drawn anew for each question, as here, but by another generator.
-    """
-    return ExactMatch(
-        name=name,
-        items=tuple(items),
-        examples=tuple(examples),
-        readings=("strict", "flexible"),
-        before="Question: ",
-        after="\nAnswer:",
-        shots=shots,
-        stops=GSM8K_STOPS,
-        limit=limit,
-    )
-
-
-def bigbench_exact(task: BigBench, *, limit: int | None = None, max_new_tokens: int = 64) -> ExactMatch:
-    """A BIG-bench task's `exact_str_match`, zero-shot: the first match of its regular expression is compared."""
-    reading = "exact" if task.regex is None else f"pattern:{task.regex}"
-    stop = (task.stop,) if task.stop else ("\n",)
-    return ExactMatch(
-        name=task.name.lower(),
-        items=task.exact,
-        readings=(reading,),
-        stops=stop,
-        max_new_tokens=max_new_tokens,
-        limit=limit,
-    )

@@ -1,22 +1,26 @@
-"""TruthfulQA's two multiple-choice scores.
+"""`truthfulqa:FILE.jsonl`: questions that some people answer falsely, with true and false choices: MC2 and MC1.
 
 Source: Lin et al., ACL 2022, arXiv:2109.07958; the preamble is the benchmark's own "QA prompt".
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from penjing.core import Measurement
-from penjing.data.items import ChoiceItem, ScoredItem
+from penjing.data.items import ChoiceItem, ScoredItem, identifier, scores_of, unique
+from penjing.data.jsonl import Record, check_file, parsed, records, told
 from penjing.errors import DataError
 from penjing.tasks.choices.grades import Scored, accuracy, margin, mean_with_error
 from penjing.tasks.choices.likelihood import log_likelihoods
 from penjing.tasks.choices.multiple import drawn, items_hash, truncation_note
 from penjing.tasks.choices.requests import encode, special_tokens
-from penjing.tasks.task import Examined
+from penjing.tasks.kind import Asked, Kind
+from penjing.tasks.task import Examined, Task
 
+TITLE = "TruthfulQA"
 VERSION = 1
 Progress = Callable[[int, int], None]
 
@@ -40,6 +44,46 @@ PREAMBLE = (
 """The six question-answer pairs that stand before every question."""
 
 
+def items(path: str | Path) -> tuple[list[ChoiceItem], list[ScoredItem]]:
+    """Records of "question" with "mc1_targets" (one true choice) and "mc2_targets" (some true), for MC1 and MC2.
+
+    Targets are {"choices": [...], "labels": [...]} or {choice: label}; a `.json` file holds a list of such objects.
+
+    Raises:
+        DataError: a line does not hold that; the line is named.
+    """
+    rows = list(_array(Path(path)) if Path(path).suffix == ".json" else records(path))
+    first, second = [], []
+    for r in rows:
+        name, question = identifier(r), r.text("question")
+        choices, scores = _targets(r, "mc1_targets")
+        if sorted(scores)[-2:] != [0.0, 1.0]:
+            raise r.wrong(f"{sum(s == 1 for s in scores)} true choices in 'mc1_targets'", "exactly one")
+        first.append((ChoiceItem(id=name, question=question, choices=choices, answer=scores.index(1.0)), r))
+        choices, scores = _targets(r, "mc2_targets")
+        second.append((ScoredItem(id=name, question=question, choices=choices, scores=scores), r))
+    return unique(first), unique(second)
+
+
+def _targets(r: Record, key: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    value = r.fields.get(key)
+    if not isinstance(value, dict):
+        raise r.wrong(f"{told(value)} as '{key}'", "an object with 'choices' and 'labels'")
+    if not {"choices", "labels"} <= set(value):
+        value = {"choices": list(value), "labels": list(value.values())}
+    choices = r.texts(value["choices"], f"{key}.choices", least=2)
+    return choices, scores_of(r, value["labels"], choices)
+
+
+def _array(path: Path) -> Iterator[Record]:
+    check_file(path, ".json")
+    value = parsed(path, "line 1", path.read_bytes())
+    if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
+        raise DataError(f"{path}: found {told(value)}, needed a list of objects")
+    for i, fields in enumerate(value, start=1):
+        yield Record(path, f"example {i}", fields)
+
+
 def question(text: str) -> str:
     """The preamble, and the question up to its answer."""
     solved = "\n\n".join(f"Q: {q}\nA: {a}" for q, a in PREAMBLE)
@@ -60,7 +104,7 @@ def truth_share(values: Sequence[float], scores: Sequence[float]) -> float:
 class TruthfulQA:
     """MC2, the probability on true choices, as the main figure; and MC1, how often the one true choice is likeliest.
 
-    `single` and `several` are the two lists of `read_truthfulqa`, with the same ids in the same order.
+    `single` and `several` are the two lists of `items`, with the same ids in the same order.
     """
 
     name: str = "truthfulqa"
@@ -83,7 +127,7 @@ class TruthfulQA:
         if [i.id for i in self.single] != [i.id for i in self.several]:
             raise DataError(
                 f"{self.name} has {len(self.single)} items for MC1 and {len(self.several)} for MC2; needed the same "
-                "ids in the same order, as read_truthfulqa gives them"
+                "ids in the same order, as the file's reader gives them"
             )
         return drawn(list(zip(self.single, self.several, strict=True)), self.limit, self.seed, self.name)
 
@@ -106,6 +150,7 @@ class TruthfulQA:
         scored = [Scored(i, tuple(next(values) for _ in i.choices), i.choices) for i in asked]
         protocol, note = f"{self.key()} {special_tokens(reader)}", truncation_note(found.truncated, len(flat))
         first = accuracy(scored[::2], "acc", name=f"{self.name}:mc1", protocol=protocol, note=note)
+        first = replace(first, label=f"{TITLE}: MC1")
         return _share(scored[1::2], self.name, protocol, note), first
 
 
@@ -123,6 +168,7 @@ def _share(scored: Sequence[Scored], name: str, protocol: str, note: str) -> Mea
         name=name,
         value=value,
         unit="probability on true choices (MC2)",
+        label=TITLE,
         better="higher",
         group="quality",
         n=len(shares),
@@ -133,3 +179,16 @@ def _share(scored: Sequence[Scored], name: str, protocol: str, note: str) -> Mea
         note="; ".join([*([note] if note else []), *(["one item only: no standard error"] if error is None else [])]),
         items=records,
     )
+
+
+def read(data: str, asked: Asked) -> Sequence[Task]:
+    """One task, `truthfulqa`.
+
+    Raises:
+        DataError: the file cannot be read; file and line are named.
+    """
+    single, several = items(data)
+    return [TruthfulQA(single=tuple(single), several=tuple(several), limit=asked.limit, seed=asked.seed)]
+
+
+KIND = Kind(read=read, better="higher", title=TITLE)

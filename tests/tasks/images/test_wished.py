@@ -12,9 +12,9 @@ from penjing.data.images import from_arrays
 from penjing.errors import DataError
 from penjing.pipeline.battery import examine, swept
 from penjing.pipeline.cka_figure import Likeness
-from penjing.pipeline.tasks import read_tasks
-from penjing.pipeline.vision import outputs_of
 from penjing.running.stock import load
+from penjing.tasks.images.labelled import outputs_of
+from penjing.tasks.reading import read_tasks
 
 SHAPE = {
     "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 16,
