@@ -60,5 +60,4 @@ def dearest(names: frozenset[str]) -> Cost:
     Raises:
         DataError: one is not known.
     """
-    costs: list[Cost] = [find(name).cost for name in names]
-    return max(costs, key=COSTS.index, default="none")
+    return COSTS[max((COSTS.index(find(name).cost) for name in names), default=0)]
