@@ -110,3 +110,12 @@ def test_the_command_holds_what_is_not_the_default_and_is_read_back(monkeypatch)
 def test_what_only_python_can_give_has_no_command():
     assert shrink_command(Request(source=MODEL, data=Data(batches=[torch.zeros(1)]), out="o")) == ""
     assert shrink_command(Request(source=Source(model=torch.nn.Linear(1, 1)), out="o")) == ""
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(tmp_path):
+    words = ["shrink", "nowhere", "-o", str(tmp_path / "out"), "--device", "cuda:99"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert "DeviceError" in done.stderr
+    assert "cuda:99" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -32,6 +32,7 @@ class Everyday(TypedDict, total=False):
     length: int
     batch: int | None
     seed: int
+    device: str
     example: Any
 
 

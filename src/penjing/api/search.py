@@ -10,7 +10,7 @@ from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.pipeline.request import AxisData, Choice, Request, Run, SelectedData, Selecting, Sensing
 from penjing.pipeline.surroundings import surroundings
-from penjing.pipeline.values import module_of, open_source, order_of
+from penjing.pipeline.values import lent, module_of, open_source, order_of
 from penjing.search.candidates import Search
 from penjing.search.data_selection import Selection
 from penjing.search.data_selection import select_data as choose_data
@@ -41,10 +41,12 @@ def sensed(request: Request, sensing: Sensing, *, progress: Progress = silent) -
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
         order = order_of(replace(request.choice, axes=None, keep=1.0), request.data, request.run)
-        return measure_sensitivity(
-            open_source(request.source), order, axes=request.choice.axes, fractions=sensing.fractions,
-            held_out=sensing.held_out, cache=cache_folder(), module=module_of(request.source), progress=progress,
-        )  # fmt: skip
+        source = open_source(request.source)
+        with lent(source, module_of(request.source), request.run, progress) as module:
+            return measure_sensitivity(
+                source, order, axes=request.choice.axes, fractions=sensing.fractions, held_out=sensing.held_out,
+                cache=cache_folder(), module=module, progress=progress,
+            )  # fmt: skip
 
 
 @everyday(data=SelectedData)
@@ -79,7 +81,6 @@ def selected(request: Request, selecting: Selecting, *, progress: Progress = sil
         held_out_texts=tuple(map(Path, selecting.held_out_texts)),
     )  # fmt: skip
     with surroundings(threads=request.run.threads, offline=request.run.offline):
-        return choose_data(
-            open_source(request.source), order_of(request.choice, request.data, request.run), search,
-            cache=cache_folder(), module=module_of(request.source), progress=progress,
-        )  # fmt: skip
+        source, order = open_source(request.source), order_of(request.choice, request.data, request.run)
+        with lent(source, module_of(request.source), request.run, progress) as module:
+            return choose_data(source, order, search, cache=cache_folder(), module=module, progress=progress)

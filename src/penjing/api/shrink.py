@@ -20,9 +20,18 @@ from penjing.pipeline.record import Recorded, check_model, check_plan, record
 from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.time_check import time_notes
-from penjing.pipeline.values import dtype_of, evidence_of, machine_of, manner_of, module_of, open_source, order_of
+from penjing.pipeline.values import (
+    dtype_of,
+    evidence_of,
+    lender_of,
+    machine_of,
+    manner_of,
+    module_of,
+    open_source,
+    order_of,
+    placed_run,
+)
 from penjing.report import save, save_card
-from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
 from penjing.search.plan_for import plan_for
 
@@ -66,6 +75,7 @@ def carry(
         PenjingError: as `shrink`.
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
+        request = replace(request, run=placed_run(request.run))
         source, module, cache = open_source(request.source), module_of(request.source), cache_folder()
         in_memory = module is not None and request.out is None
         out = Path() if in_memory else _checked(request.out, source)
@@ -73,7 +83,7 @@ def carry(
         if earlier is not None:
             check_model(earlier, source.weights())
 
-        with Lender() as lender:
+        with lender_of(request.run) as lender:
             plan = plan_for(
                 source, order_of(request.choice, request.data, request.run), machine=machine_of(request.run),
                 cache=cache, module=module if in_memory else None, lender=lender, progress=progress,

@@ -17,7 +17,17 @@ from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.outlines import outline_of
 from penjing.pipeline.request import Choice, Measure, Request, Run, Source
 from penjing.pipeline.surroundings import surroundings
-from penjing.pipeline.values import dtype_of, evidence_of, machine_of, manner_of, module_of, open_source, order_of
+from penjing.pipeline.values import (
+    dtype_of,
+    evidence_of,
+    lender_of,
+    machine_of,
+    manner_of,
+    module_of,
+    open_source,
+    order_of,
+    placed_run,
+)
 from penjing.profiling.look import Look, look_at
 from penjing.running.source import as_folder
 from penjing.search.plan_for import plan_for
@@ -84,9 +94,12 @@ def planned(request: Request, *, progress: Progress = silent) -> Plan:
     with surroundings(threads=request.run.threads, offline=request.run.offline):
         order = order_of(request.choice, request.data, request.run)
         source, module = open_source(request.source), module_of(request.source)
-        return plan_for(
-            source, order, machine=machine_of(request.run), cache=cache_folder(), module=module, progress=progress
-        )
+        run = placed_run(request.run)
+        with lender_of(run) as lender:
+            return plan_for(
+                source, order, machine=machine_of(run), cache=cache_folder(), module=module, lender=lender,
+                progress=progress,
+            )  # fmt: skip
 
 
 def apply(
@@ -133,7 +146,10 @@ def applied(
     """
     with surroundings(threads=run.threads, offline=run.offline):
         manner = manner_of(choice, run, reopening=reopening)
-        return carry_out(open_source(source), plan, out, manner, cache=cache_folder(), progress=progress)
+        with lender_of(run) as lender:
+            return carry_out(
+                open_source(source), plan, out, manner, cache=cache_folder(), lender=lender, progress=progress
+            )
 
 
 def measure(
@@ -179,9 +195,11 @@ def compared(
         PenjingError: as `compare`.
     """
     cache = cache_folder()
-    with surroundings(threads=run.threads, offline=run.offline):
+    with surroundings(threads=run.threads, offline=run.offline), lender_of(run) as lender:
         folders = [as_folder(open_source(m), cache, progress) for m in models]
-        return measured(folders, wish, notes=notes, command=command, progress=progress, so_far=so_far)
+        return measured(
+            folders, wish, lender=lender, notes=notes, command=command, progress=progress, so_far=so_far
+        )
 
 
 def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect: Sequence[str] = ()) -> nn.Module:

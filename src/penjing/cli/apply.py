@@ -15,7 +15,7 @@ def run(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A folder that 'penjing plan' wrote.")],
     out: o.OUT,
     allowed: Annotated[Choice, Only("allow_sensitive", "allow_nonfinite")],
-    running: Annotated[Run, Without("memory")],
+    running: Annotated[Run, Without("memory", "dtype")],
     reopen: Annotated[
         bool, typer.Option("--reopen/--no-reopen", help="Open the result in a fresh process and compare outputs.")
     ] = True,

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from penjing.cli.flags import Without
+from penjing.cli.flags import Only
 from penjing.cli.options import JSON
 from penjing.pipeline.request import Profiling, Run, Source
 
@@ -10,7 +10,7 @@ from penjing.pipeline.request import Profiling, Run, Source
 def run(
     source: Source,
     profiling: Profiling,
-    running: Annotated[Run, Without("memory", "output_dtype")],
+    running: Annotated[Run, Only("threads", "offline")],
     as_json: JSON = False,
 ) -> None:
     """Show where bytes, work and time go, and which cut would pay; weights are read, to count zeros."""

@@ -174,6 +174,13 @@ class Measure:
 class Run:
     """Where and how everything runs."""
 
+    device: str = option(
+        "auto", "Where models run: cpu, cuda, cuda:1, mps, or auto, the fastest that there is.", metavar="DEVICE"
+    )
+    dtype: str | None = option(
+        None, "What models run in: float32, bfloat16 or float16.", metavar="DTYPE", known=DTYPES,
+        shown="float32 to plan, as stored to measure",
+    )  # fmt: skip
     memory: int | None = option(
         None, "Memory for the model, as 2GB: a larger one is run block by block.", metavar="SIZE", kind="bytes"
     )

@@ -1,6 +1,8 @@
 """What the rooms below get: values, made of a request. None of them receives the request itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,17 @@ import torch
 from torch import nn
 
 from penjing.core import Budget
+from penjing.core.places import cache_folder
+from penjing.core.progress import Progress
 from penjing.methods import METHODS
 from penjing.pipeline.carry_out import Manner
 from penjing.pipeline.evidence import Evidence
 from penjing.pipeline.request import Choice, Data, Measure, Run, Source
 from penjing.planning.order import Order
-from penjing.running import source as running
+from penjing.running import source as running_source
+from penjing.running.lending import Lender
+from penjing.running.opened import Opened
+from penjing.running.placing import find_device
 from penjing.search.max_seconds import Machine
 from penjing.tasks.reading import read_tasks
 
@@ -21,14 +28,14 @@ USUAL = Budget(keep=0.75)
 """What stays where nobody says, unless the method has a budget of its own."""
 
 
-def open_source(source: Source, *, weights: bool = True) -> running.Source:
+def open_source(source: Source, *, weights: bool = True) -> running_source.Source:
     """The model, opened, with its layout.
 
     Raises:
         CheckpointError: the model cannot be read.
         LayoutError: its axes cannot be derived, or the table does not fit.
     """
-    return running.resolve(
+    return running_source.resolve(
         source.model, example=source.example, table=_path(source.table), weights=weights, revision=source.revision
     )
 
@@ -64,9 +71,39 @@ def budget_of(choice: Choice) -> Budget:
     return getattr(METHODS.load(choice.method), "DEFAULT", USUAL) if choice.method in METHODS.names() else USUAL
 
 
+@contextmanager
+def lent(source: running_source.Source, module: nn.Module | None, run: Run, progress: Progress) -> Iterator[nn.Module]:
+    """The module to try plans on: the one in memory, or that of the checkpoint, on the device that was asked for.
+
+    Raises:
+        DeviceError: there is no such device.
+        CheckpointError: it cannot be opened.
+    """
+    with Opened(source, cache=cache_folder(), module=module, lender=lender_of(run), progress=progress) as opened:
+        yield opened.module()
+
+
 def machine_of(run: Run) -> Machine:
     """What times are of."""
-    return Machine(dtype=run.output_dtype, threads=run.threads)
+    return Machine(device=run.device, dtype=run.dtype or run.output_dtype, threads=run.threads)
+
+
+def placed_run(run: Run) -> Run:
+    """The run on a device that is there: what `auto` stands for is named.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    return replace(run, device=find_device(run.device))
+
+
+def lender_of(run: Run) -> Lender:
+    """What opens models, on the device and in the type that were asked for.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    return Lender(device=run.device, dtype=run.dtype)
 
 
 def dtype_of(name: str | None) -> torch.dtype | None:
