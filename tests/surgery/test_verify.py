@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.surgery import tables
 
 from penjing.core import Keep, Mask, Plan, Update
@@ -75,3 +76,27 @@ def test_nothing_to_do_changes_nothing(tiny):
     found = verify(checkpoint, layout, Plan())
     assert found.before == found.after
     assert all(r.untouched for r in found.recipes.values())
+
+
+def test_codes_are_not_cut_and_whole_blocks_of_them_are_dropped(tmp_path):
+    tables.llama(tmp_path / "in")
+    file = tmp_path / "in" / "model.safetensors"
+    tensors = load_file(file)
+    for name in [n for n in tensors if "proj" in n]:
+        tensors |= {name: tensors[name].to(torch.float8_e4m3fn), f"{name}_scale_inv": torch.full((1, 1), 2.0)}
+    save_file(tensors, file, metadata={"format": "pt"})
+    checkpoint, layout = tables.opened(tmp_path / "in")
+    with pytest.raises(PlanError, match="is quantised"):
+        verify(checkpoint, layout, tables.every(layout, "neurons", list(range(12))))
+    left = verify(checkpoint, layout, Plan((Keep(layout.blocks[0].axis, (0, 2)),))).recipes
+    scale = "self_attn.q_proj.weight_scale_inv"
+    assert left[f"model.layers.1.{scale}"].source == f"model.layers.2.{scale}"
+
+
+def test_a_strange_tensor_named_after_one_that_is_cut_is_told_of(tmp_path):
+    tables.llama(tmp_path / "in")
+    file = tmp_path / "in" / "model.safetensors"
+    save_file({**load_file(file), f"{DOWN}_delta": torch.zeros(24, 37)}, file, metadata={"format": "pt"})
+    checkpoint, layout = tables.opened(tmp_path / "in")
+    with pytest.raises(PlanError, match="seems to belong to"):
+        verify(checkpoint, layout, tables.every(layout, "neurons", list(range(12))))

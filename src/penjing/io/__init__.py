@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penjing.io.folder import stock_opens
     from penjing.io.opening import open_checkpoint
     from penjing.io.plans import check_plan_folder, load_plan, save_plan
+    from penjing.io.quantised import quantisation, refuse_quantised
     from penjing.io.side_files import carry_over, tokenizer_files
     from penjing.io.spans import Span, TensorSpec, pack
     from penjing.io.workspace import check_output
@@ -25,6 +26,7 @@ _PLACES = {
     "penjing.io.folder": ("stock_opens",),
     "penjing.io.opening": ("open_checkpoint",),
     "penjing.io.plans": ("check_plan_folder", "load_plan", "save_plan"),
+    "penjing.io.quantised": ("quantisation", "refuse_quantised"),
     "penjing.io.side_files": ("carry_over", "tokenizer_files"),
     "penjing.io.spans": ("Span", "TensorSpec", "pack"),
     "penjing.io.workspace": ("check_output",),
@@ -34,6 +36,7 @@ __getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
     "ASSETS", "Asset", "Contents", "OpenCheckpoint", "Span", "TensorSpec", "cached_asset", "carry_over",
-    "check_finite", "check_output", "check_plan_folder", "fetch_asset", "load_plan", "not_finite", "open_checkpoint",
-    "pack", "read_contents", "save_plan", "stock_opens", "tokenizer_files", "write_folder",
+    "check_finite", "check_output", "check_plan_folder", "fetch_asset", "load_plan", "not_finite",
+    "open_checkpoint", "pack", "quantisation", "read_contents", "refuse_quantised", "save_plan", "stock_opens",
+    "tokenizer_files", "write_folder",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from torch import nn
 from penjing.core import Layout
 from penjing.core.progress import Progress, counter, silent
 from penjing.errors import CheckpointError
-from penjing.io import OpenCheckpoint, open_checkpoint, stock_opens
+from penjing.io import OpenCheckpoint, open_checkpoint, refuse_quantised, stock_opens
 from penjing.layouts import from_config, from_module, load_layout
 from penjing.running.outline import bare_config, check_config
 
@@ -47,7 +47,7 @@ def resolve(
     `revision` is a branch, tag or commit of a hub id.
 
     Raises:
-        CheckpointError: the model cannot be read.
+        CheckpointError: the model cannot be read, or is quantised and its weights are asked for.
         LayoutError: its axes cannot be derived, or the table does not fit.
     """
     if isinstance(model, nn.Module):
@@ -61,7 +61,17 @@ def resolve(
     if table:
         return Source(str(model), checkpoint, checkpoint.config, load_layout(table))
     check_config(model, checkpoint.config)
-    return Source(str(model), checkpoint, checkpoint.config, from_config(checkpoint.config, stored=checkpoint.shapes))
+    if weights:
+        refuse_quantised(checkpoint, str(model))
+    return Source(str(model), checkpoint, checkpoint.config, _layout(checkpoint, str(model)))
+
+
+def _layout(checkpoint: OpenCheckpoint, name: str) -> Layout:
+    try:
+        return from_config(checkpoint.config, stored=checkpoint.shapes)
+    except CheckpointError:
+        refuse_quantised(checkpoint, name)  # names the cause, where codes lie under other names or shapes
+        raise
 
 
 def as_folder(source: Source, cache: Path, progress: Progress = silent) -> Path:

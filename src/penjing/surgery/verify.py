@@ -11,6 +11,7 @@ from penjing.core import Checkpoint, Layout, Plan
 from penjing.core.layout import State
 from penjing.core.pattern import shape
 from penjing.errors import CheckpointError, LayoutError, PlanError
+from penjing.io.quantised import quantisation, refusal
 from penjing.layouts import costs
 from penjing.surgery.dtypes import config_as, stored_as
 from penjing.surgery.outcome import Outcome, work_out
@@ -83,6 +84,7 @@ def verify(
         from penjing.layouts import hold as config_of
     may_cut: frozenset[State] = frozenset({"free", "sensitive"} if allow_sensitive else {"free"})
     outcome = work_out(layout, checkpoint.shapes, plan, may_cut=may_cut)
+    _check_numbers(checkpoint, layout, outcome)
     dtypes = stored_as({n: checkpoint.dtypes[r.source] for n, r in outcome.recipes.items()}, dtype)
     _check_values(outcome, dtypes, allow_nonfinite)
     config, of, sizes = dict(checkpoint.config), layout, {a: outcome.sizes.get(a, 0) for a in layout.axes}
@@ -103,6 +105,21 @@ def verify(
         renamed=outcome.renamed,
         notes=(*_notes(layout, outcome, plan), *note),
     )
+
+
+def _check_numbers(checkpoint: Checkpoint, layout: Layout, outcome: Outcome) -> None:
+    """Refuse to edit codes: what decodes them would stay as it is. Whole blocks go with all that is in them."""
+    edited = [r.source for r in outcome.recipes.values() if not r.untouched]
+    if edited and quantisation(checkpoint):
+        raise PlanError(f"the model {refusal(checkpoint)}")
+    unknown = [r.source for r in outcome.recipes.values() if r.pattern is None or r.source in layout.unreached]
+    for name in edited:
+        beside = next((n for n in unknown if n.startswith((f"{name}_", f"{name}."))), "")
+        if beside:
+            raise PlanError(
+                f"{beside} seems to belong to {name}, which the plan edits, and the model's class does not know it; "
+                f"merge it into the weights first, or name the model class that reads it in 'architectures'"
+            )
 
 
 def _check_values(outcome: Outcome, dtypes: Mapping[str, torch.dtype], allow_nonfinite: bool) -> None:
