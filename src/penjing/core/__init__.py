@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from penjing.core.edit import Edit
     from penjing.core.edits.keep import Keep
     from penjing.core.edits.mask import Mask
+    from penjing.core.edits.rotate import Rotate
     from penjing.core.edits.update import Update
     from penjing.core.layout import Axis, Blocks, Entry, Layout, Norm, Work, Writer
     from penjing.core.live import BlockByBlock, Live
@@ -27,6 +28,7 @@ _PLACES = {
     "penjing.core.edit": ("Edit",),
     "penjing.core.edits.keep": ("Keep",),
     "penjing.core.edits.mask": ("Mask",),
+    "penjing.core.edits.rotate": ("Rotate",),
     "penjing.core.edits.update": ("Update",),
     "penjing.core.layout": ("Axis", "Blocks", "Entry", "Layout", "Norm", "Work", "Writer"),
     "penjing.core.live": ("BlockByBlock", "Live"),
@@ -43,5 +45,6 @@ __getattr__ = names_of(__name__, _PLACES)
 __all__ = [
     "Axis", "BlockByBlock", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples", "Keep",
     "Layout", "Leaf", "Live", "Mask", "Masks", "Measurement", "Method", "Norm", "Pattern", "Plan", "Plans",
-    "Product", "Report", "Stats", "Subject", "Training", "Trains", "Update", "View", "Wants", "Work", "Writer",
+    "Product", "Report", "Rotate", "Stats", "Subject", "Training", "Trains", "Update", "View", "Wants", "Work",
+    "Writer",
 ]  # fmt: skip

@@ -79,7 +79,8 @@ class Norm:
     `readers` are the parameters that multiply the norm's output, and `alone` says that nothing else uses it.
     `shared` are those readers that are used elsewhere too, as a tied embedding is, each with the name that it would
     have if it were stored apart (empty if it has none). `foldable` is `alone` without such readers. The gain is the
-    stored `weight` and `offset`, which is 1 where a module multiplies by 1 + weight.
+    stored `weight` and `offset`, which is 1 where a module multiplies by 1 + weight. `biases` are what is added to the
+    products of those readers that have one.
     """
 
     module: str
@@ -92,6 +93,7 @@ class Norm:
     alone: bool = False
     shared: Mapping[str, str] = field(default_factory=dict)
     offset: float = 0.0
+    biases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,18 +61,20 @@ def hold(
     sizes: Mapping[str, int],
     *,
     kept_blocks: Mapping[str, Sequence[int]] | None = None,
+    rescaled: Mapping[str, str] | None = None,
     cache: bool = True,
 ) -> dict[str, Any]:
     """The config whose stock model has these sizes of axes and all others as they are; proved by building it on `meta`.
 
     `kept_blocks` names the blocks that stay, for each axis of blocks that is cut (the first ones, unless named).
+    `rescaled` names constants that may follow the root of an axis, since weights make up for it.
 
     Raises:
         PlanError: no stock config holds them; the message names the entry, both sizes and what would open.
         LayoutError: an axis is not known.
     """
     own = layout if _has_entries(config, layout) else from_config(config, cache=cache)
-    return held(config, own, sizes, _cached_trace if cache else _plain_trace, kept_blocks)
+    return held(config, own, sizes, _cached_trace if cache else _plain_trace, kept_blocks, rescaled or {})
 
 
 def split_example(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

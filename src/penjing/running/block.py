@@ -13,10 +13,9 @@ from penjing.calibrate.means import Means
 from penjing.calibrate.statistics import find
 from penjing.core import Edit, Layout, Plan, Stats
 from penjing.core.copies import copy_of
-from penjing.errors import DataError, UnsupportedError
+from penjing.errors import DataError, PlanError, UnsupportedError
 from penjing.surgery import work_out
-from penjing.surgery.memory import cut_of
-from penjing.surgery.recipe import spread
+from penjing.surgery.memory import old_shape
 
 ROUNDING = 1e-3
 """How far, as a share of what its layers add, a block may be from the sum of these and of what went in."""
@@ -97,15 +96,23 @@ class CutBlock:
         return Stats(values, samples=min(means.counts.values(), default=0))
 
     def edit(self, edits: Sequence[Edit]) -> None:
-        """Carry edits out on the copy, after those before, in the old shapes."""
+        """Carry edits out on the copy, after those before, in the old shapes.
+
+        Raises:
+            PlanError: an edit does not fit, or goes through more than this block.
+        """
         self.edits += edits
         state = self._pair[0].state_dict()
         new: dict[str, Any] = self._pair[1].state_dict(keep_vars=True)
-        shapes = {t: tuple(state[own].shape) for t, own in self._inside.items() if own in state}
+        stored = {t: state[own] for t, own in self._inside.items() if own in state}
+        shapes = {t: tuple(tensor.shape) for t, tensor in stored.items()}
         for recipe in work_out(self._layout, shapes, Plan(tuple(self.edits))).recipes.values():
+            if recipe.maps or recipe.fill:
+                raise PlanError(
+                    f"{recipe.source} goes through a rotation, which runs through all blocks; rotate before walking"
+                )
             if not recipe.untouched:
-                own = self._inside[recipe.source]
-                new[own].copy_(spread(cut_of(state[own], recipe), recipe))
+                new[self._inside[recipe.source]].copy_(old_shape(recipe, stored))
 
     def push(self) -> None:
         """Send both streams through to the next block."""

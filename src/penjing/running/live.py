@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +13,9 @@ from penjing.calibrate.objectives import per_example
 from penjing.calibrate.outputs import scores
 from penjing.core import Layout, Plan
 from penjing.errors import DataError
+from penjing.running.acting import acting
 from penjing.running.cached_prefix import Prefix
 from penjing.surgery import work_out
-from penjing.surgery.memory import cut_of
-from penjing.surgery.recipe import spread
 
 KEPT = 1 << 30
 """Bytes that are kept: the original's predictions, so that a divergence costs one forward and not two, and what its
@@ -116,28 +114,15 @@ class Running:
     def _under(self, plan: Plan) -> Iterator[int]:
         """`edited`; gives the first block that may give something else than before, 0 if nobody knows."""
         outcome = work_out(self.layout, self._shapes(), plan)
-        saved: list[tuple[Tensor, Tensor]] = []
-        lists = {b.axis: b.path for b in self.layout.blocks}
         training = self.module.training
         self.module.eval()
         self._open += 1
         try:
-            with torch.no_grad():
-                for recipe in outcome.recipes.values():
-                    if not recipe.untouched:
-                        tensor = self._tensor(recipe.source)
-                        new = spread(cut_of(tensor.detach(), recipe), recipe).to(tensor.device)
-                        saved.append((tensor, tensor.detach().clone()))
-                        tensor.copy_(new)
-            known = self._open == 1 and not outcome.blocks
-            first = self._prefix.first([t for t, _ in saved]) if known else 0
-            with _without(self.module, {lists[a]: kept for a, kept in outcome.blocks.items()}):
-                yield first
+            with acting(self.module, self.layout, outcome, self.names or {}) as changed:
+                known = self._open == 1 and not outcome.blocks
+                yield self._prefix.first(changed) if known else 0
         finally:
             self._open -= 1
-            with torch.no_grad():
-                for tensor, before in reversed(saved):
-                    tensor.copy_(before)
             self.module.train(training)
 
     def _divergence(self, plan: Plan, chosen: list[tuple[_Key, Batch]]) -> Tensor:
@@ -206,20 +191,3 @@ def _requiring(module: nn.Module, parameters: Sequence[Tensor]) -> Iterator[None
         for p, needed in before:
             p.requires_grad_(needed)
 
-
-@contextmanager
-def _without(module: nn.Module, kept: Mapping[str, tuple[int, ...]]) -> Iterator[None]:
-    """While the block runs, the lists at these paths hold only some of their parts."""
-    before: list[tuple[nn.Module, str, Any]] = []
-    try:
-        for path, units in kept.items():
-            owner, _, last = path.rpartition(".")
-            whole = module.get_submodule(path)
-            parts = [list(whole.children())[k] for k in units]
-            before.append((module.get_submodule(owner), last, whole))
-            short = nn.Sequential(*parts) if isinstance(whole, nn.Sequential) else nn.ModuleList(parts)
-            setattr(module.get_submodule(owner), last, short)
-        yield
-    finally:
-        for owner, last, whole in reversed(before):
-            setattr(owner, last, whole)

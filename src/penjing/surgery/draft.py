@@ -20,6 +20,9 @@ class Draft:
 
     `recipes` are by the names of the stored tensors; `sizes` of the axes and `blocks` (the old numbers that stay, by
     the axis of each list) are as they are at this point of the plan. Axes may be cut whose state is in `may_cut`.
+    `untied` maps each tensor that is stored apart by now to the one that it was tied to. `rescaled` maps constants of
+    the stock code to the axis whose root they follow: weights were rescaled, so that they may. `steady` are the axes
+    whose norms go on dividing by the width that they had, however the axis is cut.
     """
 
     layout: Layout
@@ -27,6 +30,9 @@ class Draft:
     sizes: dict[str, int]
     blocks: dict[str, tuple[int, ...]]
     may_cut: frozenset[State] = field(default=ANY)
+    untied: dict[str, str] = field(default_factory=dict)
+    rescaled: dict[str, str] = field(default_factory=dict)
+    steady: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, layout: Layout, shapes: Mapping[str, tuple[int, ...]], may_cut: frozenset[State] = ANY) -> "Draft":

@@ -1,6 +1,6 @@
 """A plan carried out on a live module, and the reference it is held to: the same shapes with zeros."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -61,7 +61,7 @@ def apply(
     smaller = module if in_place else copy_of(module)
     _drop_blocks(smaller, layout, verified.blocks)
     state = (smaller if in_place else module).state_dict()
-    _set(smaller, {n: cut_of(state[r.source], r) for n, r in recipes.items()})
+    _set(smaller, {n: cut_of(r, state) for n, r in recipes.items()}, verified.untied)
     patterns = {n: p for n, r in recipes.items() if (p := pattern_of(layout, r.source)) is not None}
     follow(smaller, recipes, patterns)
     if reference is not None:
@@ -89,7 +89,8 @@ def masked(module: nn.Module, layout: Layout, plan: Plan) -> nn.Module:
         copied = copy_of(module)
         _drop_blocks(copied, layout, {} if outcome is None else outcome.blocks)
     state = module.state_dict()
-    _set(copied, {n: spread(cut_of(state[r.source], r), r) for n, r in recipes.items() if not r.untouched})
+    untied = {} if outcome is None else outcome.untied
+    _set(copied, {n: old_shape(r, state) for n, r in recipes.items() if not r.untouched}, untied)
     return copied
 
 
@@ -129,10 +130,16 @@ def _same_names(module: nn.Module, layout: Layout) -> bool:
     return all(n in state for n in layout.patterns)
 
 
-def cut_of(tensor: Tensor, recipe: Recipe) -> Tensor:
-    """What a recipe makes of the stored tensor, as a tensor of its own."""
-    out = cut.whole(recipe, lambda: tensor, tensor.dtype)
-    return out.clone() if out.data_ptr() == tensor.data_ptr() else out
+def cut_of(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
+    """What a recipe makes of stored tensors, as a tensor of its own on the device of the one it is made of."""
+    stored = tensors[recipe.source]
+    out = cut.whole(recipe, tensors, stored.dtype).to(stored.device)
+    return out.clone() if out.data_ptr() == stored.data_ptr() else out
+
+
+def old_shape(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
+    """What a recipe makes, at its places in zeros of the stored shape: what a mask has in place of the tensor."""
+    return spread(cut_of(recipe.in_old_shape(), tensors), recipe)
 
 
 def _as_stored(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
@@ -157,7 +164,7 @@ def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, An
         )
     smaller.tie_weights()
     state = module.state_dict()
-    values = {n: cut_of(state[r.source], r) for n, r in recipes.items()}
+    values = {n: cut_of(r, state) for n, r in recipes.items()}
     shared = tied(smaller)
     try:
         found = smaller.load_state_dict(values, strict=False, assign=True)
@@ -190,16 +197,23 @@ def _tie(module: nn.Module, shared: Mapping[str, set[str]], values: Mapping[str,
                 setattr(module.get_submodule(owner), last, kept)
 
 
-def _set(module: nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Put new tensors in the places of old ones, under every name that an old one has."""
+def _set(module: nn.Module, values: Mapping[str, Tensor], apart: Collection[str] = ()) -> None:
+    """Put new tensors in the places of old ones, under every name that an old one has; those `apart` under one."""
     state = module.state_dict(keep_vars=True)
     by_identity: dict[int, Tensor] = {}
+    alone: dict[str, Tensor] = {}
     for name, value in values.items():
         old = state[name]
         new: Tensor = nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else value
-        by_identity[id(old)] = new
+        if name in apart:
+            alone[name] = new
+        else:
+            by_identity[id(old)] = new
     for name, old in state.items():
-        if id(old) in by_identity:
+        if name in alone:
+            owner, _, last = name.rpartition(".")
+            setattr(module.get_submodule(owner), last, alone[name])
+        elif id(old) in by_identity:
             owner, _, last = name.rpartition(".")
             setattr(module.get_submodule(owner), last, by_identity[id(old)])
 

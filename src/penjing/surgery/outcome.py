@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penjing.core import Blocks, Layout, Plan
 from penjing.core.layout import State
@@ -17,7 +17,8 @@ from penjing.surgery.recipe import Recipe
 class Outcome:
     """The tensors of the result by their new names, the sizes of the axes that are left, and the blocks kept.
 
-    `blocks` maps the axis of each shortened list of blocks to the old numbers that stay.
+    `blocks` maps the axis of each shortened list of blocks to the old numbers that stay. For `untied` and `rescaled`
+    see `Draft`; names are new ones.
     """
 
     recipes: Mapping[str, Recipe]
@@ -25,6 +26,8 @@ class Outcome:
     blocks: Mapping[str, tuple[int, ...]]
     dropped: tuple[str, ...]
     renamed: Mapping[str, str]
+    untied: Mapping[str, str] = field(default_factory=dict)
+    rescaled: Mapping[str, str] = field(default_factory=dict)
 
 
 def work_out(
@@ -68,6 +71,8 @@ def _renumber(draft: Draft) -> Outcome:
         blocks={a: kept[a] for a in changed},
         dropped=tuple(dropped),
         renamed={o: n for o, n in renamed.items() if o != n},
+        untied={renamed.get(n, n): s for n, s in draft.untied.items() if n not in set(dropped)},
+        rescaled=dict(draft.rescaled),
     )
 
 

@@ -1,4 +1,4 @@
-"""How one tensor of the result is made: places that stay, then zeros, or else new values."""
+"""How one tensor of the result is made: places that stay, linear maps, then zeros, or else new values."""
 
 from dataclasses import dataclass, replace
 
@@ -7,48 +7,65 @@ from torch import Tensor
 
 from penjing.core import Pattern
 from penjing.core.pattern import cut, kept_positions
+from penjing.surgery.maps import Dot, Fill, Map
 
 Places = tuple[Tensor | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """How one tensor of the result is made.
+    """How one tensor of the result is made, from the stored tensor `source`, or what `before` makes of it and `added`.
 
-    `places` are, per dimension, the positions of the stored tensor that stay (int64, ascending), or None for all.
-    `values` replace what is stored, in the shape of the result. `kept` is False where the result is zero. All are
-    in the numbering of the result, so several edits of one tensor are one recipe.
+    `places` are, per dimension, the positions of that tensor that stay (int64), or None for all; `maps` are, per
+    dimension, the linear maps that what stays goes through (empty if none does). `fill` makes the result one number
+    all over, `values` replace it, in its own shape, and `kept` is False where it is zero. All are in the numbering of
+    the result, so several edits of one tensor are one recipe.
     """
 
     source: str
     stored: tuple[int, ...]
     pattern: Pattern | None
     places: Places
+    maps: tuple[Map | None, ...] = ()
+    fill: Fill | None = None
     values: Tensor | None = None
     kept: Tensor | None = None
+    before: "Recipe | None" = None
+    added: Dot | None = None
+
+    @property
+    def selected(self) -> tuple[int, ...]:
+        """The shape of what stays, before the maps."""
+        return tuple(n if p is None else len(p) for n, p in zip(self.stored, self.places, strict=True))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the result."""
-        return tuple(n if p is None else len(p) for n, p in zip(self.stored, self.places, strict=True))
+        if not self.maps:
+            return self.selected
+        return tuple(n if m is None else m.size for n, m in zip(self.selected, self.maps, strict=True))
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the result is computed, rather than picked from what is stored."""
+        return bool(self.maps) and self.values is None and self.fill is None
 
     @property
     def untouched(self) -> bool:
         """Whether the result is the stored tensor, byte for byte."""
-        return self.values is None and self.kept is None and all(p is None for p in self.places)
+        plain = self.values is None and self.kept is None and self.fill is None and self.before is None
+        return plain and not self.maps and all(p is None for p in self.places)
 
     def select(self, axis: str, units: Tensor) -> "Recipe":
         """The recipe once an axis keeps only some of its units (bool [units])."""
         pattern = self.pattern or ()
         places = kept_positions(pattern, {axis: units})
-        joined = tuple(
-            old if new is None else new if old is None else old[new]
-            for old, new in zip(self.places, places, strict=True)
-        )
+        maps = self.maps or (None,) * len(places)
         return replace(
             self,
             pattern=cut(pattern, {axis: int(units.sum())}),
-            places=joined,
+            places=tuple(o if m else _joined(o, n) for o, n, m in zip(self.places, places, maps, strict=True)),
+            maps=tuple(m if m is None or n is None else m.select(n) for m, n in zip(self.maps, places, strict=False)),
             values=_index(self.values, places),
             kept=_index(self.kept, places),
         )
@@ -61,6 +78,42 @@ class Recipe:
         """The recipe with other values, in the shape of the result."""
         return replace(self, values=values, kept=None)
 
+    def through(self, maps: tuple[Map | None, ...], pattern: Pattern) -> "Recipe":
+        """The recipe once the result, whose pattern is then `pattern`, goes through maps, one for each dimension."""
+        old = self
+        if self.values is not None or self.kept is not None or self.fill is not None:
+            old = Recipe(
+                source=self.source, stored=self.shape, pattern=self.pattern, places=(None,) * len(maps), before=self
+            )
+        first = old.maps or (None,) * len(maps)
+        joined = tuple(a if b is None else b if a is None else a.then(b) for a, b in zip(first, maps, strict=True))
+        return replace(old, maps=joined, pattern=pattern)
+
+    def plus(self, product: Dot) -> "Recipe":
+        """The recipe with a product added, in the shape of the result."""
+        return Recipe(
+            source=self.source, stored=self.shape, pattern=self.pattern, places=(None,) * len(self.shape), before=self,
+            added=product,
+        )  # fmt: skip
+
+    def filled(self, fill: Fill, size: int, pattern: Pattern) -> "Recipe":
+        """The recipe of a vector that becomes one number all over, `size` times; earlier values no longer matter."""
+        old = self.places[0]
+        same = old is None and size == self.stored[0]
+        place = None if same else torch.arange(size) if old is None else old[:size]
+        return Recipe(source=self.source, stored=self.stored, pattern=pattern, places=(place,), fill=fill)
+
+    def in_old_shape(self) -> "Recipe":
+        """The recipe of what `spread` takes: where a factor depends on the size, that of the stored tensor counts."""
+        maps = tuple(m if m is None else replace(m, over=n) for m, n in zip(self.maps, self.stored, strict=False))
+        fill = None if self.fill is None else replace(self.fill, over=self.stored[0])
+        before = None if self.before is None else self.before.in_old_shape()
+        return replace(self, maps=maps, fill=fill, before=before)
+
+
+def _joined(old: Tensor | None, new: Tensor | None) -> Tensor | None:
+    return old if new is None else new if old is None else old[new]
+
 
 def _index(tensor: Tensor | None, places: Places) -> Tensor | None:
     if tensor is None:
@@ -71,12 +124,17 @@ def _index(tensor: Tensor | None, places: Places) -> Tensor | None:
 
 
 def spread(small: Tensor, recipe: Recipe) -> Tensor:
-    """The cut tensor at its places in zeros of the stored shape."""
-    out = torch.zeros(recipe.stored, dtype=small.dtype, device=small.device)
+    """The cut tensor at its places in zeros of the stored shape; mapped dimensions are in their new numbering."""
     if not recipe.stored:
         return small
-    grid = torch.meshgrid(
-        *(torch.arange(n) if p is None else p for n, p in zip(recipe.stored, recipe.places, strict=True)), indexing="ij"
-    )
+    out = torch.zeros(recipe.stored, dtype=small.dtype, device=small.device)
+    maps = recipe.maps or (None,) * len(recipe.places)
+    at = [_positions(n, p, m) for n, p, m in zip(recipe.stored, recipe.places, maps, strict=True)]
+    grid = torch.meshgrid(*at, indexing="ij")
     out[tuple(g.to(small.device) for g in grid)] = small
-    return out
+    return out if recipe.before is None else spread(out, recipe.before)
+
+
+def _positions(stored: int, place: Tensor | None, through: Map | None) -> Tensor:
+    place = torch.arange(stored) if place is None else place
+    return place if through is None else place[through.chosen]

@@ -1,17 +1,19 @@
 """The config that holds the result of a plan."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from penjing.core import Layout
 from penjing.core.pattern import leaves
 from penjing.errors import PlanError
-from penjing.layouts.config import paths
-from penjing.layouts.config.stock import full_config
+from penjing.layouts.config import paths, scales
+from penjing.layouts.config.stock import build, full_config
 from penjing.surgery.loadable import heads_after, heads_factor, heads_step, refusal
 from penjing.surgery.outcome import Outcome
 
-ConfigOf = Callable[[Mapping[str, Any], Layout, Mapping[str, int]], dict[str, Any]]
+ConfigOf = Callable[..., dict[str, Any]]
+"""From (config, layout, sizes) to the config that holds the sizes, as `penjing.layouts.hold`."""
 
 
 def hold_result(
@@ -26,8 +28,9 @@ def hold_result(
     """
     base, of = dict(config), layout
     sizes = {a: outcome.sizes[a] for a in layout.axes if a in outcome.sizes}
-    if outcome.blocks:
+    if outcome.blocks or outcome.untied:
         base = without_blocks(config, layout, outcome)
+        base = _untied(base, outcome) if outcome.untied else base
         of = _derive(base, outcome)
         sizes = _translate(of, outcome)
     lists = {b.axis for b in layout.blocks}
@@ -36,10 +39,39 @@ def hold_result(
     known = refusal(
         heads_after(base, heads_factor(layout, outcome.sizes)), step=heads_step(layout, outcome.sizes)
     )
-    if known:
+    width = any(layout.axes[a].kind == "residual" for a, n in outcome.sizes.items()
+                if a in layout.axes and n != layout.axes[a].size)  # fmt: skip
+    if known and not width:  # the table is of heads alone; with another width, building it tells
         raise PlanError(known)
     moved = {a: n for a, n in sizes.items() if n != of.axes[a].size and a not in {b.axis for b in of.blocks}}
+    if moved and outcome.rescaled:
+        config_of = partial(config_of, rescaled=outcome.rescaled)
     return (config_of(base, of, {**of.sizes, **moved}) if moved else base), of, sizes
+
+
+def _untied(config: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """The config whose model stores apart what the plan unties, and is otherwise the same."""
+    new = _without_ties(config)
+    before, after = build(config), build(new)
+    state = after.state_dict(keep_vars=True)
+    for name, twin in outcome.untied.items():
+        if name not in state or state[name] is state.get(twin):
+            raise PlanError(
+                f"the plan needs {name} apart from {twin}, and stock code of '{config.get('model_type')}' ties them "
+                "whatever its config says; leave the axis as it is"
+            )
+    constants = scales.moved(before, after)
+    if constants:
+        raise PlanError(
+            f"the plan needs {next(iter(outcome.untied))} stored apart, and stock code then changes the constant "
+            f"{constants[0]}; leave the axis as it is"
+        )
+    return new
+
+
+def _without_ties(config: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {k: _without_ties(v) for k, v in config.items() if isinstance(v, Mapping) and "tie_word_embeddings" in v}
+    return {**config, **inner, "tie_word_embeddings": False}
 
 
 def without_blocks(config: Mapping[str, Any], layout: Layout, outcome: Outcome) -> dict[str, Any]:

@@ -51,9 +51,9 @@ def stream(
         span = checkpoint.span(recipe.source)
         if recipe.untouched and span is not None and dtypes[name] == checkpoint.dtypes[recipe.source]:
             return span
-        if span is None or recipe.values is not None or not recipe.shape:
-            return cut.whole(recipe, lambda: checkpoint[recipe.source], dtypes[name])
-        return cut.pieces(recipe, lambda a, b: checkpoint.rows(recipe.source, a, b), dtypes[name])
+        if span is None:
+            return cut.whole(recipe, checkpoint, dtypes[name])
+        return cut.pieces(recipe, checkpoint, dtypes[name])
 
     kinds = sorted({str(d) for d in dtypes.values()})
     fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {plan.digest()} {kinds}".encode()).hexdigest()
@@ -75,10 +75,12 @@ def _shards(checkpoint: OpenCheckpoint, verified: Verified) -> list[list[str]] |
     """The names per file of the result: where they were, without files that have become empty."""
     if not checkpoint.shards:
         return None
-    new = {r.source: n for n, r in verified.recipes.items()}
+    new: dict[str, list[str]] = {}
+    for name, recipe in verified.recipes.items():
+        new.setdefault(recipe.source, []).append(name)
     if {n for shard in checkpoint.shards for n in shard} != set(checkpoint.shapes):
         raise PlanError("the checkpoint's files and its tensors disagree; open it again")
-    shards = [[new[n] for n in shard if n in new] for shard in checkpoint.shards]
+    shards = [[made for n in shard for made in new.get(n, ())] for shard in checkpoint.shards]
     return [s for s in shards if s]
 
 

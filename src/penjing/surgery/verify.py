@@ -1,7 +1,7 @@
 """Whether a plan can be carried out and opened again, and what it costs exactly, before anything is written."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ from penjing.core.pattern import shape
 from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.io.quantised import quantisation, refusal
 from penjing.layouts import costs
-from penjing.surgery.dtypes import config_as, stored_as
+from penjing.surgery.dtypes import FLOATS, config_as, stored_as
+from penjing.surgery.gains import check_gains
 from penjing.surgery.outcome import Outcome, work_out
 from penjing.surgery.recipe import Recipe
 from penjing.surgery.result_config import ConfigOf, hold_result
@@ -39,8 +40,8 @@ class Verified:
     """A plan that can be carried out: the new config, tensors and costs.
 
     `recipes` tell how each tensor of the result is made, by its new name; `dropped` names tensors of dropped blocks,
-    `renamed` maps old names to new; `sizes` are the sizes of the result's axes, under the names in the layout given;
-    `notes` are remarks for people.
+    `renamed` maps old names to new, `untied` tensors that are stored apart to what they were tied to; `sizes` are the
+    sizes of the result's axes, under the names in the layout given; `notes` are remarks for people.
     """
 
     config: Mapping[str, Any]
@@ -52,6 +53,7 @@ class Verified:
     blocks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    untied: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -93,17 +95,19 @@ def verify(
         _check_shapes(config, outcome)
     config = config_as(config, dtype) if config and dtype is not None else config
     kv, note = _caches(checkpoint, config, dtypes)
+    remarks = (*_notes(layout, outcome, plan), *check_gains(checkpoint, outcome), *note)
     return Verified(
         config=config,
         recipes=outcome.recipes,
         dtypes=dtypes,
         sizes=outcome.sizes,
         before=_costs(layout, layout.sizes, checkpoint.shapes, checkpoint.dtypes, kv[0]),
-        after=_costs(of, sizes, {n: r.shape for n, r in outcome.recipes.items()}, dtypes, kv[1]),
+        after=_costs(of, sizes, {n: r.shape for n, r in outcome.recipes.items()}, dtypes, kv[1], outcome.untied),
         blocks=outcome.blocks,
         dropped=outcome.dropped,
         renamed=outcome.renamed,
-        notes=(*_notes(layout, outcome, plan), *note),
+        untied=outcome.untied,
+        notes=remarks,
     )
 
 
@@ -124,6 +128,8 @@ def _check_numbers(checkpoint: Checkpoint, layout: Layout, outcome: Outcome) -> 
 
 def _check_values(outcome: Outcome, dtypes: Mapping[str, torch.dtype], allow_nonfinite: bool) -> None:
     for name, recipe in outcome.recipes.items():
+        if (recipe.mapped or recipe.fill) and dtypes[name] not in FLOATS:
+            raise PlanError(f"{name} is stored as {dtypes[name]}, which no linear map can go through; unpack it first")
         if recipe.values is None:
             continue
         if not dtypes[name].is_floating_point and recipe.values.is_floating_point():
@@ -181,9 +187,11 @@ def _costs(
     shapes: Mapping[str, tuple[int, ...]],
     dtypes: Mapping[str, torch.dtype],
     cache: int | None,
+    apart: Collection[str] = (),
 ) -> Costs:
     tokens = any(w.tokens for w in layout.work)
-    stored = {n: s for n, s in shapes.items() if not costs.is_buffer(n) and not _second_name(layout, n, shapes)}
+    second = {n for n in shapes if n not in apart and _second_name(layout, n, shapes)}
+    stored = {n: s for n, s in shapes.items() if not costs.is_buffer(n) and n not in second}
     return Costs(
         parameters=sum(math.prod(s) for s in stored.values()),
         bytes=sum(math.prod(s) * dtypes[n].itemsize for n, s in shapes.items()),
@@ -201,6 +209,11 @@ def _second_name(layout: Layout, name: str, shapes: Mapping[str, tuple[int, ...]
 def _notes(layout: Layout, outcome: Outcome, plan: Plan) -> list[str]:
     edited = {t for edit in plan for t in edit.tensors}
     out = [
+        f"{name} is stored apart from {twin}, to which it was tied: {math.prod(outcome.recipes[name].shape):,} "
+        "parameters more"
+        for name, twin in outcome.untied.items()
+    ]
+    out += [
         f"{name} takes no part in the forward pass; the plan edits it all the same"
         for name in layout.unreached
         if name in edited

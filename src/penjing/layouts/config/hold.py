@@ -1,5 +1,6 @@
 """The config that holds other sizes of the axes, proved before anything is written."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,13 +21,19 @@ MOST_BUILDS = 64
 
 
 def held(
-    config: Mapping[str, Any], layout: Layout, sizes: Mapping[str, int], derive: Derive, kept_blocks: Kept | None = None
+    config: Mapping[str, Any],
+    layout: Layout,
+    sizes: Mapping[str, int],
+    derive: Derive,
+    kept_blocks: Kept | None = None,
+    rescaled: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The config whose stock model has these sizes of axes, all others as they are.
 
     `layout` has the names of the stock model; `kept_blocks` tells which blocks of each block axis stay (the first
     ones, unless told). Entries are solved for in logarithms, the model is built on `meta`, and its tensors are
-    compared with the plan's: shapes first, then how every dimension is grouped, by a new trace.
+    compared with the plan's: shapes first, then how every dimension is grouped, by a new trace. Constants must stay
+    what they are, but those `rescaled` may follow the root of an axis' size.
 
     Raises:
         PlanError: no stock config holds these sizes; the message names the entry, the sizes and the nearest that does.
@@ -43,7 +50,7 @@ def held(
     module = _build(new, full, layout, changes, moved)
     expected = _expected(layout, moved, kept)
     _compare_shapes(expected, shapes_of(module), changes, moved)
-    _compare_constants(layout, full, module, changes)
+    _compare_constants(layout, full, module, changes, _rescaled(layout, moved, rescaled or {}))
     if moved:
         _compare_patterns(expected, new, module, derive, changes, moved)
     return _as_given(config, full, new)
@@ -163,10 +170,21 @@ def _accepted(full: Mapping[str, Any], layout: Layout, moved: Mapping[str, int])
     return values
 
 
-def _compare_constants(layout: Layout, full: Mapping[str, Any], module: nn.Module, changes: Mapping[str, Any]) -> None:
-    """Constants such as 1/sqrt(head_dim) must stay as they were: weights are cut, never rescaled."""
+def _rescaled(layout: Layout, moved: Mapping[str, int], rescaled: Mapping[str, str]) -> dict[str, float]:
+    """Constant -> by what it may be multiplied: the weights make up for that."""
+    return {c: math.sqrt(moved[a] / layout.axes[a].size) for c, a in rescaled.items() if a in moved}
+
+
+def _compare_constants(
+    layout: Layout,
+    full: Mapping[str, Any],
+    module: nn.Module,
+    changes: Mapping[str, Any],
+    rescaled: Mapping[str, float],
+) -> None:
+    """Constants such as 1/sqrt(head_dim) must stay as they were, unless the weights make up for them."""
     paths_ = [p for e in layout.entries if e.scales for p in (e.path, *e.together) if p in changes]
-    constants = scales.moved(build(full), module) if paths_ else ()
+    constants = scales.moved(build(full), module, rescaled) if paths_ else ()
     if constants:
         old = ", ".join(f"{p} = {paths.get(full, p)}" for p in paths_)
         raise PlanError(

@@ -1,6 +1,7 @@
 """Constants of the computation that a config entry changes along with the sizes."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -49,10 +50,14 @@ def arguments(graph: Graph) -> list[tuple[str, str, float]]:
     return out
 
 
-def moved(before: nn.Module, after: nn.Module) -> tuple[str, ...]:
-    """The float settings that differ between two builds, each once with its numbers starred."""
+def moved(before: nn.Module, after: nn.Module, factors: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """The float settings that differ between two builds, each once with its numbers starred.
+
+    Those in `factors`, by their starred names, are compared with that many times their old value.
+    """
     one, two = attributes(before), attributes(after)
-    return tuple(dict.fromkeys(_starred(k) for k, v in one.items() if k in two and not _close(v, two[k])))
+    wanted = {k: v * (factors or {}).get(_starred(k), 1.0) for k, v in one.items()}
+    return tuple(dict.fromkeys(_starred(k) for k, v in wanted.items() if k in two and not _close(v, two[k])))
 
 
 def moved_arguments(before: Graph, after: Graph) -> tuple[str, ...]:

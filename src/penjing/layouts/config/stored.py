@@ -1,13 +1,13 @@
 """A layout under the names that a checkpoint's files use, where these differ from the model's own."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
 
-from penjing.core import Axis, Concat, Layout, Leaf, Pattern, Product, Work
+from penjing.core import Axis, Concat, Layout, Leaf, Norm, Pattern, Product, Work
 from penjing.core.pattern import leaves, names, shape
 from penjing.errors import CheckpointError
 
@@ -213,20 +213,23 @@ def _rename(
         axes=axes,
         reads=reads,
         aliases=aliases,
-        norms=tuple(
-            replace(
-                n,
-                weight=one(n.weight) if n.weight else "",
-                bias=one(n.bias) if n.bias else "",
-                readers=many(n.readers),
-                shared={s: own for r, own in n.shared.items() for s in many((r,))},
-            )
-            for n in layout.norms
-        ),
+        norms=tuple(_norm(n, one, many) for n in layout.norms),
         writers=tuple(replace(w, tensor=s) for w in layout.writers for s in many((w.tensor,))),
         work=tuple(Work(w.constant, w.axes, w.tokens, one(w.tensor) if w.tensor else "") for w in layout.work),
         unreached=tuple(dict.fromkeys([*(s for t in layout.unreached for s in renamed.get(t, [])), *unknown])),
         notes=layout.notes + reason,
+    )
+
+
+def _norm(norm: Norm, one: Callable[[str], str], many: Callable[[Sequence[str]], tuple[str, ...]]) -> Norm:
+    pairs = [(many((r,)), many((bias,))) for r, bias in norm.biases.items()]
+    return replace(
+        norm,
+        weight=one(norm.weight) if norm.weight else "",
+        bias=one(norm.bias) if norm.bias else "",
+        readers=many(norm.readers),
+        shared={s: own for r, own in norm.shared.items() for s in many((r,))},
+        biases={s: b for rs, bs in pairs if len(rs) == len(bs) for s, b in zip(rs, bs, strict=True)},
     )
 
 

@@ -11,7 +11,7 @@ from torch.fx import Node
 from penjing.core import Norm, Writer
 from penjing.layouts.graph import atoms
 from penjing.layouts.graph.atoms import Atom, Dim
-from penjing.layouts.graph.walk import arguments, is_assertion, op_name
+from penjing.layouts.graph.walk import ProductSite, arguments, is_assertion, op_name
 from penjing.layouts.rules.shape import COPIES
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def _both(one: Norm, two: Norm) -> Norm:
     return Norm(
         module=one.module, kind=one.kind, axis=one.axis, weight=one.weight, bias=one.bias, readers=readers,
         alone=one.alone and two.alone and one.readers == two.readers, offset=one.offset,
+        biases={r: b for r, b in one.biases.items() if two.biases.get(r) == b},
     )  # fmt: skip
 
 
@@ -128,7 +129,8 @@ def _operator_site(inference: Inference, node: Node) -> _Site | None:
     readers, only = _readers(inference, output, leaf)
     norm = Norm(
         module=inference.walk.module(node), kind=kind, axis=inference.names[leaf], weight=weight, bias=bias,
-        readers=readers, alone=only and bool(readers) and kind in {"layer", "rms"},
+        readers=tuple(readers), biases={r: b for r, b in readers.items() if b},
+        alone=only and bool(readers) and kind in {"layer", "rms"},
     )  # fmt: skip
     return _Site(norm, leaf, (node, output))
 
@@ -151,7 +153,7 @@ def _mean_site(inference: Inference, node: Node) -> _Site | None:
     readers, only = _readers(inference, inside[-1], leaf)
     gain = weight or next((t for n in inside for t in _parameters(inference, n)), "")
     norm = Norm(
-        module=walk.module(node), kind="rms", axis=inference.names[leaf], weight=gain, readers=readers,
+        module=walk.module(node), kind="rms", axis=inference.names[leaf], weight=gain, readers=tuple(readers),
         alone=only and bool(readers) and (bool(weight) or bare), offset=offset,
     )  # fmt: skip
     return _Site(norm, leaf, (source, *inside))
@@ -196,11 +198,11 @@ def _stretch(inference: Inference, node: Node) -> list[Node]:
     return inside or [node]
 
 
-def _readers(inference: Inference, output: Node, leaf: Atom) -> tuple[tuple[str, ...], bool]:
-    """The parameters whose products sum over `leaf` of a value, and whether nothing else uses it."""
+def _readers(inference: Inference, output: Node, leaf: Atom) -> tuple[dict[str, str], bool]:
+    """The parameters whose products sum over `leaf` of a value, with their biases; whether nothing else uses it."""
     sites = {site.node: site for site in inference.walk.products}
     tensor = inference.provenance.tensor
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}
     only, rest = True, [output]
     while rest:
         node = rest.pop(0)
@@ -216,12 +218,30 @@ def _readers(inference: Inference, output: Node, leaf: Atom) -> tuple[tuple[str,
                 if site.groups or any(arguments(user).get("padding") or []):
                     only = False
                 if other in tensor and leaf in set(atoms.leaves(inference.walk.all_dims(node)[place])):
-                    found[tensor[other]] = None
+                    bias = _bias(inference, site)
+                    found[tensor[other]] = bias if found.get(tensor[other], bias) == bias else ""
                 else:
                     only = False
             else:
                 only = False
-    return tuple(found), only
+    return found, only
+
+
+def _bias(inference: Inference, site: ProductSite) -> str:
+    """The parameter that is added to a product and to nothing else, or an empty text."""
+    tensor, node = inference.provenance.tensor, site.node
+    given = [s for s in node.all_input_nodes if s not in (site.first, site.second)]
+    while not given:
+        users = [u for u in node.users if not is_assertion(u)]
+        if len(users) != 1 or op_name(users[0]) not in {*MOVES, "add"}:
+            return ""
+        node, before = users[0], node
+        given = [s for s in node.all_input_nodes if s is not before] if op_name(node) == "add" else []
+        if op_name(node) == "add" and not given:
+            return ""
+    name = tensor.get(given[0], "")
+    uses = [u for n in inference.nodes if tensor.get(n) == name for u in n.users if u not in tensor]
+    return name if name and len(uses) == 1 else ""
 
 
 def _by_a_number(node: Node) -> bool:

@@ -127,7 +127,9 @@ def _read_by_all(norm: Norm, group: Group, private: Mapping[str, None]) -> Norm:
         return norm
     after = norm.readers.index(mine[-1]) + 1
     more = tuple(_Move(group, i, private).tensor(r) for i in group.rest for r in mine)
-    return replace(norm, readers=(*norm.readers[:after], *more, *norm.readers[after:]))
+    moves = [_Move(group, i, private) for i in group.rest]
+    biases = {m.tensor(r): m.tensor(norm.biases[r]) for m in moves for r in mine if r in norm.biases}
+    return replace(norm, readers=(*norm.readers[:after], *more, *norm.readers[after:]), biases=norm.biases | biases)
 
 
 class _Move:
@@ -175,6 +177,7 @@ class _Move:
             axis=self.axis(norm.axis), weight=self.tensor(norm.weight),
             bias=self.tensor(norm.bias), readers=tuple(self.near(r) for r in norm.readers),
             shared={self.near(r): self.near(own) for r, own in norm.shared.items()},
+            biases={self.near(r): self.near(b) for r, b in norm.biases.items()},
         )  # fmt: skip
 
     def work(self, work: Work) -> Work:

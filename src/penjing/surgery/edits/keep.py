@@ -46,7 +46,7 @@ def apply(edit: Keep, draft: Draft) -> None:
 def _check_state(edit: Keep, draft: Draft) -> None:
     axis = draft.layout.axes[edit.axis]
     # Whoever drops a block says so by name, and no block has a mask to equal.
-    if axis.state in draft.may_cut or (axis.state == "sensitive" and axis.name in draft.blocks):
+    if axis.state in draft.may_cut or (axis.state == "sensitive" and axis.name in {*draft.blocks, *draft.steady}):
         return
     if axis.state == "uncut":
         why = axis.reason or "the layout says so"
