@@ -47,4 +47,6 @@ def profiled(source: Source, asked: Profiling, run: Run, *, progress: Progress =
         else:
             machine = roofline.find(threads=threads, dtype=dtype)
         timed = measure_parts(opened, cache_folder(), **tokens, progress=progress) if asked.timed else None
-        return explain(opened, **tokens, profile=machine, measured=timed, progress=progress)
+        return explain(
+            opened, context=asked.context, tokens=asked.prompt, profile=machine, measured=timed, progress=progress
+        )

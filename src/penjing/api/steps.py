@@ -64,7 +64,9 @@ def look(model: Model, *, example: Any = None, table: str | Path | None = None, 
 
 
 def _source(model: Model, example: Any, table: str | Path | None) -> Source:
-    return model if isinstance(model, Source) else Source(model=model, example=example, table=table)
+    return model if isinstance(model, Source) else Source(
+        model=model, example=example, table=None if table is None else str(table)
+    )
 
 
 @everyday()

@@ -118,11 +118,11 @@ def sampled(checkpoint: OpenCheckpoint) -> str:
         span = checkpoint.span(name)
         if span is None:
             bits = checkpoint[name].detach().cpu().contiguous().reshape(-1)
-            found.update(memoryview(bits.view(_byte()).numpy()))
+            found.update(bits.view(_byte()).numpy().tobytes())
             continue
         for start in sorted({0, max(0, span.length // 2 - _SAMPLE), max(0, span.length - _SAMPLE)}):
             part = Span(span.path, span.offset + start, min(_SAMPLE, span.length - start))
-            found.update(memoryview(read_tensor(part, _byte(), (part.length,)).numpy()))
+            found.update(read_tensor(part, _byte(), (part.length,)).numpy().tobytes())
     return found.hexdigest()
 
 

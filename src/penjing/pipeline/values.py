@@ -35,8 +35,9 @@ def open_source(source: Source, *, weights: bool = True) -> running_source.Sourc
         CheckpointError: the model cannot be read.
         LayoutError: its axes cannot be derived, or the table does not fit.
     """
+    model: Any = source.model
     return running_source.resolve(
-        source.model, example=source.example, table=_path(source.table), weights=weights, revision=source.revision
+        model, example=source.example, table=_path(source.table), weights=weights, revision=source.revision
     )
 
 
@@ -51,10 +52,11 @@ def order_of(choice: Choice, data: Data, run: Run) -> Order:
     Raises:
         BudgetError: the budget is out of range.
     """
+    batches: Any = data.batches
     return Order(
         method=choice.method, budget=budget_of(choice), settings=choice.all_settings(),
         texts=tuple(map(Path, data.texts)), images=tuple(map(Path, data.images)), labels=_path(data.labels),
-        batches=data.batches, batch=data.batch, rows=data.rows, length=data.length, seed=data.seed, memory=run.memory,
+        batches=batches, batch=data.batch, rows=data.rows, length=data.length, seed=data.seed, memory=run.memory,
         stored=dtype_of(run.output_dtype),
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penjing.errors import OutputError
 from penjing.io.shard_file import writing
@@ -97,7 +97,8 @@ def plan_command(found: Selection, request: Request) -> str:
     again = found.made_again
     if "texts" not in again and "images" not in again:
         return ""
-    usual = {"texts": (), "images": ()} | {k: again[k] for k in ("texts", "images", "seed") if k in again}
+    usual: dict[str, Any] = {"texts": (), "images": ()}
+    usual |= {k: again[k] for k in ("texts", "images", "seed") if k in again}
     data = Data(**vars(request.data) | usual)
     words = ["penjing", "plan", *typed(request.source), "-o", "plan", *typed(request.choice), *typed(data)]
     return shlex.join(words)

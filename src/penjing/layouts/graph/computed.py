@@ -115,7 +115,7 @@ def mark_zero_over_zero(computed: Computed, nodes: Iterable[Node], module: nn.Mo
 
 def _under(node: Node) -> Node | None:
     """The argument that must not be zero."""
-    name, args = op_name(node), node.args
+    name, args = op_name(node), list(node.args)
     second = args[1] if len(args) > 1 else None
     if name in {"div", "fmod", "remainder"}:
         return second if isinstance(second, Node) else None

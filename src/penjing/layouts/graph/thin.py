@@ -129,7 +129,8 @@ def _read_by_all(norm: Norm, group: Group, private: Mapping[str, None]) -> Norm:
     more = tuple(_Move(group, i, private).tensor(r) for i in group.rest for r in mine)
     moves = [_Move(group, i, private) for i in group.rest]
     biases = {m.tensor(r): m.tensor(norm.biases[r]) for m in moves for r in mine if r in norm.biases}
-    return replace(norm, readers=(*norm.readers[:after], *more, *norm.readers[after:]), biases=norm.biases | biases)
+    readers = (*norm.readers[:after], *more, *norm.readers[after:])
+    return replace(norm, readers=readers, biases={**norm.biases, **biases})
 
 
 class _Move:

@@ -62,7 +62,8 @@ def stored_values(inference: Inference) -> dict[Node, Any]:
     stored = {**program.state_dict, **program.constants}
     specs = {s.arg.name: s for s in program.graph_signature.input_specs}
     nodes = [n for n in inference.nodes if n.op == "placeholder"]
-    return {n: next(examples) if specs[n.name].target is None else stored[specs[n.name].target] for n in nodes}
+    targets = {n: specs[n.name].target for n in nodes}
+    return {n: next(examples) if target is None else stored[target] for n, target in targets.items()}
 
 
 def outputs_of(node: Node) -> list[Node]:

@@ -166,8 +166,8 @@ def _call(inference: Inference, node: Node, env: Mapping[Node, Any], kept: Kept)
         if op_name(node) in {"view", "reshape", "_unsafe_view", "as_strided", "_reshape_copy", "view_copy"}:
             return given["self"].reshape(_sizes(walk.dims[node], kept))
         if op_name(node) in SPLITS:
-            place = arguments(node)["dim"] % len(walk.uses[node][node.args[0]])
-            sizes = [_sizes(part, kept)[place] for part in walk.dims[node]]
+            place = arguments(node)["dim"] % len(walk.uses[node][arguments(node)["self"]])
+            sizes = [_sizes(part, kept)[place] for part in walk.dims[node] or ()]
             return given["self"].split(sizes, place)
         return node.target(**given)
     return node.target(*map_arg(node.args, value))  # type: ignore[operator]
