@@ -66,7 +66,7 @@ def test_windows_are_refused_of_grouped_and_of_strange_convolutions(cnn):
 
     x = torch.randn(2, 2, 8, 8)
     for net, name in ((cnn, "3.weight"), (nn.Sequential(Odd(2, 3, 3)), "0.weight")):
-        with pytest.raises(DataError, match="only of torch's own Conv2d without groups"):
+        with pytest.raises(UnsupportedError, match="only of torch's own Conv2d without groups"):
             collect(net, [x], {name: frozenset({"window_second_moment"})})
 
 
@@ -78,7 +78,7 @@ def test_depthwise_convolutions_are_measured_by_input_channel(cnn):
     torch.testing.assert_close(stats["3.weight", "input_mean"], before.flatten(0, 1).mean(0))
     torch.testing.assert_close(stats["3.weight", "input_energy"], before.flatten(0, 1).square().mean(0))
     torch.testing.assert_close(stats["3.weight", "input_magnitude"], magnitude(list(before)))
-    with pytest.raises(DataError, match="with 4 groups, for which there is no input_second_moment"):
+    with pytest.raises(UnsupportedError, match="with 4 groups, for which there is no input_second_moment"):
         collect(cnn, [x], {"3.weight": frozenset({"input_second_moment"})})
 
 
@@ -166,7 +166,7 @@ def test_inner_levels_of_recurrent_layers_are_those_of_layers_run_one_after_anot
 
 def test_what_multihead_attention_multiplies_itself_is_refused():
     encoder = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 12, batch_first=True))
-    with pytest.raises(DataError, match="whose weight MultiheadAttention multiplies without calling it"):
+    with pytest.raises(UnsupportedError, match="whose weight MultiheadAttention multiplies without calling it"):
         collect(encoder, [torch.randn(2, 5, 8)], {"0.self_attn.out_proj.weight": frozenset({"input_mean"})})
 
 
