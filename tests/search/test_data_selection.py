@@ -15,7 +15,8 @@ from penjing.core.progress import silent
 from penjing.data import read_texts, shipped
 from penjing.data.text import shared_passage
 from penjing.errors import DataError, OutputError, PenjingError
-from penjing.planning import plans as planning
+from penjing.pipeline.request import Choice, Data, Request, Source
+from penjing.planning import gathering
 from penjing.planning.examples import token_batches
 from penjing.planning.order import Order
 from penjing.planning.plans import make_plan
@@ -92,7 +93,7 @@ def test_a_candidate_is_what_plan_draws_with_its_seed(source, found, tmp_path):
         assert torch.equal(ids, candidate.ids)
     best = found.tried[0]
     plan = make_plan(source, order(seed=best.seed), cache=tmp_path)
-    assert selecting.digest(plan) == best.plan
+    assert plan.digest() == best.plan
 
 
 def test_the_divergence_is_that_of_a_loop_over_tokens(source, found, tmp_path):
@@ -137,7 +138,7 @@ def test_a_second_run_runs_nothing(source, tmp_path, monkeypatch):
     first = select_data(source, order(), FEW, cache=tmp_path)
     ran = []
     monkeypatch.setattr(Running, "values", lambda *a, **k: ran.append("values"))
-    monkeypatch.setattr(planning, "Pass", lambda *a, **k: ran.append("pass"))
+    monkeypatch.setattr(gathering, "Pass", lambda *a, **k: ran.append("pass"))
     again = select_data(source, order(), FEW, cache=tmp_path)
     assert again.tried == first.tried
     assert not ran
@@ -275,13 +276,17 @@ def test_the_rows_are_written_for_text(source, found, tmp_path):
 
 
 def test_the_command_says_all_that_was_asked(found):
-    settings = {"axes": "neurons.*", "allow": ("sensitive",), "gamma": 1.5, "note": "true", "protect": ("a", "b")}
-    again = {**found.made_again, "settings": settings, "texts": ["a b.txt"], "batch": 2}
-    words = plan_command(selecting.replace(found, made_again=again), "my model")
+    choice = Choice(
+        method="nirvana", keep=0.5, axes="neurons.*", protect=("a", "b"), allow_sensitive=True,
+        settings={"gamma": 1.5, "note": "true"},
+    )  # fmt: skip
+    asked = Request(source=Source(model="my model"), choice=choice, data=Data(batch=2, rows=5, length=16))
+    made_again = {**found.made_again, "texts": ["a b.txt"]}
+    words = plan_command(selecting.replace(found, made_again=made_again), asked)
     assert words == (
-        "penjing plan 'my model' -o plan --method nirvana --keep 0.5 --allow-sensitive --set 'axes=neurons.*' "
-        "--set gamma=1.5 --set 'note=\"true\"' --set 'protect=[\"a\", \"b\"]' --text 'a b.txt' --batch 2 --rows 5 "
-        f"--length 16 --seed {found.tried[0].seed}"
+        "penjing plan 'my model' -o plan --method nirvana --keep 0.5 --axes 'neurons.*' --protect a,b --set gamma=1.5 "
+        "--set 'note=\"true\"' --allow-sensitive --text 'a b.txt' --rows 5 --length 16 --batch 2 "
+        f"--seed {found.tried[0].seed}"
     )
 
 
@@ -334,8 +339,8 @@ def test_images_are_held_out_by_name(tmp_path):
     assert found.examples == 6
     again = make_plan(vit, order(method="activation", images=asked.images, rows=8, seed=found.tried[0].seed),
                       cache=tmp_path / "c")  # fmt: skip
-    assert selecting.digest(again) == found.tried[0].plan
-    assert "--images" in plan_command(found, "vit")
+    assert again.digest() == found.tried[0].plan
+    assert "--images" in plan_command(found, Request(source=Source(model="vit")))
     with pytest.raises(DataError, match="hold out and 29 are needed"):
         select_data(vit, asked, Search(candidates=3, held_out=29), cache=tmp_path / "c")
     with pytest.raises(DataError, match="images="):
