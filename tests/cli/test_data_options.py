@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import penjing
 from penjing.cli import app
 from penjing.errors import DataError
-from penjing.planning import plans as planning
+from penjing.planning import gathering
 
 SHORT = ["--length", "32", "--rows", "8"]
 
@@ -60,8 +60,8 @@ def test_little_memory_gives_the_same_plan_block_by_block(tiny, tmp_path, texts,
     monkeypatch.setenv("PENJING_CACHE", str(tmp_path / "one"))
     whole = json.loads(run(*words, "-o", tmp_path / "whole"))
     monkeypatch.setenv("PENJING_CACHE", str(tmp_path / "two"))
-    made, measure = [], planning.measure_by_blocks
-    monkeypatch.setattr(planning, "measure_by_blocks", lambda *a, **k: (made.append(k["memory"]), measure(*a, **k))[1])
+    made, measure = [], gathering.measure_by_blocks
+    monkeypatch.setattr(gathering, "measure_by_blocks", lambda *a, **k: (made.append(k["memory"]), measure(*a, **k))[1])
     parts = json.loads(run(*words, "-o", tmp_path / "parts", "--memory", "100KB"))
     assert made == [100_000]
     assert parts["keeps"] == whole["keeps"]

@@ -17,6 +17,7 @@ from penjing.planning.examples import token_batches
 from penjing.planning.order import Order
 from penjing.planning.plans import make_plan
 from penjing.running.source import resolve
+from penjing.running.stock import load
 from penjing.search import auto as tournament
 from penjing.search.auto import hold, plan_for
 from penjing.search.split import split
@@ -54,7 +55,7 @@ def test_the_winner_has_the_lowest_loss_and_can_be_made_again(source, won, tmp_p
 
 def test_every_candidate_and_random_choice_is_measured_as_running_it_is(source, won, tmp_path):
     parted = split(source, order(), 6, cache=tmp_path, progress=silent)
-    module = tournament.load(source.weights().folder, dtype=torch.float32)
+    module = load(source.weights().folder, dtype=torch.float32)
     live = tournament.Running(module, list(parted.batches), source.layout)
     for standing in won.made["tournament"]["standings"]:
         plan = make_plan(source, order(method=standing["name"], settings={}), cache=tmp_path)
