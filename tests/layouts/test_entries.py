@@ -5,8 +5,8 @@ from tests.layouts.zoo import ZOO
 
 from penjing.core.pattern import cut, parse
 from penjing.errors import PlanError
-from penjing.layouts import from_config
-from penjing.layouts.config import alike, hold
+from penjing.layouts import from_config, hold
+from penjing.layouts.config import alike
 from penjing.layouts.config.counts import few_blocks
 from penjing.layouts.config.paths import get, numbers, put
 from penjing.layouts.config.sizes import solve
