@@ -34,6 +34,7 @@ class Everyday(TypedDict, total=False):
     seed: int
     device: str
     example: Any
+    table: str | PathLike[str] | None
 
 
 PARTS: dict[str, type] = {"choice": Choice, "data": Data, "source": Source, "run": Run}
