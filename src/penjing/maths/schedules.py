@@ -7,7 +7,7 @@ def polynomial(step: int, *, first: float, last: float, start: int, end: int, ex
     Source: Zhu and Gupta, "To prune, or not to prune", arXiv:1710.01878, equation 1, there of the share that goes; of
     the share that stays it reads the same.
 
-    >>> [polynomial(s, first=1.0, last=0.2, start=10, end=20) for s in (0, 10, 15, 20, 99)]
+    >>> [round(polynomial(s, first=1.0, last=0.2, start=10, end=20), 6) for s in (0, 10, 15, 20, 99)]
     [1.0, 1.0, 0.3, 0.2, 0.2]
     """
     if step >= end:
