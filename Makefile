@@ -13,7 +13,7 @@ OUT ?= out/smollm2-0.75
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method statistic task clean
+.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method statistic task model exporter clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -98,6 +98,12 @@ statistic: $(READY) ## make statistic name=input_peak
 
 task: $(READY) ## make task name=race
 	@$(BIN)/python templates/new_file.py task "$(name)"
+
+model: $(READY) ## make model name=my_mixer
+	@$(BIN)/python templates/new_file.py model "$(name)"
+
+exporter: $(READY) ## make exporter name=my_format
+	@$(BIN)/python templates/new_file.py exporter "$(name)"
 
 clean: ## remove the environment and what tests leave behind
 	rm -rf $(VENV) $(HARNESS) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -138,6 +138,34 @@ def tasks() -> str:
     return "".join(parts)
 
 
+def models() -> str:
+    """What each architecture of penjing's own is, and its sizes."""
+    from penjing.report.models import models_json
+
+    parts = ["# Models\n\n", MADE, "What `penjing create` makes, a file each in `models/`.\n"]
+    for row in models_json():
+        parts.append(f"\n## {row['name']}\n\n{row['about']}\n\n")
+        parts += [f"- **{key}** {row[key]}\n" for key in ("paper", "weights", "licence")]
+        parts.append("\n| size | parameters | multiply-adds |\n|---|---|---|\n")
+        for size, told in row["sizes"].items():
+            counts = ("" if told[k] is None else f"{told[k]:,}" for k in ("parameters", "macs"))
+            parts.append(f"| {size} | {' | '.join(counts)} |\n")
+    return "".join(parts)
+
+
+def formats() -> str:
+    """What each format of `penjing export` is, and how its files are opened."""
+    from penjing.exporters.formats import FORMATS
+
+    parts = ["# Formats\n\n", MADE, "What `penjing export --to` takes, a file each in `exporters/formats/`.\n"]
+    for name in FORMATS.names():
+        file = FORMATS.load(name)
+        told = file.EXPORTER
+        parts.append(f"\n## {name}\n\n{inspect.cleandoc(file.__doc__ or '')}\n\nFILE ends in `{told.suffix}`.\n\n")
+        parts.append(f"```text\n{told.opens}\n```\n")
+    return "".join(parts)
+
+
 def python() -> str:
     """Every public name with its signature and docstring."""
     import penjing
@@ -200,16 +228,18 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "statistics.md": statistics,
     "tasks.md": tasks,
+    "models.md": models,
+    "formats.md": formats,
     "recipes.md": recipes,
     "python.md": python,
     "errors.md": errors,
 }
 
 
-GROWING = ("statistics.md", "tasks.md")
+GROWING = ("statistics.md", "tasks.md", "models.md", "formats.md")
 """Pages with a section for each file of a folder: a new file may wait for the next writing."""
-LISTED = re.compile(r"One of (?:(?!--).)*?; may be repeated")
-"""Where help lists the kinds of tasks, which may wait as well."""
+LISTED = re.compile(r"One of (?:(?!--).)*?; may be repeated|The format: [\w, ]+\.")
+"""Where help lists the kinds of tasks and the formats, which may wait as well."""
 
 
 def stale(name: str, stored: str, made: str) -> list[str]:

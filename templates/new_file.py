@@ -1,4 +1,4 @@
-"""Write a new statistic's or kind of task's file and its test; `make statistic name=input_peak`, `make task name=race`.
+"""Write a new file of a folder that is a registry, and its test; `make statistic name=input_peak`.
 
 Both work as they are, and no file that is there already changes.
 """
@@ -14,6 +14,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 PLACES = {
     "statistic": ("src/penjing/calibrate/statistics", "tests/calibrate/statistics"),
     "task": ("src/penjing/tasks/kinds", "tests/tasks/kinds"),
+    "model": ("src/penjing/models", "tests/models"),
+    "exporter": ("src/penjing/exporters/formats", "tests/exporters/formats"),
 }
 """What is made -> the folder of its file, and that of its test."""
 
@@ -30,8 +32,10 @@ def main() -> None:
         sys.exit(f"make {told.what}: name '{told.name}' is not a Python name in lower case; try name=sample")
     if (folder / f"{told.name}.py").exists() or (folder / told.name).exists():
         sys.exit(f"make {told.what}: there is one named '{told.name}' already; choose another name")
+    words = told.name.split("_")
     facts = {
-        "name": told.name, "typed": told.name.replace("_", "-"), "title": told.name.replace("_", " ").capitalize()
+        "name": told.name, "typed": "-".join(words), "title": " ".join(words).capitalize(),
+        "camel": "".join(w.capitalize() for w in words),
     }  # fmt: skip
     own, test = folder / f"{told.name}.py", tests / f"test_{told.name}.py"
     for path, template in ((own, f"{told.what}.py.tmpl"), (test, f"test_{told.what}.py.tmpl")):

@@ -1,9 +1,9 @@
 """Make neural networks small, and show what that cost.
 
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
-and `compare` are its steps; `load` opens a result; `compact` makes a pruned module smaller; `profile` tells
-what a model costs to run and where time goes, `sensitivity` what each cut alone would cost, `select_data` which
-calibration data serves best; `run` repeats a run from its file.
+and `compare` are its steps; `load` opens a result, `export` writes it for another runtime; `compact` makes
+a pruned module smaller; `profile` tells what a model costs to run and where time goes, `sensitivity` what each cut
+alone would cost, `select_data` which calibration data serves best; `run` repeats a run from its file.
 `Choice`, `Data`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         apply,
         compact,
         compare,
+        export,
         layout,
         load,
         look,
@@ -38,7 +39,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "penjing.api": (
-        "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile", "run",
+        "apply", "compact", "compare", "export", "layout", "load", "look", "measure", "open", "plan", "profile", "run",
         "select_data", "sensitivity", "shrink",
     ),
     "penjing.core": (
@@ -51,8 +52,8 @@ __getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
-    "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "layout", "load",
-    "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
+    "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "export", "layout",
+    "load", "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ PenjingError
 ├── LayoutError       axes that cannot be derived, named or matched
 ├── BudgetError       a limit that cannot be met
 ├── PlanError         a plan that cannot be carried out, or whose result would not open
+├── ExportError       a file for another runtime that cannot be written, or computes something else
 ├── OutputError       a place that cannot be written to
 ├── DataError         text, images or statistics that do not fit the job
 ├── UnsupportedError  a method that cannot serve this model, and why
@@ -44,6 +45,10 @@ class BudgetError(PenjingError):
 
 class PlanError(PenjingError):
     """A plan cannot be carried out, or its result would not open."""
+
+
+class ExportError(PenjingError):
+    """A file for another runtime cannot be written, or computes something else."""
 
 
 class OutputError(PenjingError):

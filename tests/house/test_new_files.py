@@ -1,4 +1,4 @@
-"""`make statistic` and `make task` write files that work as they are, several at once, and edit none."""
+"""`make statistic`, `task`, `model`, `exporter` write files that work as they are, several at once, and edit none."""
 
 import shutil
 import subprocess
@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from tests.house import tree
 
-MADE = [("statistic", "sample_peak"), ("statistic", "sample_top"), ("task", "sample_race"), ("task", "sample_quiz")]
+MADE = [
+    ("statistic", "sample_peak"), ("statistic", "sample_top"), ("task", "sample_race"),
+    ("model", "sample_net"), ("exporter", "sample_weights"),
+]  # fmt: skip
+"""All at once; two of one kind, for they could meet in a file."""
+OF_EVERY = ("tests/house/test_registries.py", "tests/exporters/test_formats.py", "tests/models/test_architectures.py")
+"""Tests that look at everything in a folder."""
 
 
 def make(root, *arguments):
@@ -25,7 +31,7 @@ def copy(tmp_path_factory):
     """A copy of the package and of the tests that look at registries, with everything made in it at once."""
     root = tmp_path_factory.mktemp("repository")
     shutil.copytree(tree.ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("tests/conftest.py", "tests/house/tree.py", "tests/house/test_registries.py", "pyproject.toml"):
+    for name in ("tests/conftest.py", "tests/house/tree.py", *OF_EVERY, "pyproject.toml"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tree.ROOT / name, root / name)
     before = files(root)
@@ -54,7 +60,7 @@ def test_its_tests_and_the_house_rules_of_registries_pass(copy):
     code = f"import sys; sys.path[:0] = [{str(root / 'src')!r}, {str(root)!r}]; import pytest; "
     command = [
         sys.executable, "-c", code + "sys.exit(pytest.main(sys.argv[1:]))", "-q", "-p", "no:cacheprovider", "-n", "0",
-        "--rootdir", root, *map(str, root.rglob("test_sample_*.py")), "tests/house/test_registries.py",
+        "--rootdir", root, *map(str, root.rglob("test_sample_*.py")), *OF_EVERY, "-k", "sample",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,5 +1,6 @@
 """What users call: each step of the path on its own, and the whole path in one."""
 
+from penjing.api.export import export
 from penjing.api.inspection import profile
 from penjing.api.run import run
 from penjing.api.search import select_data, sensitivity
@@ -8,6 +9,6 @@ from penjing.api.steps import apply, compact, compare, layout, look, measure, op
 from penjing.running.stock import load
 
 __all__ = [
-    "Shrunk", "apply", "compact", "compare", "layout", "load", "look", "measure", "open", "plan", "profile", "run",
-    "select_data", "sensitivity", "shrink",
+    "Shrunk", "apply", "compact", "compare", "export", "layout", "load", "look", "measure", "open", "plan", "profile",
+    "run", "select_data", "sensitivity", "shrink",
 ]  # fmt: skip

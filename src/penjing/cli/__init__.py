@@ -16,10 +16,13 @@ COMMANDS = {
     "apply": "Carry a plan out into a new folder.",
     "shrink": "Plan, carry out, re-open, measure and report, in one go.",
     "run": "Shrink as a recipe says, or repeat a run from its penjing.json.",
+    "export": "Write one file that another runtime opens.",
     "measure": "Show the figures of one model.",
     "compare": "Show the figures of several models, and write them as one page.",
     "serve": "List a folder of runs, follow and compare them, in the browser.",
     "methods": "List the methods, or show one.",
+    "models": "List the architectures of penjing's own, or show one.",
+    "create": "Write a new model of one of these architectures.",
     "papers": "List the papers, what became of their claims, or show one.",
     "demo": "Shrink a real language model, end to end.",
 }

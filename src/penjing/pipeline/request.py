@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from penjing.errors import BudgetError, RequestError
+from penjing.exporters.formats import FORMATS
 from penjing.pipeline.option import again, option, settle
 from penjing.tasks.kinds import wishes
 
@@ -214,6 +215,19 @@ class Profiling(Looking):
     prompt: int = option(128, "Tokens of the prompt.", least=1)
     calibrate: bool = option(False, "Time this machine first, for some half a minute.")
     timed: bool = option(False, "Run the model, and time its parts.", flag="--run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exporting:
+    """Which file a model is written to, for another runtime."""
+
+    to: str = option(MISSING, f"The format: {', '.join(FORMATS.names())}.", metavar="FORMAT", needed=True)
+    out: str = option(
+        MISSING, "The file to write; it must not exist.", short="-o", metavar="FILE", kind="file", needed=True
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
 
 
 @dataclass(frozen=True, kw_only=True)

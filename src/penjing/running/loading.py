@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penjing.errors import CheckpointError
+from penjing.models import of_type
 
 
 def stock_class(folder: Path) -> Any:
@@ -20,7 +21,11 @@ def stock_class(folder: Path) -> Any:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(f"{folder} has no config.json; name a folder that holds a whole checkpoint")
-    named = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
+    config = json.loads(path.read_text(encoding="utf-8"))
+    ours = of_type(str(config.get("model_type")))
+    if ours is not None:
+        return ours.Model
+    named = config.get("architectures") or []
     loader: Any = getattr(transformers, named[0], None) if named else transformers.AutoModel
     if loader is None:
         raise CheckpointError(f"transformers {transformers.__version__} has no model class '{named[0]}'; update it")

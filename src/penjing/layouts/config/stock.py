@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from penjing.errors import CheckpointError, nearest
+from penjing.models import of_type
 
 
 def build(config: Mapping[str, Any], *, device: str = "meta") -> nn.Module:
@@ -47,7 +48,7 @@ def read_config(config: Mapping[str, Any]) -> Any:
         raise CheckpointError("the config has no 'model_type'; add the entry that transformers knows the model by")
     from transformers import CONFIG_MAPPING
 
-    if kind not in CONFIG_MAPPING:
+    if kind not in CONFIG_MAPPING and of_type(str(kind)) is None:
         raise CheckpointError(
             f"the installed transformers knows no model type '{kind}'{nearest(str(kind), CONFIG_MAPPING.keys())}; "
             "code inside a checkpoint is never run: install a version that has it, or use penjing.layouts.from_module"
@@ -93,6 +94,9 @@ def _class(config: Mapping[str, Any], settings: Any) -> Any:
     import transformers
 
     names = config.get("architectures") or ()
+    ours = of_type(settings.model_type)
+    if ours is not None:
+        return ours.Model
     if names:
         found = getattr(transformers, names[0], None)
         if found is None:
