@@ -10,6 +10,7 @@ from tests.house import tree
 from tests.house.tiny import tiny_model
 
 from penjing.methods import METHODS
+from penjing.pipeline.side_by_side import SideBySide
 
 DOCS = tree.ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), tree.ROOT / "README.md", tree.ROOT / "CONTRIBUTING.md"])
@@ -30,6 +31,8 @@ def generator():
 
 
 WITH_CODE = [p for p in PAGES if blocks(p, "python")]
+TIMED = ("first-shrink",)
+"""Pages that the nightly tier runs as they stand; elsewhere nothing is timed, which takes three processes."""
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +40,33 @@ def model(tmp_path_factory):
     return tiny_model(tmp_path_factory.mktemp("model") / "model")
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=[p.stem for p in WITH_CODE])
-def test_the_python_blocks_run(page, model, tmp_path, monkeypatch):
-    """One page is one session, in a folder where `model` is a tiny model."""
-    (tmp_path / "model").symlink_to(model, target_is_directory=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PENJING_CACHE", str(tmp_path / "cache"))
+def session(page):
+    """Run a page's Python blocks as one session."""
     names = {"__name__": "__page__"}
     with torch.random.fork_rng():
         for body in blocks(page, "python"):
             exec(compile(body, str(page), "exec"), names)
+
+
+@pytest.fixture
+def place(model, tmp_path, monkeypatch):
+    """A folder to be in, where `model` is a tiny model."""
+    (tmp_path / "model").symlink_to(model, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENJING_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=[p.stem for p in WITH_CODE])
+def test_the_python_blocks_run(page, place, monkeypatch):
+    monkeypatch.setattr(SideBySide, "_speed_settings", lambda *_: None)
+    session(page)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("page", [p for p in WITH_CODE if p.stem in TIMED], ids=TIMED)
+def test_the_python_blocks_run_with_times(page, place):
+    session(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -73,7 +73,10 @@ def contents(root):
     return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-@pytest.fixture(scope="module", params=[("sample", "prune"), ("sample", "sparsify")])
+FAMILIES = [("sample", "prune"), pytest.param(("sample", "sparsify"), marks=pytest.mark.nightly)]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
 def house(request, tmp_path_factory):
     """(a copy of the repository in which `make method` was run, what was there before, name, family)."""
     name, family = request.param

@@ -99,7 +99,7 @@ def test_flipped_bits_in_the_header_raise_nothing_but_checkpoint_errors(tmp_path
     assert refused > 100
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_real_file_gives_the_logits_of_transformers_own_path() -> None:
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 

@@ -11,7 +11,7 @@ from penjing.layouts.derive import traced
 from penjing.layouts.graph.inputs import example
 from penjing.layouts.prove import proof
 
-FAMILIES = [pytest.param(n, marks=() if f.main else pytest.mark.slow) for n, f in ZOO.items()]
+FAMILIES = [pytest.param(n, marks=() if f.main else pytest.mark.nightly) for n, f in ZOO.items()]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,17 +41,17 @@ STOCK = [
     ("llama", {"neurons": 12}),
     ("llama", {"heads": 1}),
     ("llama", {"queries": 1}),
-    pytest.param("qwen3", {"neurons": 12}, marks=pytest.mark.slow),
-    pytest.param("qwen3", {"heads": 1}, marks=pytest.mark.slow),
-    pytest.param("qwen3", {"queries": 1}, marks=pytest.mark.slow),
-    pytest.param("mixtral", {"neurons": 12}, marks=pytest.mark.slow),
-    pytest.param("mixtral", {"heads": 1}, marks=pytest.mark.slow),
+    pytest.param("qwen3", {"neurons": 12}, marks=pytest.mark.nightly),
+    pytest.param("qwen3", {"heads": 1}, marks=pytest.mark.nightly),
+    pytest.param("qwen3", {"queries": 1}, marks=pytest.mark.nightly),
+    pytest.param("mixtral", {"neurons": 12}, marks=pytest.mark.nightly),
+    pytest.param("mixtral", {"heads": 1}, marks=pytest.mark.nightly),
     ("gpt2", {"neurons": 12}),
-    pytest.param("phi3", {"neurons": 12}, marks=pytest.mark.slow),
+    pytest.param("phi3", {"neurons": 12}, marks=pytest.mark.nightly),
     ("vit", {"neurons": 12}),
-    pytest.param("opt", {"neurons": 12}, marks=pytest.mark.slow),
-    pytest.param("t5", {"neurons": 12}, marks=pytest.mark.slow),
-    pytest.param("t5", {"heads": 2}, marks=pytest.mark.slow),
+    pytest.param("opt", {"neurons": 12}, marks=pytest.mark.nightly),
+    pytest.param("t5", {"neurons": 12}, marks=pytest.mark.nightly),
+    pytest.param("t5", {"heads": 2}, marks=pytest.mark.nightly),
 ]
 
 

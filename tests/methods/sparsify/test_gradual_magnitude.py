@@ -190,7 +190,7 @@ def test_what_cannot_be_met_is_refused(net, data):
         planned(net, Data([]))
 
 
-@pytest.mark.slow  # 400 steps of training
+@pytest.mark.nightly  # 400 steps of training
 def test_beats_zeroing_all_at_once_at_the_same_density_after_as_many_steps(request):
     folder = tiny.folder(request.config.cache)
     held_out, rows = tiny.text_rows(128, kind="evaluation"), tiny.text_rows(512)
