@@ -13,7 +13,7 @@ OUT ?= out/smollm2-0.75
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method statistic task model exporter clean
+.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method statistic task model algorithm exporter clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -101,6 +101,9 @@ task: $(READY) ## make task name=race
 
 model: $(READY) ## make model name=my_mixer
 	@$(BIN)/python templates/new_file.py model "$(name)"
+
+algorithm: $(READY) ## make algorithm name=my_search
+	@$(BIN)/python templates/new_file.py algorithm "$(name)"
 
 exporter: $(READY) ## make exporter name=my_format
 	@$(BIN)/python templates/new_file.py exporter "$(name)"

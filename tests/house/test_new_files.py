@@ -10,10 +10,13 @@ from tests.house import tree
 
 MADE = [
     ("statistic", "sample_peak"), ("statistic", "sample_top"), ("task", "sample_race"),
-    ("model", "sample_net"), ("exporter", "sample_weights"),
+    ("model", "sample_net"), ("exporter", "sample_weights"), ("algorithm", "sample_walk"),
 ]  # fmt: skip
 """All at once; two of one kind, for they could meet in a file."""
-OF_EVERY = ("tests/house/test_registries.py", "tests/exporters/test_formats.py", "tests/models/test_architectures.py")
+OF_EVERY = (
+    "tests/house/test_registries.py", "tests/exporters/test_formats.py", "tests/models/test_architectures.py",
+    "tests/search/algorithms/test_algorithms.py",
+)  # fmt: skip
 """Tests that look at everything in a folder."""
 
 

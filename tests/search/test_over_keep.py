@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penjing.core import Plan
-from penjing.search.over_keep import GRID, Try, largest, smallest, uneven
+from penjing.search.algorithms.smallest import GRID
+from penjing.search.over_keep import Try, over_keep, uneven
+
+
+def smallest(attempt, limit):
+    return over_keep(attempt, limit, by="smallest")
+
+
+def largest(attempt, limit):
+    return over_keep(attempt, limit, by="largest")
 
 
 def trying(figure, asked=None):

@@ -21,7 +21,7 @@ from penjing.running.lending import Lender
 from penjing.running.live import Running
 from penjing.running.opened import Opened
 from penjing.running.source import Source
-from penjing.search.over_keep import Try, smallest, uneven
+from penjing.search.over_keep import Try, over_keep, uneven
 from penjing.search.split import Split, split
 
 HELD_OUT = 24
@@ -45,7 +45,7 @@ def plan_within_loss(
     parted = split(source, order, HELD_OUT, cache=cache, progress=progress)
     with Opened(source, cache=cache, module=module, lender=lender, progress=progress) as opened:
         tries = _Trial(source, parted, cache, opened.module(), progress)
-        found = smallest(tries.attempt, limit)
+        found = over_keep(tries.attempt, limit, by="smallest")
     best = found[-1]
     if best.plan is None or not best.holds(limit):
         least = f"the least is {best.figure:.3g} at keep {best.keep:g}" if best.figure is not None else best.why

@@ -23,7 +23,7 @@ from penjing.profiling.roofline import Job, Profile, describe, predict, without_
 from penjing.profiling.speed.settings import JOBS, Speed
 from penjing.running.lending import Lender
 from penjing.running.source import Source
-from penjing.search.over_keep import Try, largest, uneven
+from penjing.search.over_keep import Try, over_keep, uneven
 from penjing.surgery import Verified, verify
 
 
@@ -63,7 +63,7 @@ def plan_within_seconds(
         except (BudgetError, PlanError) as error:
             return Try(keep=keep, why=str(error))
 
-    found = largest(attempt, limit)
+    found = over_keep(attempt, limit, by="largest")
     best = found[-1]
     if best.plan is None or best.figure is None or best.figure > limit:
         least = f"keep {best.keep:g} is predicted to take {best.figure:.3g}" if best.figure is not None else best.why
