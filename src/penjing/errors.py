@@ -9,6 +9,7 @@ PenjingError
 ├── PlanError         a plan that cannot be carried out, or whose result would not open
 ├── ExportError       a file for another runtime that cannot be written, or computes something else
 ├── OutputError       a place that cannot be written to
+│   └── FinishedError a place that holds what is asked for already
 ├── DataError         text, images or statistics that do not fit the job
 ├── UnsupportedError  a method that cannot serve this model, and why
 ├── MeasureError      a figure that cannot be taken
@@ -53,6 +54,10 @@ class ExportError(PenjingError):
 
 class OutputError(PenjingError):
     """A place cannot be written to."""
+
+
+class FinishedError(OutputError):
+    """A place holds what is asked for already, finished."""
 
 
 class DataError(PenjingError):

@@ -13,6 +13,7 @@ LONG_FILES: dict[str, str] = {}
 MANY_PARAMETERS = {
     "api/": "what users call: every option by its name",
     "io/writer.py: write_folder": "all that a folder is made of, each by its name",
+    "pipeline/evidence.py: measured": "all that a report is made of, each by its name",
     "cli/": "one parameter per command-line option, as typer wants it",
 }
 

@@ -8,6 +8,7 @@ import torch
 from tests.house.tiny import tiny_model
 
 import penjing
+from penjing.errors import MeasureError
 from penjing.pipeline.request import Measure
 from penjing.running import stock
 from penjing.running.lending import Lender
@@ -97,9 +98,12 @@ def test_nothing_is_in_memory_while_times_are_taken(tiny, cache, tmp_path, monke
     lenders = []
     made = Lender.__init__
     monkeypatch.setattr(Lender, "__init__", lambda self, **k: (made(self, **k), lenders.append(self))[0])
-    monkeypatch.setattr(
-        side_by_side, "compare_speed", lambda *a, **k: held.append([len(lender._open) for lender in lenders])
-    )
+
+    def untimed(*given, **how):
+        held.append([len(lender._open) for lender in lenders])
+        raise MeasureError("not timed")
+
+    monkeypatch.setattr(side_by_side, "compare_speed", untimed)
     penjing.compare(tiny, [tiny], length=32, speed=True)
     assert held
     assert not any(map(any, held))

@@ -12,14 +12,16 @@ from penjing.core import Plan, Report
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.errors import OutputError
-from penjing.io import check_output
+from penjing.io import outside
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
-from penjing.pipeline.evidence import SoFar, measured
-from penjing.pipeline.record import Recorded, check_model, check_plan, record
+from penjing.pipeline.evidence import SoFar, measured, read_material
+from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan, record
 from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.surroundings import surroundings
+from penjing.pipeline.tables import from_python
 from penjing.pipeline.time_check import time_notes
+from penjing.pipeline.unfinished import Unfinished
 from penjing.pipeline.values import (
     dtype_of,
     evidence_of,
@@ -32,6 +34,7 @@ from penjing.pipeline.values import (
     placed_run,
 )
 from penjing.report import save, save_card
+from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
 from penjing.search.plan_for import plan_for
 
@@ -51,19 +54,20 @@ class Shrunk:
 def shrink(
     model: Model, out: str | Path | None = None, *, data: Any = None, choice: Choice | None = None,
     measure: Measure | bool = True, run: Run | None = None, progress: Progress = silent, so_far: SoFar | None = None,
-    **options: Unpack[Everyday],
+    force: bool = False, **options: Unpack[Everyday],
 ) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
     A module gives a smaller module; anything else is written into `out`, with `report.html` and a model card.
     Text, images or `data` (batches, or a `Data`) calibrate, as in `plan`. `measure` says what is measured before and
-    after, and False that nothing is; text that is also calibrated on is refused.
+    after, and False that nothing is; text that is also calibrated on is refused. A run that was stopped, at any moment,
+    goes on when the same is asked again. `force` replaces a result of penjing in `out`, and nothing else.
 
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
     """
     request = asked(model, out, data=data, choice=choice, measure=measure, run=run, options=options)
-    return carry(request, progress=progress, so_far=so_far)
+    return carry(replace(request, force=force), progress=progress, so_far=so_far)
 
 
 def carry(
@@ -76,39 +80,59 @@ def carry(
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
         request = replace(request, run=placed_run(request.run))
-        source, module, cache = open_source(request.source), module_of(request.source), cache_folder()
-        in_memory = module is not None and request.out is None
-        out = Path() if in_memory else _checked(request.out, source)
-        wish = evidence_of(request.measure, request.data, calibrated=True) if request.measure is not None else None
+        source, module = open_source(request.source), module_of(request.source)
         if earlier is not None:
             check_model(earlier, source.weights())
-
         with lender_of(request.run) as lender:
-            plan = plan_for(
-                source, order_of(request.choice, request.data, request.run), machine=machine_of(request.run),
-                cache=cache, module=module if in_memory else None, lender=lender, progress=progress,
-            )  # fmt: skip
-            if earlier is not None:
-                check_plan(earlier, plan)
-            if module is not None and in_memory:
+            if module is not None and request.out is None:
+                plan = _planned(request, source, module, lender, progress)
+                if earlier is not None:
+                    check_plan(earlier, plan)
                 return Shrunk(plan=plan, module=_smaller(module, source, plan, request))
+            with _unfinished(request, source) as unfinished:
+                return _into_folder(request, source, unfinished, lender, earlier, progress, so_far)
 
-            told = {"request": record(request, source.weights(), plan)}
-            manner = manner_of(request.choice, request.run, told=told)
-            done = carry_out(source, plan, out, manner, cache=cache, lender=lender, progress=progress)
-            if request.measure is None or wish is None:
-                return Shrunk(plan=plan, folder=out, applied=done)
 
-            report = measured(
-                [as_folder(source, cache, progress), out], wish, lender=lender, applied=done,
-                notes=(*request.measure.notes, *plan.made.get("notes", ())), command=shrink_command(request),
-                progress=progress, so_far=so_far,
-            )  # fmt: skip
-        report = replace(report, notes=(*report.notes, *time_notes(plan.made, report)))
-        save(report, out)
-        hub_id = None if Path(source.name).exists() else source.name
-        save_card(report, out, base=hub_id, licence=request.measure.licence)
-        return Shrunk(plan=plan, folder=out, report=report, applied=done)
+def _into_folder(
+    request: Request, source: Source, unfinished: Unfinished, lender: Lender, earlier: Recorded | None,
+    progress: Progress, so_far: SoFar | None,
+) -> Shrunk:  # fmt: skip
+    cache, measure, out = cache_folder(), request.measure, unfinished.out
+    wish = evidence_of(measure, request.data, calibrated=True) if measure is not None else None
+    material = read_material(as_folder(source, cache, progress), wish) if wish is not None else None
+
+    plan = unfinished.plan() or _planned(request, source, None, lender, progress)
+    if earlier is not None:
+        check_plan(earlier, plan)
+    unfinished.keep_plan(plan)
+
+    told = {"request": record(unfinished.asked, plan)}
+    manner = manner_of(request.choice, request.run, told=told)
+    done = carry_out(source, plan, out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress)
+    if measure is None or wish is None:
+        unfinished.finish()
+        return Shrunk(plan=plan, folder=out, applied=done)
+
+    report = measured(
+        [as_folder(source, cache, progress), out], wish, lender=lender, applied=done, material=material,
+        notes=(*measure.notes, *plan.made.get("notes", ())), command=shrink_command(request),
+        parts=unfinished.parts, progress=progress, so_far=so_far,
+    )  # fmt: skip
+    report = replace(report, notes=(*report.notes, *time_notes(plan.made, report)))
+    save(report, unfinished.pages)
+    hub_id = None if Path(source.name).exists() else source.name
+    save_card(report, unfinished.pages, base=hub_id, licence=measure.licence)
+    unfinished.finish()
+    return Shrunk(plan=plan, folder=out, report=report, applied=done)
+
+
+def _planned(
+    request: Request, source: Source, module: nn.Module | None, lender: Lender, progress: Progress
+) -> Plan:  # fmt: skip
+    return plan_for(
+        source, order_of(request.choice, request.data, request.run), machine=machine_of(request.run),
+        cache=cache_folder(), module=module, lender=lender, progress=progress,
+    )  # fmt: skip
 
 
 def _smaller(module: nn.Module, source: Source, plan: Plan, request: Request) -> nn.Module:
@@ -117,14 +141,18 @@ def _smaller(module: nn.Module, source: Source, plan: Plan, request: Request) ->
     return smaller if dtype is None else smaller.to(dtype)
 
 
-def _checked(out: str | None, source: Source) -> Path:
-    """Where the result is to lie, found free before any work.
+def _unfinished(request: Request, source: Source) -> Unfinished:
+    """The run that writes the result, its place found free, or left by a run of the same request, before any work.
 
     Raises:
         OutputError: nothing was named, or it is taken.
+        FinishedError: the result is there already.
     """
-    if out is None:
+    if request.out is None:
         raise OutputError("a checkpoint on disk is shrunk into a folder; found no folder; pass out=...")
-    folder = source.weights().folder
-    check_output(Path(out), [folder] if folder else [])
-    return Path(out)
+    checkpoint = source.weights()
+    out = outside(Path(request.out), [checkpoint.folder] if checkpoint.folder else [])
+    return Unfinished(
+        out, asked_table(request, checkpoint), measured=request.measure is not None, whole=not from_python(request),
+        replacing=request.force,
+    )  # fmt: skip

@@ -1,5 +1,6 @@
 """What commands print at their end."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,3 +37,17 @@ def show_shrunk(done: "Shrunk", *, as_json: bool) -> None:
             show_json(applied_json(done.applied))
         else:
             show(applied_page(done.applied))
+
+
+def show_finished(out: str | Path, *, as_json: bool) -> None:
+    """The outcome of a shrink that was finished before: its figures, if it has some, and that nothing was done."""
+    from penjing.cli.console import show, show_json
+    from penjing.report import load
+
+    path = Path(out) / "report.json"
+    if path.is_file():
+        show_report(load(path), as_json=as_json)
+    elif as_json:
+        show_json({"folder": str(out), "finished": True})
+    if not as_json:
+        show(f"\n{out} holds what is asked for, finished; nothing was done. --force makes it anew.")

@@ -21,20 +21,28 @@ def run(
         str | None, typer.Option("--model", metavar="MODEL", help="The model, where it has moved since.")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the recipe that says the same, and do nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a result of penjing that lies there; nothing else is replaced.")
+    ] = False,
     runs: o.RUNS = None,
     as_json: o.JSON = False,
 ) -> None:
     """A recipe shrinks as its tables say. A penjing.json is repeated exactly, or it is said why it cannot be."""
     from penjing.api.run import asked_in, repeat
-    from penjing.cli.output import show_shrunk
+    from penjing.cli.output import show_finished, show_shrunk
     from penjing.cli.run_folder import following
+    from penjing.errors import FinishedError
     from penjing.pipeline.recipe import as_toml
 
     recorded, request = asked_in(file, model=model, trusting=show)
-    request = request if out is None else replace(request, out=str(out))
+    request = replace(request, force=force, **({} if out is None else {"out": str(out)}))
     if show:
         typer.echo(as_toml(request), nl=False)
         return
     with following(runs, "run", str(request.source.model)) as followed:
-        done = repeat(request, recorded, progress=followed.progress, so_far=followed.so_far)
+        try:
+            done = repeat(request, recorded, progress=followed.progress, so_far=followed.so_far)
+        except FinishedError:
+            show_finished(str(request.out), as_json=as_json)
+            return
     show_shrunk(done, as_json=as_json)

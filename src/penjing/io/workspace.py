@@ -1,26 +1,27 @@
 """The place where an output grows: a hidden folder beside it, with a lock, a journal, and one rename at the end.
 
 `.NAME.partial/` holds `lock`, `manifest.json` (whose output this is), `journal` (finished tensors, one JSON text per
-line) and `folder/`, which becomes NAME when it is whole. Only a line that ends in a newline counts, and it is written
-after the bytes it tells of are on the disk; so whatever moment a run is killed at, the next one goes on from there.
+line) and `folder/`, which becomes NAME when it is whole; a NAME that it replaces goes to `old/` just before. Only a
+line that ends in a newline counts, and it is written after the bytes it tells of are on the disk; so whatever moment a
+run is killed at, the next one goes on from there.
 """
 
-import fcntl
 import json
 import logging
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
 from typing import Self
 
 from penjing.errors import OutputError
+from penjing.io.locked import LockedFolder
+from penjing.io.results import check_replaceable
 from penjing.io.shard_file import writing
 
 MARK = "unfinished output of penjing"
-MEMBERS = frozenset({"lock", "manifest.json", "manifest.json.new", "journal", "folder"})
+MEMBERS = frozenset({"lock", "manifest.json", "manifest.json.new", "journal", "folder", "old"})
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +92,8 @@ class Workspace:
         self.folder = self.place / "folder"
         self.identity = identity
         self.done: set[str] = set()
-        self._lock = -1
         self._journal = -1
-        with writing(self.place):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
+        self._locked = LockedFolder(self.place, out, MEMBERS)
         try:
             with writing(self.place):
                 self._take_over()
@@ -145,8 +143,8 @@ class Workspace:
                 view = view[os.write(self._journal, view) :]
             os.fsync(self._journal)
 
-    def publish(self) -> None:
-        """Give the finished folder its name, and tidy up.
+    def publish(self, *, replacing: bool = False) -> None:
+        """Give the finished folder its name, and tidy up; with `replacing`, a result of ours there makes room.
 
         Raises:
             OutputError: something took the name meanwhile, or the disk refuses.
@@ -154,60 +152,33 @@ class Workspace:
         with writing(self.out):
             for folder in {p.parent for p in self.folder.rglob("*")}:
                 sync_folder(folder)
-            check_output(self.out)
+            if replacing and self.out.exists() and any(self.out.iterdir()):
+                check_replaceable(self.out)
+                self.out.rename(self.place / "old")
+            else:
+                check_output(self.out)
             self.folder.rename(self.out)
             sync_folder(self.out.parent)
         self.tidy()
 
     def tidy(self) -> None:
         """Remove the workspace after its folder got its name."""
-        with suppress(OSError):
-            rmtree(self.place)
+        self._locked.remove()
 
     def close(self) -> None:
         """Let go of the lock; what is unfinished stays for the next run."""
-        if self._lock >= 0 and not (self.place / "manifest.json").exists() and not self.folder.exists():
+        if self._locked.locked and not (self.place / "manifest.json").exists() and not self.folder.exists():
             self.tidy()
-        for descriptor in (self._journal, self._lock):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._journal = self._lock = -1
+        if self._journal >= 0:
+            os.close(self._journal)
+        self._journal = -1
+        self._locked.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    def _take_lock(self) -> None:
-        if self.place.is_symlink() or (self.place.exists() and not self.place.is_dir()):
-            raise OutputError(f"{self.place} is in the way and not a folder of penjing; remove it")
-        for _ in range(100):
-            self.place.mkdir(exist_ok=True)
-            self._refuse_strange()
-            try:
-                lock = os.open(self.place / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # The run that held it may have removed the folder in between: then this is the lock of nothing.
-                if (self.place / "lock").exists() and os.path.samestat(os.fstat(lock), (self.place / "lock").stat()):
-                    self._lock = lock
-                    return
-            except BlockingIOError as error:
-                os.close(lock)
-                text = f"another run is writing {self.out}; wait until it is done, or choose another output"
-                raise OutputError(text) from error
-            except FileNotFoundError:
-                pass
-            os.close(lock)
-        raise OutputError(f"{self.place} is made and removed by other runs all the time; choose another output")
-
-    def _refuse_strange(self) -> None:
-        strange = sorted(p.name for p in self.place.iterdir() if p.name not in MEMBERS)
-        if strange:
-            raise OutputError(f"{self.place} holds '{strange[0]}', which is not of penjing; remove or rename it")
 
     def _take_over(self) -> None:
         manifest = self.place / "manifest.json"
@@ -252,3 +223,16 @@ def _resolved(path: Path) -> Path:
         return path.expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise OutputError(f"{path} leads nowhere ({error}); choose another place") from error
+
+
+def clear_partial(out: Path) -> None:
+    """Remove what a run left beside `out` that was stopped between the rename and its tidying up.
+
+    Raises:
+        OutputError: another run is at it, or what lies there is not ours.
+    """
+    place = out.with_name(f".{out.name}.partial")
+    if place.exists():
+        held = LockedFolder(place, out, MEMBERS)
+        held.remove()
+        held.close()

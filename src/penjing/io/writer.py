@@ -13,6 +13,7 @@ from torch import Tensor
 
 from penjing.errors import CheckpointError, OutputError
 from penjing.io.headers import build_header
+from penjing.io.results import check_replaceable
 from penjing.io.shard_file import ShardFile, writing
 from penjing.io.spans import Span, TensorSpec, pack
 from penjing.io.workspace import Workspace, check_output, outside, write_whole
@@ -48,12 +49,14 @@ def write_folder(  # noqa: PLR0913 - one call carries a whole output
     fingerprint: str,
     progress: Callable[[int], None] | None = None,
     metadata: Mapping[str, str] | None = None,
+    replacing: bool = False,
 ) -> None:
     """Write `tensors`, `config` and `side_files` to the folder `out`, which appears when everything is on the disk.
 
     `produce` gives each tensor when its turn comes: whole, as consecutive row-major pieces, or as the place of its
     bytes in another file. `shards` names the tensors of each file; None packs them by size. `fingerprint` tells
     source and plan: a stopped run goes on only if it is the same. `progress` is told the bytes of each finished tensor.
+    With `replacing`, a result of penjing that lies at `out` stays until the new one is whole, and then makes room.
 
     Raises:
         OutputError: the place is taken, locked by another run, full or not writable.
@@ -63,12 +66,12 @@ def write_folder(  # noqa: PLR0913 - one call carries a whole output
     small = _small_files(files, config, side_files)
     identity = _identity(files, small, fingerprint)
     inputs = {p.parent for p in side_files.values() if isinstance(p, Path)}
-    target = _target(Path(out), inputs)
+    target = _target(Path(out), inputs, replacing)
     with Workspace(target, identity) as workspace:
         if workspace.published:
             workspace.tidy()
             return
-        check_output(target)
+        _check_free(target, replacing)
         workspace.begin()
         _refuse_full(workspace, files)
         _write_tensors(workspace, files, produce, progress or (lambda _: None))
@@ -77,15 +80,23 @@ def write_folder(  # noqa: PLR0913 - one call carries a whole output
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, _content(data))
-        workspace.publish()
+        workspace.publish(replacing=replacing)
 
 
-def _target(out: Path, inputs: set[Path]) -> Path:
+def _target(out: Path, inputs: set[Path], replacing: bool) -> Path:
     """Where `out` leads. That it is free is checked once it is locked: a run may have ended just after its rename."""
     target = outside(out, inputs)
     if not target.with_name(f".{target.name}.partial").exists():
-        return check_output(target)
+        _check_free(target, replacing)
     return target
+
+
+def _check_free(target: Path, replacing: bool) -> None:
+    """Make sure that the folder can appear there."""
+    if replacing and target.is_dir() and any(target.iterdir()):
+        check_replaceable(target)
+    else:
+        check_output(target)
 
 
 def _files(

@@ -14,6 +14,7 @@ from penjing.core.progress import Progress, counter, silent
 from penjing.errors import PlanError
 from penjing.io import check_finite
 from penjing.layouts.graph.inputs import example
+from penjing.pipeline.unfinished import Unfinished
 from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
 from penjing.surgery import ReopenResult, Verified, apply, reopen, stream, verify
@@ -45,11 +46,12 @@ class Manner:
 
 def carry_out(
     source: Source, plan: Plan, out: Path, manner: Manner | None = None, *, cache: Path, lender: Lender | None = None,
-    progress: Progress = silent,
+    unfinished: Unfinished | None = None, progress: Progress = silent,
 ) -> Applied:  # fmt: skip
     """Verify the plan, stream it into `out`, and open the result with the stock loader in a fresh process.
 
-    The model that the outcome is compared with is had from the `lender`, or opened for this alone.
+    The model that the outcome is compared with is had from the `lender`, or opened for this alone. Of an
+    `unfinished` run only what is missing is done.
 
     Raises:
         PlanError: the plan cannot be carried out (nothing is written), or the result does not compute what the
@@ -63,19 +65,24 @@ def carry_out(
         checkpoint, source.layout, plan, allow_sensitive=how.allow_sensitive, allow_nonfinite=how.allow_nonfinite,
         dtype=how.dtype,
     )  # fmt: skip
-    if not how.allow_nonfinite:
-        progress("looking for NaN and infinity", 0, 0)
-        check_finite(checkpoint, within=how.dtype)
-    total = verified.after.bytes
-    stream(
-        checkpoint, source.layout, plan, out, verified=verified, told=how.told,
-        progress=counter(progress, "writing", total),
-    )  # fmt: skip
-    reopened = None
-    if how.reopening and source.config:
+    if unfinished is None or not unfinished.is_written:
+        if not how.allow_nonfinite:
+            progress("looking for NaN and infinity", 0, 0)
+            check_finite(checkpoint, within=how.dtype)
+        stream(
+            checkpoint, source.layout, plan, out, verified=verified, told=how.told,
+            progress=counter(progress, "writing", verified.after.bytes),
+            replacing=unfinished is not None and unfinished.replacing,
+        )  # fmt: skip
+    if unfinished is not None:
+        unfinished.keep_written()
+    reopened = unfinished.reopened if unfinished is not None else None
+    if how.reopening and source.config and reopened is None:
         folder = as_folder(source, cache, progress)
         progress("carrying the plan out in memory, to compare", 0, 0)
         reopened = _reopen(out, *_in_memory(folder, source, plan, verified, lender, how.dtype), progress)
+        if unfinished is not None:
+            unfinished.keep_reopened(reopened)
     return Applied(folder=out, plan=plan, verified=verified, reopened=reopened)
 
 

@@ -7,13 +7,13 @@ from penjing.core import Measurement, Subject
 from penjing.evaluate.costs import Costs
 from penjing.evaluate.statistics import mean_ratio
 from penjing.profiling.predicted import with_prediction
-from penjing.profiling.speed import Speed, SpeedResult
+from penjing.profiling.speed import Speed
 
 EXACT = ("parameters", "bytes", "macs_per_token", "macs_per_image", "kv_cache_bytes_per_token", "peak_memory_bytes")
 
 
 def ratios_to_base(
-    subjects: Sequence[Subject], counted: Mapping[str, Costs], timed: SpeedResult | None, speed: Speed | None
+    subjects: Sequence[Subject], counted: Mapping[str, Costs], timed: Sequence[Measurement], speed: Speed | None
 ) -> tuple[Measurement, ...]:
     """Each later subject's figures over the first's: costs, perplexity (paired), times (with what was predicted)."""
     base = subjects[0]
@@ -22,7 +22,7 @@ def ratios_to_base(
         out += [r for key in EXACT if (r := _exact(key, other, base))]
         if found := perplexity_ratio(other, base):
             out.append(found)
-        for r in timed.ratios if timed else ():
+        for r in timed:
             if r.details["subject"] == other.name and speed is not None:
                 out.append(with_prediction(r, counted[other.name], counted[base.name], speed))
     return tuple(out)

@@ -20,6 +20,7 @@ from penjing.evaluate import Blocks
 from penjing.pipeline.battery import paired, require_unseen, swept
 from penjing.pipeline.carry_out import Applied
 from penjing.pipeline.cka_figure import Likeness
+from penjing.pipeline.parts import Parts
 from penjing.pipeline.quality import Reading
 from penjing.pipeline.side_by_side import Comparison, SideBySide
 from penjing.running.lending import Lender
@@ -47,7 +48,28 @@ class Evidence:
     tasks: tuple[Task, ...] = ()
 
 
-def measured(
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What is read: token ids of each text by its name, and what they are."""
+
+    ids: Mapping[str, Any]
+    told: Mapping[str, Any]
+
+
+def read_material(folder: Path, wish: Evidence) -> Material:
+    """The texts as the tokenizer in `folder` reads them, held against what was calibrated on.
+
+    Raises:
+        DataError: a text cannot be read, or it or a task occurs in the calibration text.
+    """
+    ids, told = _evaluation(folder, wish)
+    if wish.calibration is not None and wish.tasks:
+        require_unseen(read_texts(list(wish.calibration) or shipped("calibration")), wish.tasks)
+    told |= {"tasks": [f"{t.name}: {t.key()}" for t in wish.tasks]} if wish.tasks else {}
+    return Material(ids=ids, told=told)
+
+
+def measured(  # noqa: PLR0913 - one call carries a whole report
     folders: Sequence[Path],
     wish: Evidence,
     *,
@@ -55,10 +77,14 @@ def measured(
     applied: Applied | None = None,
     notes: Sequence[str] = (),
     command: str = "",
+    material: Material | None = None,
+    parts: Parts | None = None,
     progress: Progress = silent,
     so_far: SoFar | None = None,
 ) -> Report:
     """A report of the models in `folders`; the first is the original. `so_far` gets it as it grows.
+
+    `material` is what `read_material` gave, where it was asked before; `parts` are figures that are known already.
 
     Models are had from the `lender`, each once, and released as soon as nothing more is asked of them.
 
@@ -67,24 +93,22 @@ def measured(
         MeasureError: a window is longer than a model's positions.
         CheckpointError: a folder cannot be read.
     """
-    ids, told = _evaluation(folders[0], wish)
-    if wish.calibration is not None and wish.tasks:
-        require_unseen(read_texts(list(wish.calibration) or shipped("calibration")), wish.tasks)
-    told |= {"tasks": [f"{t.name}: {t.key()}" for t in wish.tasks]} if wish.tasks else {}
+    read = material or read_material(folders[0], wish)
     bare = Report(
         title=f"{'Shrunk by penjing' if applied is not None else 'Measured by penjing'}: {folders[0].name}",
         subjects=(),
         notes=(*notes, *(applied.verified.notes if applied else ())),
-        provenance=_provenance(folders[-1], applied, told, command),
+        provenance=_provenance(folders[-1], applied, read.told, command),
     )
     with ExitStack() as stack:
         taken = SideBySide(
             folders,
-            Reading(texts=ids, protocols=(Blocks(window=wish.length),), progress=progress),
+            Reading(texts=read.ids, protocols=(Blocks(window=wish.length),), progress=progress),
             lender or stack.enter_context(Lender()),
-            likeness=Likeness(ids, wish.tasks) if ids or wish.tasks else None,
+            likeness=Likeness(read.ids, wish.tasks) if read.ids or wish.tasks else None,
             tasks=wish.tasks,
             cache=cache_folder(),
+            parts=parts,
             grown=lambda found: so_far(_with(bare, found)) if so_far is not None else None,
         )
         taken.take()

@@ -33,8 +33,8 @@ class Recorded:
     versions: Mapping[str, str]
 
 
-def record(request: Request, checkpoint: OpenCheckpoint, plan: Plan) -> dict[str, Any]:
-    """The entry `request` of `penjing.json`: all options, digests of what was read, and a digest of all of it.
+def asked_table(request: Request, checkpoint: OpenCheckpoint) -> dict[str, Any]:
+    """What `penjing.json` says of a request: all options, and digests of what was read.
 
     Places are written from the root, and of a hub id the commit. Where the result was written is left out.
     """
@@ -42,13 +42,17 @@ def record(request: Request, checkpoint: OpenCheckpoint, plan: Plan) -> dict[str
         request = replace(request, source=replace(request.source, revision=commit))
     named = placed(request, absolute)
     read = [p for p in places(named) if p != named.source.model and Path(p).is_absolute() and Path(p).exists()]
-    table: dict[str, Any] = {
+    return {
         "version": VERSION,
         **tables(named),
         "inputs": {"model": sampled(checkpoint), "files": {p: digest_of(Path(p)) for p in read}},
         "from_python": from_python(request),
     }
-    return table | {"sha256": _sealed(table, plan.digest())}
+
+
+def record(table: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """The entry `request` of `penjing.json`: what was asked, with a digest of all of it and of the plan."""
+    return {**table, "sha256": _sealed(table, plan.digest())}
 
 
 def read_record(path: str | Path, *, model: str | None = None, trusting: bool = False) -> Recorded:

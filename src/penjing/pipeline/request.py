@@ -273,6 +273,9 @@ class Request:
     out: str | None = option(
         None, "The folder to write; it must not exist.", short="-o", metavar="PATH", kind="file", needed=True
     )
+    force: bool = option(
+        False, "Replace a result of penjing that lies there; nothing else is replaced.", recorded=False
+    )
 
     def __post_init__(self) -> None:
         settle(self)

@@ -19,11 +19,14 @@ from penjing.pipeline import quality
 from penjing.pipeline.battery import examine
 from penjing.pipeline.cka_figure import Likeness
 from penjing.pipeline.comparison import ratios_to_base
+from penjing.pipeline.parts import Figures, Parts
 from penjing.pipeline.quality import Reading
-from penjing.profiling.speed import FIGURES, JOBS, MEMORY, Speed, SpeedResult, compare_speed
+from penjing.profiling.speed import FIGURES, JOBS, MEMORY, Speed, compare_speed
 from penjing.running.lending import Lender
 from penjing.tasks.task import Task
 
+RATIOS = "ratios: "
+"""Where the ratios of times stand among the figures of models; no model is called so."""
 LAST = "times are taken last, when no model is in memory"
 
 
@@ -52,6 +55,7 @@ class _Taken:
 class SideBySide:
     """Figures as they are taken; `likeness` and `tasks` are for those who want them.
 
+    What is among the `parts` already is not taken again, and no model is opened for it.
     `grown` gets what there is before each model's tasks.
 
     Raises:
@@ -60,11 +64,13 @@ class SideBySide:
 
     def __init__(
         self, folders: Sequence[Path], reading: Reading, lender: Lender, *, likeness: Likeness | None = None,
-        tasks: Sequence[Task] = (), cache: Path | None = None, grown: Callable[[Comparison], None] = lambda found: None,
+        tasks: Sequence[Task] = (), cache: Path | None = None, parts: Parts | None = None,
+        grown: Callable[[Comparison], None] = lambda found: None,
     ) -> None:  # fmt: skip
         self._reading, self._lender, self._likeness = reading, lender, likeness
         self._tasks, self._cache, self._grown = tasks, cache, grown
-        self._timed: tuple[SpeedResult | None, str] = (None, LAST)
+        self._parts = parts or Parts()
+        self._timed: tuple[Figures | None, str] = (None, LAST)
         self._speed: Speed | None = None
         self._models: dict[str, _Taken] = {}
         named = _named(folders)
@@ -84,7 +90,7 @@ class SideBySide:
             Subject(
                 name=name, source=str(m.folder),
                 figures=(
-                    *m.counted.figures, *m.read, *(result.figures[name] if result else _untimed(why)), *m.alike,
+                    *m.counted.figures, *m.read, *(result[name] if result else _untimed(why)), *m.alike,
                     *m.examined,
                 ),
                 widths=layout.sizes if (layout := m.counted.layout) else {},
@@ -92,7 +98,8 @@ class SideBySide:
             for name, m in self._models.items()
         )  # fmt: skip
         counted = {n: m.counted for n, m in self._models.items()}
-        return Comparison(subjects=subjects, ratios=ratios_to_base(subjects, counted, result, self._speed))
+        timed = result[RATIOS] if result else ()
+        return Comparison(subjects=subjects, ratios=ratios_to_base(subjects, counted, timed, self._speed))
 
     def take(self) -> None:
         """Read the texts, hold every model against the original, and run the tasks.
@@ -121,13 +128,17 @@ class SideBySide:
         if self._speed is None:
             self._timed = None, "speed was not asked for"
             return
-        folders = {n: m.folder for n, m in self._models.items()}
+        settings = self._speed
+
+        def timed() -> Figures:
+            folders = {n: m.folder for n, m in self._models.items()}
+            found = compare_speed(folders, speed=settings, progress=lambda d, n: self._progress("timing", d, n))
+            return {**found.figures, RATIOS: found.ratios}
+
         try:
-            found = compare_speed(folders, speed=self._speed, progress=lambda d, n: self._progress("timing", d, n))
+            self._timed = self._parts.take("times", timed), ""
         except MeasureError as error:
             self._timed = None, str(error)
-        else:
-            self._timed = found, ""
 
     def _why_unread(self, name: str) -> str:
         """Why a model reads no text, or an empty string."""
@@ -150,8 +161,7 @@ class SideBySide:
         if why := self._why_unread(first):
             model.read = quality.missing(why)
             return
-        with self._lend(first) as module:
-            model.read = quality.later_perplexities(module, first, self._reading)
+        model.read = self._later(first)
         if all(self._why_unread(n) for n in self._models if n != first):
             self._settle(first)
 
@@ -159,8 +169,7 @@ class SideBySide:
         """The original's own first perplexity, where no pass with another model gave it."""
         model = self._models[first]
         if not self._why_unread(first) and not model.has_perplexity():
-            with self._lend(first) as module:
-                model.read = quality.first_perplexity(module, first, self._reading) + model.read
+            model.read = [*self._first(first), *model.read]
 
     def _pair(self, first: str, name: str) -> None:
         """What is read of a model, and how it stands to the original."""
@@ -173,20 +182,40 @@ class SideBySide:
             other.alike = [self._likeness.nothing()]
         if why and not looks:
             return
-        with self._lend(name) as module:
-            if not why:
-                later = quality.later_perplexities(module, name, self._reading)
-                own = quality.first_perplexity(module, name, self._reading) if by_itself else []
-                other.read = own + later
-            if by_itself and not looks:
-                return
-            with self._lend(first) as original:
-                if not why and not by_itself:
-                    own, of_base = quality.beside(original, module, name, self._reading)
-                    other.read = own + other.read
-                    base.read = base.read if base.has_perplexity() else of_base + base.read
-                if self._likeness is not None and looks:
-                    other.alike = [self._likeness.of((original, module), base.folder, other.folder, self._progress)]
+        if not why:
+            later = self._later(name)
+            other.read = [*(self._first(name) if by_itself else ()), *later]
+        if not why and not by_itself:
+            found = self._parts.take(f"beside: {name}", lambda: self._beside(first, name))
+            other.read = [*found["other"], *other.read]
+            base.read = base.read if base.has_perplexity() else [*found["base"], *base.read]
+        if looks:
+            other.alike = list(self._parts.take(f"likeness: {name}", lambda: self._alike(first, name))["all"])
+
+    def _later(self, name: str) -> list[Measurement]:
+        def make() -> Figures:
+            with self._lend(name) as module:
+                return {"all": quality.later_perplexities(module, name, self._reading)}
+
+        return list(self._parts.take(f"later: {name}", make)["all"])
+
+    def _first(self, name: str) -> list[Measurement]:
+        def make() -> Figures:
+            with self._lend(name) as module:
+                return {"all": quality.first_perplexity(module, name, self._reading)}
+
+        return list(self._parts.take(f"first: {name}", make)["all"])
+
+    def _beside(self, first: str, name: str) -> Figures:
+        with self._lend(name) as module, self._lend(first) as original:
+            own, of_base = quality.beside(original, module, name, self._reading)
+            return {"other": own, "base": of_base}
+
+    def _alike(self, first: str, name: str) -> Figures:
+        base, other = (self._models[n].folder for n in (first, name))
+        with self._lend(name) as module, self._lend(first) as original:
+            likeness = self._likeness or Likeness({})
+            return {"all": [likeness.of((original, module), base, other, self._progress)]}
 
     def _examine(self, name: str) -> None:
         if not self._tasks or self._cache is None:

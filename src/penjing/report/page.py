@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 from penjing.core import Report
@@ -67,10 +68,16 @@ def page(report: Report, *, charts: bool | None = None) -> str:
         DataError: the report holds something that is not plain data.
         PenjingError: `charts` was asked for and the packages are not installed.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if charts and not there():
         raise PenjingError("charts need altair and vl-convert-python, which are not installed; install penjing[charts]")
+    return _template().render(**view(report, charts=there() if charts is None else charts))
+
+
+@cache
+def _template() -> Any:
+    """The page's template, compiled once."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("penjing.report"),
         autoescape=True,
@@ -82,7 +89,7 @@ def page(report: Report, *, charts: bool | None = None) -> str:
     environment.filters["bare"] = formats.without_spread
     environment.filters["ratio"] = formats.ratio
     environment.filters["tick"] = told
-    return environment.get_template("page.html").render(**view(report, charts=there() if charts is None else charts))
+    return environment.get_template("page.html")
 
 
 def view(report: Report, *, charts: bool) -> dict[str, Any]:

@@ -12,11 +12,9 @@ from torch import Tensor
 
 from penjing.core import Layout, Plan
 from penjing.errors import PlanError
-from penjing.io import OpenCheckpoint, Span, TensorSpec, carry_over, write_folder
+from penjing.io import RECORD, OpenCheckpoint, Span, TensorSpec, carry_over, write_folder
 from penjing.surgery import cut
 from penjing.surgery.verify import Verified, verify
-
-RECIPE = "penjing.json"
 
 
 def stream(
@@ -28,13 +26,14 @@ def stream(
     verified: Verified | None = None,
     told: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
-    allow_sensitive: bool = False,
+    replacing: bool = False,
 ) -> Path:
     """Write the result of a plan to the folder `out`: sharding and side files are kept, dtypes are as verified.
 
     Tensors that no edit touches are copied by byte ranges; the others go through in pieces, so memory does not grow
     with the model. `penjing.json` in the folder tells how it was made; `told` are further entries of it. `progress` is
     told the bytes of each finished tensor. A stopped run that is started again goes on where it stopped.
+    With `replacing`, a result of penjing that lies at `out` makes room once the new one is whole.
 
     Raises:
         PlanError: as `verify`, before anything is written.
@@ -42,7 +41,7 @@ def stream(
         CheckpointError: the source cannot be read.
     """
     if verified is None:
-        verified = verify(checkpoint, layout, plan, allow_sensitive=allow_sensitive)
+        verified = verify(checkpoint, layout, plan)
     recipes, dtypes = verified.recipes, verified.dtypes
     specs = [TensorSpec(n, dtypes[n], r.shape) for n, r in recipes.items()]
 
@@ -58,15 +57,17 @@ def stream(
     kinds = sorted({str(d) for d in dtypes.values()})
     fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {plan.digest()} {kinds}".encode()).hexdigest()
     with TemporaryDirectory() as made:
+        files = carry_over(checkpoint, Path(made))
         write_folder(
             Path(out),
             specs,
             produce,
             config=verified.config,
-            side_files={**carry_over(checkpoint, Path(made)), RECIPE: _how_made(checkpoint, layout, plan, told or {})},
+            side_files={**files, RECORD: _how_made(checkpoint, layout, plan, {**(told or {}), "files": sorted(files)})},
             shards=_shards(checkpoint, verified),
             fingerprint=fingerprint,
             progress=progress,
+            replacing=replacing,
         )
     return Path(out)
 

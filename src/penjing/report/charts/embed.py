@@ -1,11 +1,16 @@
 """Which charts a page has, as text that can stand inside a script element."""
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
 from penjing.core import Report
+from penjing.core.places import cache_folder
 from penjing.report.charts.data import figures_data
 from penjing.report.views import Lines
 
@@ -27,14 +32,31 @@ def there() -> bool:
 
 def embedded(report: Report, drawings: list[Lines], *, tradeoff: bool) -> Embedded:
     """The library and the specs of the trade-off (if it is drawn) and of all drawings, each under its key."""
-    import vl_convert
-
     from penjing.report.charts.specs import curve, pareto
 
     specs: dict[str, Any] = {"tradeoff": pareto()} if tradeoff else {}
     specs |= {one.chart.key: curve(one.chart) for one in drawings}
     data = {**figures_data(report), "specs": specs}
-    return Embedded(library=_inert(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")), data=safe_json(data))
+    return Embedded(library=_library(), data=safe_json(data))
+
+
+@cache
+def _library() -> str:
+    """The library, bundled once for each version and kept: bundling takes seconds."""
+    name = f"vega-{version('vl-convert-python')}.js"
+    place = cache_folder() / "charts" / name
+    try:
+        return place.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        import vl_convert
+
+        text = _inert(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+        part = place.with_name(f".{name}.{os.getpid()}.part")
+        with suppress(OSError):  # a cache that cannot be written to costs time and nothing else
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(text, encoding="utf-8")
+            part.replace(place)
+        return text
 
 
 def safe_json(data: Any) -> str:
