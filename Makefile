@@ -5,9 +5,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What `make demo` needs and no more: no development tools.
+LIGHT := $(VENV)/.light
 # lm-evaluation-harness brings hundreds of megabytes that nothing else here needs.
 HARNESS := $(VENV)-lm-eval
 JOBS ?= 2
+# An index of torch's CPU builds, a quarter of the size, for Linux machines without a GPU; empty takes the usual one.
+TORCH_INDEX ?=
 OUT ?= out/smollm2-0.75
 # One torch thread for each test process: more only fight over the cores.
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
@@ -18,7 +22,7 @@ TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-demo: $(READY) ## shrink a real language model end to end; writes out/smollm2-0.75
+demo: $(LIGHT) ## shrink a real language model end to end; writes out/smollm2-0.75
 	@rm -rf out/smollm2-0.75
 	$(BIN)/penjing demo -o "$(OUT)"
 
@@ -30,11 +34,16 @@ nightly: $(READY) ## every test: all methods on all models too
 
 setup: $(READY) ## make .venv and install penjing with its development tools
 
-$(READY): pyproject.toml constraints.txt
+$(LIGHT): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found; install Python 3.11 or later, or name one: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python %d.%d was found, 3.11 or later is needed; name one: make PYTHON=python3.12 ..." % v[:2])'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "this Python cannot make environments (venv, ensurepip are missing); on Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -z "$(TORCH_INDEX)" || $(BIN)/python -m pip install --quiet -c constraints.txt --index-url "$(TORCH_INDEX)" torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[gguf,charts]'
+	@touch $@
+
+$(READY): $(LIGHT)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 

@@ -1,9 +1,9 @@
 """Are the tests awake? Put a known defect into a copy of the code, and see whether a test finds it.
 
 `python -m benchmarks.seeded_defects [ROOT]` takes each defect of the table alone: a copy of ROOT (this clone), one text
-replaced in the one file of `src` that holds it, and the tests named run until the first failure. It prints a line a
-defect and ends with the number that nobody found. Files and tests are found by what they hold and by their names, so
-the same table serves older revisions.
+replaced in the one file of `src` that holds it, and the tests named run, but nightly ones, until the first failure. It
+prints a line a defect and ends with the number that nobody found. Files and tests are found by what they hold and by
+their names, so the same table serves older revisions.
 """
 
 import os
@@ -103,7 +103,7 @@ def try_one(copy: Path, defect: Defect) -> str:
     before = holders[0].read_text("utf-8")
     holders[0].write_text(before.replace(defect.right, defect.wrong), "utf-8")
     environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "ci"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not nightly", "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     finally:

