@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from penjing.data.datasets import is_saved, saved_texts
 from penjing.errors import DataError
 
 SHINGLE = 50
@@ -11,13 +12,16 @@ PASSAGE = 100
 
 
 def read_texts(paths: Iterable[str | Path]) -> list[str]:
-    """One text per file, or per line of a `.jsonl` file (its "text"), in order.
+    """One text per file, per line of a `.jsonl` file (its "text"), or per row of a data set in a folder, in order.
 
     Raises:
         DataError: a file is missing, empty, not UTF-8, binary, or a line of it has no text; file and line are named.
     """
     texts: list[str] = []
     for path in map(Path, paths):
+        if path.is_dir() and is_saved(path):
+            texts += saved_texts(path)
+            continue
         content = _read(path)
         texts += _lines(path, content) if path.suffix == ".jsonl" else [content]
     if not texts:
@@ -28,7 +32,8 @@ def read_texts(paths: Iterable[str | Path]) -> list[str]:
 def _read(path: Path) -> str:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "nothing"
-        raise DataError(f"found {what} at {path}, needed a .txt or .jsonl file; check the path")
+        needed = "a .txt or .jsonl file, or a folder of save_to_disk"
+        raise DataError(f"found {what} at {path}, needed {needed}; check the path")
     raw = path.read_bytes()
     if b"\0" in raw:
         raise DataError(f"{path} holds zero bytes, so it is not text; give plain UTF-8 text or .jsonl")

@@ -50,8 +50,8 @@ class Data:
     """What a plan is made from, for methods that look at data; nothing named means the text that penjing ships."""
 
     texts: tuple[str, ...] = option(
-        (), "Calibration text (.txt or .jsonl), or datasets:NAME; may be repeated.", flag="--text", metavar="PATH",
-        kind="path", shown="shipped text",
+        (), "Calibration text (.txt, .jsonl, a folder of save_to_disk), or datasets:NAME; may be repeated.",
+        flag="--text", metavar="PATH", kind="path", shown="shipped text",
     )  # fmt: skip
     images: tuple[str, ...] = option(
         (), "Calibration images: a folder, .npz or idx file; may be repeated.", metavar="PATH", kind="path"

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from penjing.core.progress import Progress
 from penjing.data import read_texts, shipped
+from penjing.data.datasets import NAMED, named_texts
 from penjing.errors import DataError
 from penjing.planning.order import Order
 from penjing.planning.rows_cache import rows_of
 from penjing.running.source import Source, as_folder
 
-DATASETS = "datasets:"
 TOKEN_ROWS, IMAGES = 4, 32
 """Examples in one batch, where nothing else is asked for."""
 
@@ -79,52 +79,20 @@ def token_batches(source: Source, order: Order, cache: Path, progress: Progress)
     folder = as_folder(source, cache, progress)
     progress("reading calibration text", 0, 0)
     named = [str(p) for p in order.texts]
-    paths = [Path(n) for n in named if not n.startswith(DATASETS)] or ([] if named else shipped("calibration"))
+    paths = [Path(n) for n in named if not n.startswith(NAMED)] or ([] if named else shipped("calibration"))
     texts = read_texts(paths) if paths else []
     enough = order.rows * order.length * _CHARACTERS_PER_TOKEN
-    for name in (n for n in named if n.startswith(DATASETS)):
-        texts += dataset_texts(name, enough)
+    for name in (n for n in named if n.startswith(NAMED)):
+        texts += named_texts(name, enough)
     rows = rows_of(folder, texts, length=order.length, count=order.rows, seed=order.seed, cache=cache)
     told = {
-        "files": [p.name for p in paths] + [n for n in named if n.startswith(DATASETS)],
+        "files": [p.name for p in paths] + [n for n in named if n.startswith(NAMED)],
         "shipped": not order.texts,
         "rows": len(rows),
         "length": order.length,
         "tokens_sha256": _tokens_digest(rows),
     }
     return rows, {"calibration": told}
-
-
-def dataset_texts(name: str, characters: int) -> list[str]:
-    """The first texts of a data set that has a column "text": `datasets:NAME` or `datasets:NAME:CONFIG`.
-
-    It is read from its "train" part, by the package `datasets`, until there are enough `characters`.
-
-    Raises:
-        DataError: the package is not installed, or the data set cannot be reached or has no such texts.
-    """
-    try:
-        from datasets import load_dataset  # type: ignore[import-not-found]
-    except ImportError:
-        raise DataError(
-            f"'{name}' needs the package 'datasets', which is not installed; pip install datasets, or name .txt or "
-            ".jsonl files"
-        ) from None
-    title, _, config = name.removeprefix(DATASETS).partition(":")
-    texts, held = [], 0
-    try:
-        for row in load_dataset(title, config or None, split="train", streaming=True):
-            texts.append(str(row["text"]))
-            held += len(texts[-1])
-            if held >= characters:
-                break
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"the data set '{title}' cannot be read ({said}); check its name and the network, or name .txt or .jsonl "
-            "files"
-        ) from error
-    return texts
 
 
 def _images(source: Source, order: Order, cache: Path, progress: Progress) -> Examples:
