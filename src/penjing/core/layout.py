@@ -120,7 +120,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Layout:
-    """The axes of one model: derived from its exported graph, or read from a table that somebody corrected.
+    """The axes of one model: derived from its recorded graph, or read from a table that somebody corrected.
 
     `patterns` has one pattern per parameter or persistent buffer, every size known. `reads` tells, for a
     parameter, over which of its dimensions a product sums (so `down_proj.weight` reads `neurons.3` in dimension 1).

@@ -1,4 +1,4 @@
-"""Layouts: which axes of a model move together, derived from its exported graph.
+"""Layouts: which axes of a model move together, derived from its recorded graph.
 
 `from_config` and `from_module` derive one, `prove.proofs.prove` tests it, `hold` finds the config of a smaller model,
 `save_layout` and `load_layout` keep it as a table that can be corrected, `rows` prints it.

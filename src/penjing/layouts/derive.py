@@ -39,7 +39,7 @@ def from_module(module: nn.Module, example: Any) -> Layout:
     No weight is changed. No config is known, so no axis has entries.
 
     Raises:
-        LayoutError: the module cannot be exported, or the example is of another kind.
+        LayoutError: its forward cannot be run without values, or the example is of another kind.
     """
     args, kwargs = split_example(example)
     return infer_thin(module, args, kwargs, infer)

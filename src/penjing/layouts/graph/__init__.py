@@ -1,1 +1,1 @@
-"""From an exported graph to axes: tracing, atoms, the walk, names and kinds."""
+"""From a recorded graph to axes: tracing, atoms, the walk, names and kinds."""

@@ -128,9 +128,7 @@ def _given(nodes: Iterable[Node]) -> dict[Node, None]:
     """The values that an input of the module takes part in, in graph order."""
     out: dict[Node, None] = {}
     for node in nodes:
-        if (node.op == "placeholder" and not node.name.startswith(("p_", "b_", "c_"))) or any(
-            s in out for s in node.all_input_nodes
-        ):
+        if node.meta.get("given") or any(s in out for s in node.all_input_nodes):
             out[node] = None
     return out
 

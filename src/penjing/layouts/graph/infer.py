@@ -1,4 +1,4 @@
-"""The layout of a module, derived from its exported graph."""
+"""The layout of a module, derived from its recorded graph."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import nn
-from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
 from penjing.core import Axis, Concat, Layout, Leaf, Pattern, Product
@@ -21,7 +19,7 @@ from penjing.layouts.graph.computed import Computed, mark_computed, mark_zero_ov
 from penjing.layouts.graph.kinds import Kinds
 from penjing.layouts.graph.names import Fact, assign
 from penjing.layouts.graph.provenance import Provenance
-from penjing.layouts.graph.trace import PREFIX, Traced, trace
+from penjing.layouts.graph.trace import Traced, trace
 from penjing.layouts.graph.vanish import Vanishing
 from penjing.layouts.graph.walk import Dims, Walk, is_assertion
 from penjing.layouts.graph.work import reads_of, work_of
@@ -137,16 +135,16 @@ def infer(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
     """The layout of a module on `meta` or the CPU, from an example of its arguments.
 
     Raises:
-        LayoutError: the module cannot be exported.
+        LayoutError: its forward cannot be run without values.
     """
     return infer_traced(trace(module, args, kwargs)).layout()
 
 
 def infer_traced(traced: Traced) -> Inference:
-    """The atoms of every value in an exported graph, and what can be cut."""
-    nodes = list(traced.program.graph.nodes)
-    walk = Walk(PREFIX)
-    tensors, placeholders, kept = _placeholders(traced, walk, nodes)
+    """The atoms of every value in a recorded graph, and what can be cut."""
+    nodes = list(traced.graph.nodes)
+    walk = Walk()
+    tensors, placeholders, kept = _placeholders(traced, walk)
     walk.run(nodes, RULES)
     for node in nodes:
         if node.op == "output":
@@ -166,31 +164,22 @@ def infer_traced(traced: Traced) -> Inference:
     return Inference(traced, nodes, walk, tensors, placeholders, unreached, vanishing, computed)
 
 
-def _placeholders(
-    traced: Traced, walk: Walk, nodes: Sequence[Node]
-) -> tuple[dict[str, Dims], dict[Node, str], set[Node]]:
+def _placeholders(traced: Traced, walk: Walk) -> tuple[dict[str, Dims], dict[Node, str], set[Node]]:
     """Give every graph input its atoms: new ones to what a checkpoint stores, frozen ones to the rest."""
-    specs = {s.arg.name: s for s in traced.program.graph_signature.input_specs}
     tensors: dict[str, Dims] = {}
     stored: dict[Node, str] = {}
-    for node in nodes:
-        value = node.meta.get("val")
-        if node.op != "placeholder" or not isinstance(value, torch.Tensor):
-            continue
-        spec = specs[node.name]
-        target = (spec.target or "").removeprefix(PREFIX + ".")
-        lasting = spec.kind is InputKind.PARAMETER or (spec.kind is InputKind.BUFFER and spec.persistent)
-        if lasting:
-            name = traced.tied.get(target, target)
+    for node, source in traced.sources.items():
+        if source.stored:
+            name = traced.tied.get(source.name, source.name)
             if name not in tensors:
-                frozen = "" if value.is_floating_point() else f"{name} holds whole numbers"
-                tensors[name] = [atoms.new_dim(int(s), frozen=frozen) for s in value.shape]
+                frozen = "" if source.value.is_floating_point() else f"{name} holds whole numbers"
+                tensors[name] = [atoms.new_dim(int(s), frozen=frozen) for s in source.value.shape]
             walk.dims[node], stored[node] = tensors[name], name
-        elif spec.kind is InputKind.USER_INPUT:
+        elif source.kind == "example":
             walk.dims[node] = _example(walk, node)
         else:
-            what = f"bound to computed constant {target}" if spec.kind is InputKind.BUFFER else "bound to a constant"
-            walk.dims[node] = walk.frozen(value.shape, what)
+            what = f"computed constant {source.name}" if source.kind == "buffer" else "a constant"
+            walk.dims[node] = walk.frozen(source.value.shape, f"bound to {what}")
     order = {name: i for i, (name, _) in enumerate(traced.module.named_parameters())}
     tensors = dict(sorted(tensors.items(), key=lambda item: order.get(item[0], math.inf)))
     return tensors, stored, set(stored)

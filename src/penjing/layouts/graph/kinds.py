@@ -166,4 +166,4 @@ def _is_input(index: Node) -> bool:
     """Whether an index is a graph input, changed in shape or type at most."""
     while index.op == "call_function" and len(index.all_input_nodes) == 1:
         index = index.all_input_nodes[0]
-    return index.op == "placeholder" and not index.name.startswith(("b_", "c_", "p_"))
+    return bool(index.meta.get("given"))

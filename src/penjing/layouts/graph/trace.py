@@ -1,4 +1,4 @@
-"""A module and an example, as one exported graph of plain ATen operators."""
+"""A module and an example, as one recorded graph of plain ATen operators."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.export import ExportedProgram
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.fx import Graph, Node
 
 from penjing.errors import LayoutError
+from penjing.layouts.graph.record import Source, record
 
-PREFIX = "inner"
 OUTPUTS = (
     "logits",
     "logits_per_image",
@@ -31,26 +30,22 @@ OUTPUTS = (
 
 @dataclass(frozen=True)
 class Traced:
-    """An exported program and where it came from. `tied` maps each further name of a tensor to its first."""
+    """A recorded graph, what its inputs are, and where it came from.
 
-    program: ExportedProgram
+    `tied` maps each further name of a tensor to its first.
+    """
+
+    graph: Graph
+    sources: Mapping[Node, Source]
     module: nn.Module
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     tied: Mapping[str, str]
 
 
-class Plain(nn.Module):
-    """A module whose forward returns tensors only: of a model's named outputs the main one, else all of them."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        """Wrap `inner`."""
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        """All tensors of interest, flat."""
-        return tensors_of(self.inner(*args, **kwargs))
+def run(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+    """The tensors that a module gives: of a model's named outputs the main one, else all of them, flat."""
+    return tensors_of(module(*args, **kwargs))
 
 
 def tensors_of(out: Any) -> tuple[Tensor, ...]:
@@ -68,23 +63,22 @@ def tensors_of(out: Any) -> tuple[Tensor, ...]:
 
 
 def trace(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Traced:
-    """Export a module in evaluation mode and break its operators down.
+    """Record one run of a module in evaluation mode, without values.
 
     Raises:
-        LayoutError: its forward cannot be exported.
+        LayoutError: its forward cannot be run without values.
     """
     kwargs = dict(kwargs or {})
     training = module.training
     module.eval()
     try:
-        # The kernels of a CPU lay attention's outputs out in another order, which later views do not fit.
-        with quiet(), sdpa_kernel(SDPBackend.MATH):
-            program = torch.export.export(Plain(module), args, kwargs, strict=False).run_decompositions()
+        with quiet():
+            recording = record(module, partial(run, module), args, kwargs)
     except Exception as error:
         raise LayoutError(f"not derived: {why(error)}; write the layout by hand or change that line") from error
     finally:
         module.train(training)
-    return Traced(program, module, args, kwargs, tied_names(module))
+    return Traced(recording.graph, recording.sources, module, args, kwargs, tied_names(module))
 
 
 def tied_names(module: nn.Module) -> dict[str, str]:
@@ -100,11 +94,12 @@ def tied_names(module: nn.Module) -> dict[str, str]:
 
 
 def why(error: Exception) -> str:
-    """One line: what export refused, and the source line that it refused."""
+    """One line: what could not be done without values, and the source line that asked for it."""
     text = str(error)
-    data = "data-dependent" in text or "DataDependent" in type(error).__name__ or "guard on" in text
+    data = any(word in text for word in ("data-dependent", "guard on", "unallocated storage"))
+    data = data or "DataDependent" in type(error).__name__
     first = text.strip().splitlines()[0][:120] if text.strip() else "no message"
-    said = "forward branches on data" if data else f"export failed ({type(error).__name__}: {first})"
+    said = "forward branches on data" if data else f"its forward fails without values ({type(error).__name__}: {first})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _of_torch(f.filename)]
     place = next((f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames)), "")
     if not place:
@@ -114,12 +109,12 @@ def why(error: Exception) -> str:
 
 
 def _of_torch(path: str) -> bool:
-    return "/torch/" in path or path.endswith(("/layouts/trace.py", "contextlib.py")) or path.startswith("<")
+    return "/torch/" in path or "/layouts/graph/" in path or path.endswith("contextlib.py") or path.startswith("<")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Export says much: neither its warnings nor its logs are for the user."""
+    """Recording says much: neither its warnings nor its logs are for the user."""
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,6 +1,6 @@
-"""One pass over an exported graph that gives every value its dimensions in atoms.
+"""One pass over a recorded graph that gives every value its dimensions in atoms.
 
-The rules themselves are in `rules_*.py`: each takes the walk and a node, relates the atoms of its arguments and
+The rules themselves are in `layouts/rules`: each takes the walk and a node, relates the atoms of its arguments and
 returns the atoms of its result. What has no rule is frozen and noted, never guessed.
 """
 
@@ -50,9 +50,8 @@ class SumSite:
 class Walk:
     """The state of the pass: dimensions per node, and what later passes need to know of it."""
 
-    def __init__(self, prefix: str = "") -> None:
-        """`prefix` is what the traced wrapper puts before module paths."""
-        self.prefix = prefix
+    def __init__(self) -> None:
+        """Nothing walked yet."""
         self.dims: dict[Node, Result] = {}
         self.uses: dict[Node, dict[Node, Dims]] = {}
         self.picks: dict[Node | tuple[Node, int], Dim] = {}
@@ -141,9 +140,7 @@ class Walk:
 
     def module(self, node: Node) -> str:
         """The path of the module in which a node was recorded, empty for the outermost."""
-        stack = node.meta.get("nn_module_stack") or {}
-        paths = [str(path) for path, _ in stack.values()]
-        return paths[-1].removeprefix(self.prefix).removeprefix(".") if paths else ""
+        return node.meta.get("module", "")
 
     def reason(self, node: Node) -> str:
         """The operator and the module: "mean in model.norm"."""

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 from torch.fx.node import map_arg
-from torch.utils._pytree import tree_leaves
 
 from penjing.layouts.graph import atoms
 from penjing.layouts.graph.atoms import Atom
 from penjing.layouts.graph.computed import ADDED
 from penjing.layouts.graph.infer import Inference
-from penjing.layouts.graph.trace import Plain
+from penjing.layouts.graph.trace import run
 from penjing.layouts.graph.walk import is_assertion, op_name
 
 Kept = Mapping[Atom, Tensor]
@@ -49,7 +48,7 @@ def reference(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
                 before[name] = tensors[name].clone()
                 tensors[name].copy_(_zeroed(tensors[name], dims, kept))
         try:
-            return tuple(t.clone() for t in Plain(module)(*inference.traced.args, **inference.traced.kwargs))
+            return tuple(t.clone() for t in run(module, *inference.traced.args, **inference.traced.kwargs))
         finally:
             for name, value in before.items():
                 tensors[name].copy_(value)
@@ -57,13 +56,7 @@ def reference(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
 
 def stored_values(inference: Inference) -> dict[Node, Any]:
     """The value of every graph input: what the module stores, its constants, and the example."""
-    program = inference.traced.program
-    examples = iter(tree_leaves((inference.traced.args, dict(inference.traced.kwargs))))
-    stored = {**program.state_dict, **program.constants}
-    specs = {s.arg.name: s for s in program.graph_signature.input_specs}
-    nodes = [n for n in inference.nodes if n.op == "placeholder"]
-    targets = {n: specs[n.name].target for n in nodes}
-    return {n: next(examples) if target is None else stored[target] for n, target in targets.items()}
+    return {node: source.value for node, source in inference.traced.sources.items()}
 
 
 def outputs_of(node: Node) -> list[Node]:
@@ -78,7 +71,7 @@ def outputs_of(node: Node) -> list[Node]:
 
 
 class _Masked:
-    """The exported graph on whole tensors, with computed weights masked where they meet activations."""
+    """The recorded graph on whole tensors, with computed weights masked where they meet activations."""
 
     def __init__(self, inference: Inference, kept: Kept) -> None:
         self.inference, self.kept = inference, kept

@@ -1,4 +1,4 @@
-"""The graph proof: the exported graph with cut parameters computes what the module computes with masked ones.
+"""The graph proof: the recorded graph with cut parameters computes what the module computes with masked ones.
 
 This tests what the inference claims, on any module and without a config. Random weights, float64: float32 would hide
 errors in deep random networks, whose signals fade. A cut that changes nothing proves nothing, and is reported so.
@@ -56,14 +56,14 @@ def prove(
     are free.
 
     Raises:
-        LayoutError: it cannot be exported, or the exported graph does not compute what the module does.
+        LayoutError: it cannot be recorded, or the recorded graph does not compute what the module does.
     """
     double = randomised(copy_of(module).eval(), seeds[0])
     args, kwargs = _double(args), _double(dict(kwargs or {}))
     inference = infer_traced(trace(double, args, kwargs))
     full = reference(inference, {})
     if error_of(run_cut(inference, {}), full) > TOLERANCE:
-        raise LayoutError("the exported graph computes something else than the module; take out what is random in it")
+        raise LayoutError("the recorded graph computes something else than the module; take out what is random in it")
     by_name = {name: leaf for leaf, name in inference.names.items()}
     least = {a.name: a.least for a in inference.layout().axes.values()}
     wanted = [n for n, leaf in by_name.items() if inference.state(leaf)[0] == "free"] if axes is None else list(axes)
@@ -134,7 +134,7 @@ def error_of(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 
 
 def run_cut(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
-    """What the exported graph computes from cut tensors, every size in it derived anew."""
+    """What the recorded graph computes from cut tensors, every size in it derived anew."""
     env = _start(inference, kept)
     with torch.no_grad():
         for node in inference.nodes:

@@ -27,7 +27,7 @@ def prove(
     depth first if it is large. Axes of `layout` are looked up by name.
 
     Raises:
-        LayoutError: the module cannot be exported, or a free axis did not equal its mask.
+        LayoutError: the module cannot be recorded, or a free axis did not equal its mask.
     """
     if isinstance(source, nn.Module):
         if example is None:

@@ -60,7 +60,7 @@ def prove_config(
     that has its name, block numbers aside, was cut at random, made a difference, and equalled its mask.
 
     Raises:
-        LayoutError: the model cannot be exported, or a free axis did not equal its mask.
+        LayoutError: the model cannot be recorded, or a free axis did not equal its mask.
         CheckpointError: the config cannot be built.
     """
     module = build(shrunken(config, layout), device="cpu")
@@ -88,5 +88,3 @@ def _like(name: str) -> str:
 
 def _parameters(module: nn.Module) -> int:
     return sum(prod(p.shape) for p in module.parameters())
-
-
