@@ -16,10 +16,11 @@ from penjing.calibrate.batches import examples as count_of
 from penjing.calibrate.batches import some
 from penjing.core.progress import Progress
 from penjing.data import read_texts, shipped, token_rows
+from penjing.data.datasets import NAMED, named_texts
 from penjing.data.text import require_disjoint, shared_passage
 from penjing.data.tokens import windows
 from penjing.errors import DataError
-from penjing.planning.examples import DATASETS, IMAGES, TOKEN_ROWS, batches_digest, dataset_texts
+from penjing.planning.examples import IMAGES, TOKEN_ROWS, batches_digest
 from penjing.planning.order import Order
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import tokenizer
@@ -157,10 +158,10 @@ def _of_text(source: Source, order: Order, search: Search, cache: Path, progress
 
 def _texts(named: Sequence[Path], order: Order) -> list[str]:
     """What a plan with these files reads."""
-    files = [p for p in named if not str(p).startswith(DATASETS)]
+    files = [p for p in named if not str(p).startswith(NAMED)]
     texts = read_texts(files) if files else []
-    for name in (str(p) for p in named if str(p).startswith(DATASETS)):
-        texts += dataset_texts(name, order.rows * order.length * 8)
+    for name in (str(p) for p in named if str(p).startswith(NAMED)):
+        texts += named_texts(name, order.rows * order.length * 8)
     return texts
 
 

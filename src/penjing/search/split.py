@@ -12,8 +12,9 @@ from penjing.calibrate.batches import Batch, labels, some, tokens
 from penjing.calibrate.batches import examples as count_of
 from penjing.core.progress import Progress
 from penjing.data import read_texts, shipped, token_rows
+from penjing.data.datasets import NAMED, named_texts
 from penjing.errors import DataError
-from penjing.planning.examples import DATASETS, TOKEN_ROWS, batches_digest, dataset_texts, examples
+from penjing.planning.examples import TOKEN_ROWS, batches_digest, examples
 from penjing.planning.order import Order
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import tokenizer
@@ -59,10 +60,10 @@ def _of_text(source: Source, order: Order, rows: int, cache: Path, progress: Pro
         raise DataError("trying plans needs data and none was given; pass data=[...], batches as the module takes them")
     reader = tokenizer(as_folder(source, cache, progress))
     named = [str(p) for p in order.texts]
-    files = [Path(n) for n in named if not n.startswith(DATASETS)] or ([] if named else shipped("calibration"))
+    files = [Path(n) for n in named if not n.startswith(NAMED)] or ([] if named else shipped("calibration"))
     texts = read_texts(files) if files else []
-    for name in (n for n in named if n.startswith(DATASETS)):
-        texts += dataset_texts(name, examples_needed * order.length * 8)
+    for name in (n for n in named if n.startswith(NAMED)):
+        texts += named_texts(name, examples_needed * order.length * 8)
     whole = token_rows(reader, texts, length=order.length)
     drawn = torch.randperm(len(whole), generator=torch.Generator().manual_seed(order.seed))
     seen = {tuple(r) for r in whole[drawn[: order.rows]].tolist()}
