@@ -6,7 +6,7 @@ from tests.layouts.zoo import ZOO
 from penjing.core import Axis, Layout
 from penjing.core.pattern import cut, parse, show
 from penjing.errors import CheckpointError
-from penjing.layouts.config.entries import shapes_of
+from penjing.layouts.config.left_open import shapes_of
 from penjing.layouts.config.stock import build
 from penjing.layouts.config.stored import under_stored
 

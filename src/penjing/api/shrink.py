@@ -53,20 +53,23 @@ class Shrunk:
 @everyday()
 def shrink(
     model: Model, out: str | Path | None = None, *, data: Any = None, choice: Choice | None = None,
-    measure: Measure | bool = True, run: Run | None = None, progress: Progress = silent, so_far: SoFar | None = None,
-    force: bool = False, **options: Unpack[Everyday],
+    measure: Measure | bool = True, speed: bool = True, run: Run | None = None, progress: Progress = silent,
+    so_far: SoFar | None = None, force: bool = False, **options: Unpack[Everyday],
 ) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
     A module gives a smaller module; anything else is written into `out`, with `report.html` and a model card.
     Text, images or `data` (batches, or a `Data`) calibrate, as in `plan`. `measure` says what is measured before and
-    after, and False that nothing is; text that is also calibrated on is refused. A run that was stopped, at any moment,
-    goes on when the same is asked again. `force` replaces a result of penjing in `out`, and nothing else.
+    after, and False that nothing is; text that is also calibrated on is refused. Without `speed` nothing is timed. A
+    run that was stopped, at any moment, goes on when the same is asked again. `force` replaces a result of penjing in
+    `out`, and nothing else.
 
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
     """
     request = asked(model, out, data=data, choice=choice, measure=measure, run=run, options=options)
+    if request.measure is not None and not speed:
+        request = replace(request, measure=replace(request.measure, speed=False))
     return carry(replace(request, force=force), progress=progress, so_far=so_far)
 
 

@@ -23,10 +23,10 @@ def show_shrunk(done: "Shrunk", *, as_json: bool) -> None:
     """The outcome of shrink: the figures, and where things lie."""
     from penjing.cli.console import show, show_json
     from penjing.report.auto import tournament_lines
-    from penjing.report.plan import applied_json, applied_page
+    from penjing.report.plan import applied_json, applied_page, cut_lines
 
     if not as_json:
-        for line in tournament_lines(done.plan.made):
+        for line in (*cut_lines(done.plan), *tournament_lines(done.plan.made)):
             show(line)
     if done.report is not None:
         show_report(done.report, as_json=as_json)

@@ -47,7 +47,8 @@ class Entry:
     `path` is dotted, with list places in brackets: `text_config.depths[2]`. Doubling the entry multiplies each
     axis in `moves` by 2 to the power given. `scales` says which constants of the computation move as well (such as
     `1/sqrt(head_dim)`): cutting through this entry then needs the weights rescaled. `together` are entries that must
-    be multiplied alike, as the numbers of query and of key heads where these are equal.
+    be multiplied alike, as the numbers of query and of key heads where these are equal. `whole` says that it takes
+    whole numbers only.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Entry:
     moves: Mapping[str, float] = field(default_factory=dict)
     scales: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from penjing.errors import CheckpointError
 from penjing.io.hub import fetch_model, looks_like_id
+from penjing.io.json_config import decoded
 from penjing.io.shards import read_json
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def config_beside(path: Path) -> dict[str, Any]:
         CheckpointError: it is not JSON.
     """
     beside = path.parent / "config.json"
-    return read_json(beside) if beside.is_file() else {}
+    return decoded(read_json(beside)) if beside.is_file() else {}
 
 
 def _lone_gguf(folder: Path) -> Path | None:

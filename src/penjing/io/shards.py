@@ -7,6 +7,7 @@ from typing import Any
 
 from penjing.errors import CheckpointError
 from penjing.io.headers import Header, read_header
+from penjing.io.json_config import decoded
 
 LARGEST_JSON = 200_000_000
 PICKLES = ("pytorch_model.bin.index.json", "pytorch_model.bin")
@@ -68,7 +69,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         CheckpointError: it is not JSON, or a link that leaves the folder.
     """
     path = inside(folder, "config.json")
-    return read_json(path) if path.is_file() else {}
+    return decoded(read_json(path)) if path.is_file() else {}
 
 
 def read_index(path: Path) -> dict[str, list[str]]:

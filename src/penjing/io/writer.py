@@ -13,6 +13,7 @@ from torch import Tensor
 
 from penjing.errors import CheckpointError, OutputError
 from penjing.io.headers import build_header
+from penjing.io.json_config import text_of_config
 from penjing.io.results import check_replaceable
 from penjing.io.shard_file import ShardFile, writing
 from penjing.io.spans import Span, TensorSpec, pack
@@ -123,7 +124,7 @@ def _small_files(
 ) -> dict[str, Path | bytes]:
     small: dict[str, Path | bytes] = {}
     if config:
-        small["config.json"] = _json(config)
+        small["config.json"] = text_of_config(config).encode()
     if len(files) > 1:
         specs = [t for f in files for t in f.tensors]
         total = {"total_parameters": sum(t.length // t.dtype.itemsize for t in specs)}

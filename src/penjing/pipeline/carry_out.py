@@ -80,7 +80,9 @@ def carry_out(
     if how.reopening and source.config and reopened is None:
         folder = as_folder(source, cache, progress)
         progress("carrying the plan out in memory, to compare", 0, 0)
-        reopened = _reopen(out, *_in_memory(folder, source, plan, verified, lender, how.dtype), progress)
+        reopened = _reopen(
+            out, *_in_memory(folder, source, plan, verified, lender, how.dtype), verified.strangers, progress
+        )
         if unfinished is not None:
             unfinished.keep_reopened(reopened)
     return Applied(folder=out, plan=plan, verified=verified, reopened=reopened)
@@ -101,9 +103,11 @@ def _in_memory(
         return inputs, first_output(smaller(**inputs))
 
 
-def _reopen(out: Path, inputs: dict[str, Tensor], expected: Tensor, progress: Progress) -> ReopenResult:
+def _reopen(
+    out: Path, inputs: dict[str, Tensor], expected: Tensor, strangers: tuple[str, ...], progress: Progress
+) -> ReopenResult:
     progress("opening the result in a fresh process", 0, 0)
-    result = reopen(out, inputs, expected)
+    result = reopen(out, inputs, expected, strangers=strangers)
     if not result.ok:
         raise PlanError(
             f"{out} was written, but opened by {result.loader} it does not compute what the same edits give in memory "

@@ -105,7 +105,9 @@ class Choice:
     max_loss: float | None = option(
         None, "Budget: how much the loss on held-out data may rise, in nats, as 0.05.", metavar="NATS"
     )
-    axes: str | None = option(None, "Globs of axes to cut, such as 'neurons.*' or 'heads.*'.", metavar="GLOBS")
+    axes: str | None = option(
+        None, "Globs of axes to cut, such as 'neurons.*' or 'heads.*'.", metavar="GLOBS", shown="by kind of model"
+    )
     protect: tuple[str, ...] = option(
         (), "Globs of axes to leave whole, such as 'neurons.0,neurons.29'.", metavar="GLOBS", joined=True
     )

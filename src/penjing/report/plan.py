@@ -35,10 +35,18 @@ def costs_table(verified: Verified) -> Table:
     return table
 
 
+def cut_lines(plan: Plan) -> list[str]:
+    """What a plan does, line by line; where nobody said which axes, the first says that they are the usual ones."""
+    lines = list(plan.describe())
+    if lines and plan.made.get("settings", {}).get("axes", "") is None:
+        lines[0] += " (the usual ones of this kind of model; --axes names others)"
+    return lines
+
+
 def plan_page(plan: Plan, verified: Verified, out: Path) -> Group:
     """The dry run of a plan."""
     notes = [f"note: {escape(n)}" for n in (*plan.made.get("notes", ()), *verified.notes)]
-    lines = [*tournament_lines(plan.made), *plan.describe()]
+    lines = [*cut_lines(plan), *tournament_lines(plan.made)]
     return Group(*lines, "", costs_table(verified), *notes, "", f"written: {out}")
 
 

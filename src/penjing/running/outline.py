@@ -1,6 +1,5 @@
 """A model before its weights are opened: what its headers, its config and its layout tell."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penjing.core import Layout
 from penjing.errors import CheckpointError
 from penjing.io import Contents, read_contents
+from penjing.io.json_config import config_of_text
 from penjing.layouts import from_config, load_layout
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def outline(
         LayoutError: its axes cannot be derived, or the table does not fit.
     """
     if not isinstance(model, str | Path):
-        from penjing.layouts import from_module
+        from penjing.running.of_module import layout_of
 
         contents = read_contents(model)
-        layout = load_layout(table) if table else from_module(model, example)
+        layout = load_layout(table) if table else layout_of(model, example)
         return Outline(name=type(model).__name__, config=contents.config, layout=layout, contents=contents)
     bare = bare_config(Path(model))
     contents = read_contents(model, revision=revision) if bare is None else None
@@ -78,9 +78,7 @@ def bare_config(path: Path) -> dict[str, Any] | None:
     if path.suffix != ".json" or not path.is_file():
         return None
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise CheckpointError(f"{path} is not JSON ({error}); name the model's config.json") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} holds a {type(config).__name__}, needed a JSON object; name the model's config")
-    return config
+    return config_of_text(text, path)

@@ -12,8 +12,10 @@ from penjing.core import Layout
 from penjing.core.progress import Progress, counter, silent
 from penjing.errors import CheckpointError
 from penjing.io import OpenCheckpoint, open_checkpoint, refuse_quantised, stock_opens
-from penjing.layouts import from_config, from_module, load_layout
+from penjing.layouts import from_config, load_layout
+from penjing.running.of_module import layout_of
 from penjing.running.outline import bare_config, check_config
+from penjing.running.ties import settle
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def resolve(
     """
     if isinstance(model, nn.Module):
         checkpoint = open_checkpoint(model)
-        layout = load_layout(table) if table else from_module(model, example)
+        layout = load_layout(table) if table else layout_of(model, example)
         return Source(type(model).__name__, checkpoint, checkpoint.config, layout)
     bare = bare_config(Path(model))
     if bare is not None and not weights:
@@ -63,7 +65,8 @@ def resolve(
     check_config(model, checkpoint.config)
     if weights:
         refuse_quantised(checkpoint, str(model))
-    return Source(str(model), checkpoint, checkpoint.config, _layout(checkpoint, str(model)))
+    checkpoint, layout = settle(checkpoint, _layout(checkpoint, str(model)))
+    return Source(str(model), checkpoint, checkpoint.config, layout)
 
 
 def _layout(checkpoint: OpenCheckpoint, name: str) -> Layout:

@@ -8,7 +8,8 @@ from torch import Tensor
 from penjing.core import Axis, Budget, Checkpoint, Layout
 from penjing.errors import BudgetError, PenjingError, nearest
 from penjing.maths.rounding import smallest
-from penjing.select.uniform import cost, sizes, step_of
+from penjing.select.steps import step_of
+from penjing.select.uniform import cost, sizes
 
 HOWS = ("uniform", "global", "adaptive")
 

@@ -11,7 +11,8 @@ from penjing.errors import BudgetError
 from penjing.layouts import costs
 from penjing.maths.rounding import smallest
 from penjing.select.allocation import allocate
-from penjing.select.uniform import cost, step_of
+from penjing.select.steps import step_of
+from penjing.select.uniform import cost
 
 STEPS = 40
 Kinds = Mapping[str, Sequence[Axis]]

@@ -15,12 +15,12 @@ from penjing.maths.rounding import to_multiple
 from penjing.maths.topk import best
 
 
-def named(layout: Layout, axes: str, *, protect: Sequence[str] = ()) -> list[Blocks]:
+def named(layout: Layout, axes: str | None, *, protect: Sequence[str] = ()) -> list[Blocks]:
     """The lists of blocks whose axes are named by a glob of `axes` that begins with "blocks" (commas separate).
 
     Whoever names blocks allows them to be dropped, though no block has a mask to equal; "*" does not name them.
     """
-    globs = [g.strip() for g in axes.split(",")]
+    globs = [g.strip() for g in (axes or "").split(",")]
     asked = [g for g in globs if g.split(".", 1)[0] == "blocks"]
     found = [b for b in layout.blocks if any(matches(b.axis, g) for g in asked)]
     return [b for b in found if not any(matches(b.axis, g) for g in protect)]

@@ -25,7 +25,8 @@ from penjing.maths.topk import best
 from penjing.select.allocation import allocate
 from penjing.select.axes import choose
 from penjing.select.measured_sizes import MeasuredSizes, figure_of
-from penjing.select.uniform import sizes, step_of
+from penjing.select.steps import steps_of
+from penjing.select.uniform import sizes
 from penjing.select.units import all_rows, written_rows
 from penjing.select.weights import by_rows, density, group_of, matrices, told
 
@@ -53,7 +54,7 @@ class Units:
     """
 
     file: ClassVar[ModuleType]
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()
@@ -80,7 +81,7 @@ class Units:
             return Plan(tuple(Keep(a, best(s, counts[a])) for a, s in self._scores(view, axes)), made=made)
         scores = dict(self._scores(view, axes))
         if self.allocation == "sensitivity":
-            steps = {a.name: step_of(view.layout, a, self.multiple) for a in axes}
+            steps = steps_of(view.layout, axes, self.multiple)
             figure = figure_of(view.running(), scores, objective="divergence")
             measured = MeasuredSizes({a.name: [a] for a in axes}, steps, figure)
             counts = measured.sizes(view.layout, view.budget, view.model)
@@ -106,7 +107,7 @@ class Drawn:
     """
 
     file: ClassVar[ModuleType]
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from penjing.core import Axis, Budget, Checkpoint, Layout
-from penjing.core.pattern import Leaf, leaves
 from penjing.errors import BudgetError
 from penjing.layouts import costs
-from penjing.maths.rounding import liked, smallest, to_multiple
+from penjing.maths.rounding import smallest, to_multiple
+from penjing.select.steps import steps_of
 
 STEPS = 60
 
@@ -25,7 +25,7 @@ def sizes(
     Raises:
         BudgetError: the limit is below what the smallest sizes reach, or is in a unit that needs measuring.
     """
-    steps = {a.name: step_of(layout, a, multiple) for a in axes}
+    steps = steps_of(layout, axes, multiple)
     if budget.keep is not None:
         for a in axes:
             _check_fraction(a, budget.keep, steps[a.name])
@@ -46,33 +46,6 @@ def sizes(
         fits = cost(layout, _at(axes, steps, middle), budget, model) <= budget.limit
         low, high = (middle, high) if fits else (low, middle)
     return _at(axes, steps, low)
-
-
-def step(layout: Layout, axis: Axis) -> int:
-    """The rounding that an axis gets by itself: `liked` when a product sums over it alone, else 1."""
-    return liked(axis.size) if _alone(layout, axis.name) else 1
-
-
-def step_of(layout: Layout, axis: Axis, multiple: int | None) -> int:
-    """The rounding of an axis: `multiple` where one is given and the axis can be rounded, else its own.
-
-    Raises:
-        BudgetError: `multiple` is below 1.
-    """
-    if multiple is None:
-        return step(layout, axis)
-    if multiple < 1:
-        raise BudgetError(f"sizes cannot be multiples of {multiple}; give a multiple of 1 or more")
-    return multiple if _alone(layout, axis.name) else 1
-
-
-def _alone(layout: Layout, axis: str) -> bool:
-    """Whether a product sums over the axis, and every dimension that holds it holds nothing else."""
-    dims = [d for t in layout.tensors(axis) for d in layout.patterns[t] if axis in {x.name for x in leaves(d)}]
-    single = all(leaf.name == axis for d in dims for leaf in leaves(d)) and all(
-        len([p for p in d.parts if not isinstance(p, Leaf) or p.name or p.size > 1]) == 1 for d in dims
-    )
-    return single and bool(layout.readers(axis))
 
 
 def _at(axes: Sequence[Axis], steps: Mapping[str, int], fraction: float) -> dict[str, int]:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,24 +41,25 @@ def reopen(
     inputs: Tensor | Mapping[str, Tensor],
     expected: Tensor | str | Path | None,
     *,
+    strangers: Collection[str] = (),
     seconds: float = 1800.0,
 ) -> ReopenResult:
     """Open `out` with its stock loader in a fresh process that cannot import penjing, and compare outputs.
 
     `inputs` are token ids [batch tokens] or the keyword arguments of the forward pass; `expected` is the output in
     memory, or a safetensors file with it under the name "output". None compares names only, for models too large to
-    open twice: nothing is loaded, and the note says so.
+    open twice: nothing is loaded, and the note says so. `strangers` are tensors that the loader need not know.
 
     Raises:
         PlanError: the folder does not open.
     """
     folder = Path(out).resolve()
     if expected is None:
-        return _names_only(folder)
+        return _names_only(folder, strangers)
     with TemporaryDirectory(prefix="penjing-reopen-") as place:
         told, output = _run(folder, _named(inputs), Path(place), seconds)
     wanted = expected if isinstance(expected, Tensor) else _load(Path(expected))
-    return _compare(told, output, wanted)
+    return _compare(told, output, wanted, strangers)
 
 
 def _run(folder: Path, inputs: Mapping[str, Tensor], place: Path, seconds: float) -> tuple[dict[str, Any], Tensor]:
@@ -87,7 +88,9 @@ def _run(folder: Path, inputs: Mapping[str, Tensor], place: Path, seconds: float
     return json.loads((place / "told.json").read_text(encoding="utf-8")), _load(place / "out.safetensors")
 
 
-def _compare(told: Mapping[str, Any], output: Tensor, expected: Tensor) -> ReopenResult:
+def _compare(
+    told: Mapping[str, Any], output: Tensor, expected: Tensor, strangers: Collection[str]
+) -> ReopenResult:
     expected = expected.detach().cpu()
     same = output.shape == expected.shape
     difference = relative = None
@@ -98,6 +101,7 @@ def _compare(told: Mapping[str, Any], output: Tensor, expected: Tensor) -> Reope
         scale = float(expected.double().abs().nan_to_num(0.0).max()) if gap.numel() else 0.0
         relative = difference / scale if scale else (0.0 if difference == 0 else float("inf"))
     wrong = [told[k] for k in ("missing", "unexpected", "mismatched")]
+    wrong[1] = [n for n in wrong[1] if n not in strangers]
     within = relative is not None and relative <= TOLERANCE.get(expected.dtype, 1e-5)
     note = "" if same else f"the output is {list(output.shape)}, expected {list(expected.shape)}"
     return ReopenResult(
@@ -113,7 +117,7 @@ def _compare(told: Mapping[str, Any], output: Tensor, expected: Tensor) -> Reope
     )
 
 
-def _names_only(folder: Path) -> ReopenResult:
+def _names_only(folder: Path, strangers: Collection[str]) -> ReopenResult:
     """Compare the names and shapes in the files with those that stock code makes, on the meta device."""
     import transformers
 
@@ -127,7 +131,7 @@ def _names_only(folder: Path) -> ReopenResult:
         stored = checkpoint.shapes
     tied = {n for n, t in module.state_dict(keep_vars=True).items() if kept[id(t)] != n or _shared(module, n)}
     missing = tuple(n for n in wanted if n not in stored and n not in tied)
-    unexpected = tuple(n for n in stored if n not in wanted)
+    unexpected = tuple(n for n in stored if n not in wanted and n not in strangers)
     mismatched = tuple(n for n, s in stored.items() if n in wanted and wanted[n] != tuple(s))
     return ReopenResult(
         loader=type(module).__name__,

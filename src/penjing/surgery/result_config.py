@@ -51,7 +51,7 @@ def hold_result(
 
 def _untied(config: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     """The config whose model stores apart what the plan unties, and is otherwise the same."""
-    new = _without_ties(config)
+    new = without_ties(config)
     before, after = build(config), build(new)
     state = after.state_dict(keep_vars=True)
     for name, twin in outcome.untied.items():
@@ -69,8 +69,9 @@ def _untied(config: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     return new
 
 
-def _without_ties(config: Mapping[str, Any]) -> dict[str, Any]:
-    inner = {k: _without_ties(v) for k, v in config.items() if isinstance(v, Mapping) and "tie_word_embeddings" in v}
+def without_ties(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with every entry that ties embeddings turned off."""
+    inner = {k: without_ties(v) for k, v in config.items() if isinstance(v, Mapping) and "tie_word_embeddings" in v}
     return {**config, **inner, "tie_word_embeddings": False}
 
 

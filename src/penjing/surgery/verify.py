@@ -41,7 +41,8 @@ class Verified:
 
     `recipes` tell how each tensor of the result is made, by its new name; `dropped` names tensors of dropped blocks,
     `renamed` maps old names to new, `untied` tensors that are stored apart to what they were tied to; `sizes` are the
-    sizes of the result's axes, under the names in the layout given; `notes` are remarks for people.
+    sizes of the result's axes, under the names in the layout given; `strangers` are tensors of the result that its
+    class does not know, as it did not before; `notes` are remarks for people.
     """
 
     config: Mapping[str, Any]
@@ -54,6 +55,7 @@ class Verified:
     dropped: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     untied: Mapping[str, str] = field(default_factory=dict)
+    strangers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,13 +91,15 @@ def verify(
     _check_numbers(checkpoint, layout, outcome)
     dtypes = stored_as({n: checkpoint.dtypes[r.source] for n, r in outcome.recipes.items()}, dtype)
     _check_values(outcome, dtypes, allow_nonfinite)
+    strangers = _strangers(checkpoint, layout, outcome)
     config, of, sizes = dict(checkpoint.config), layout, {a: outcome.sizes.get(a, 0) for a in layout.axes}
     if config:
         config, of, sizes = hold_result(config, layout, outcome, config_of)
         _check_shapes(config, outcome)
     config = config_as(config, dtype) if config and dtype is not None else config
     kv, note = _caches(checkpoint, config, dtypes)
-    remarks = (*_notes(layout, outcome, plan), *check_gains(checkpoint, outcome), *note)
+    unknown = _told_of_strangers(config, strangers)
+    remarks = (*unknown, *_notes(layout, outcome, plan), *check_gains(checkpoint, outcome), *note)
     return Verified(
         config=config,
         recipes=outcome.recipes,
@@ -107,6 +111,7 @@ def verify(
         dropped=outcome.dropped,
         renamed=outcome.renamed,
         untied=outcome.untied,
+        strangers=strangers,
         notes=remarks,
     )
 
@@ -124,6 +129,40 @@ def _check_numbers(checkpoint: Checkpoint, layout: Layout, outcome: Outcome) -> 
                 f"{beside} seems to belong to {name}, which the plan edits, and the model's class does not know it; "
                 f"merge it into the weights first, or name the model class that reads it in 'architectures'"
             )
+
+
+def _strangers(checkpoint: Checkpoint, layout: Layout, outcome: Outcome) -> tuple[str, ...]:
+    """The names in the result of tensors that the model's class does not know, such as a head for another purpose.
+
+    Raises:
+        PlanError: the plan cuts the width that such a tensor seems to read.
+    """
+    if not checkpoint.config or not layout.unreached:
+        return ()
+    from penjing.layouts import build
+    from penjing.layouts.config.stored import strangers
+
+    old = [n for n in strangers(build(checkpoint.config), checkpoint.shapes) if n in set(layout.unreached)]
+    cut = {a.size: a for a in layout.axes.values()
+           if a.kind == "residual" and outcome.sizes.get(a.name, a.size) != a.size}  # fmt: skip
+    for name in old:
+        axis = next((cut[n] for n in checkpoint.shapes[name] if n in cut), None)
+        if axis is not None:
+            raise PlanError(
+                f"{name} {list(checkpoint.shapes[name])} is not known to the model's class and seems to read "
+                f"'{axis.name}' ({axis.size}), which the plan cuts; name the class that has it in the config's "
+                "'architectures', take it out of the files, or leave that axis whole"
+            )
+    return tuple(outcome.renamed.get(n, n) for n in old if n not in outcome.dropped)
+
+
+def _told_of_strangers(config: Mapping[str, Any], strangers: tuple[str, ...]) -> list[str]:
+    if not strangers:
+        return []
+    classes = list(config.get("architectures") or [])
+    named = classes[0] if classes else "the bare model, as the config names no class"
+    rest = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+    return [f"the files hold {strangers[0]}{rest}, unknown to {named}: kept as in the original"]
 
 
 def _check_values(outcome: Outcome, dtypes: Mapping[str, torch.dtype], allow_nonfinite: bool) -> None:

@@ -64,7 +64,11 @@ def per_layer(config: Mapping[str, Any], entry: str, size: int) -> tuple[str, ..
 
 
 def droppable(layout: Layout, path: str, size: int) -> bool:
-    """Whether all blocks of a list share one set of outer axes, so that any of them can be left out."""
+    """Whether all blocks of a list read and write the same outer axes, so that any of them can be left out.
+
+    What only some kinds of blocks share among themselves, such as the dimensions that one kind of attention rotates, is
+    no bar: it is neither given to a block nor handed on.
+    """
     inside = f"{path}."
     used: dict[str, set[str]] = {}
     for tensor, pattern in layout.patterns.items():
@@ -76,7 +80,9 @@ def droppable(layout: Layout, path: str, size: int) -> bool:
         if len(owners) > 1:
             for owner in owners & outer.keys():
                 outer[owner].add(axis)
-    return len({frozenset(axes) for axes in outer.values()}) == 1 and bool(outer.get("0"))
+    stream = {a for axes in outer.values() for a in axes if layout.axes[a].kind == "residual"}
+    given = {frozenset(axes & stream if stream else axes) for axes in outer.values()}
+    return len(given) == 1 and bool(next(iter(given)))
 
 
 def _stages(config: Mapping[str, Any], count: Count, keep: tuple[int, ...]) -> dict[str, Any]:

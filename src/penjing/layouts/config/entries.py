@@ -12,6 +12,7 @@ from penjing.core import Axis, Blocks, Entry, Layout, Pattern
 from penjing.core.pattern import leaves
 from penjing.errors import CheckpointError, LayoutError
 from penjing.layouts.config import alike, counts, paths, scales
+from penjing.layouts.config.left_open import left_open, same_model, shapes_of
 from penjing.layouts.config.sizes import Reader, Shapes, UnclearError, reader, settings_of
 from penjing.layouts.config.stock import build
 from penjing.layouts.graph.thin import signature
@@ -114,6 +115,8 @@ def with_entries(config: Mapping[str, Any], module: nn.Module, layout: Layout, d
     """
     config = written_out(config, module)
     small, built, found = counts.few_blocks(config, module)
+    given = left_open(small, built, layout)
+    small, config = paths.put(small, given), paths.put(config, given)
     shapes = shapes_of(built)
     trials = _Trials(
         small, built, reader({t: layout.patterns[t] for t in shapes if t in layout.patterns}, built), shapes, derive
@@ -126,7 +129,8 @@ def with_entries(config: Mapping[str, Any], module: nn.Module, layout: Layout, d
     whole = []
     for entry in entries:
         moves = {there: power for axis, power in entry.moves.items() for there in spread.get(axis, (axis,))}
-        whole.append(replace(entry, value=float(paths.get(config, entry.path)), moves=moves))
+        value = paths.get(config, entry.path)
+        whole.append(replace(entry, value=float(value), moves=moves, whole=isinstance(value, int)))
     return _with_blocks(_filled(layout, tuple(whole)), found)
 
 
@@ -147,13 +151,7 @@ def written_out(config: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
         other = build(given)
     except CheckpointError:
         return dict(config)
-    same = shapes_of(other) == shapes_of(module) and scales.integers(other) == scales.integers(module)
-    return given if same and not scales.moved(module, other) else dict(config)
-
-
-def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of everything that a checkpoint of the module holds, each tied tensor under each of its names."""
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    return given if same_model(other, module) else dict(config)
 
 
 def _of_the_rest(trials: _Trials, layout: Layout, known: list[Entry]) -> list[Entry]:
@@ -244,7 +242,9 @@ def _with_blocks(layout: Layout, found: list[counts.Count]) -> Layout:
             reason="dropping a block is not a mask",
             entries=(count.entry,),
         )
-    return replace(layout, blocks=tuple(blocks), axes=axes)
+    left = [path for c in found for path in c.lists if (c, path) not in lists]
+    why = tuple(f"no block of {path} can be dropped: each does not give what every other is given" for path in left)
+    return replace(layout, blocks=tuple(blocks), axes=axes, notes=layout.notes + why)
 
 
 def _block_axis(path: str, others: list[str]) -> str:

@@ -10,7 +10,8 @@ from penjing.core import Blocks, Layout, Pattern
 from penjing.core.pattern import cut, names, shape
 from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.layouts.config import alike, counts, paths, scales
-from penjing.layouts.config.entries import shapes_of, written_out
+from penjing.layouts.config.entries import written_out
+from penjing.layouts.config.left_open import filled, same_model, shapes_of
 from penjing.layouts.config.stock import build, full_config, read_config
 from penjing.layouts.config.values import new_values
 
@@ -40,7 +41,7 @@ def held(
         LayoutError: an axis is not known.
     """
     plain = full_config(config)
-    full = written_out(plain, build(plain))
+    full = filled(written_out(plain, build(plain)), layout)
     wanted = {a: int(n) for a, n in sizes.items() if n != layout.axis(a).size}
     kept = _kept_blocks(layout, wanted, kept_blocks or {})
     _check_least(layout, wanted)
@@ -260,6 +261,9 @@ def _as_given(config: Mapping[str, Any], full: Mapping[str, Any], new: Mapping[s
         if full.get(key) != value or (key in config and config[key] != value and full.get(key) == config[key]):
             out[key] = value
     read = full_config(out)
-    if read != new:
-        out |= {key: value for key, value in new.items() if read.get(key) != value}
+    differ = {key: value for key, value in new.items() if read.get(key) != value}
+    derived = {key for key in differ if read.get(key) is None}
+    out |= {key: value for key, value in differ.items() if key not in derived}
+    if derived and not same_model(build(full_config(out)), build(new)):
+        out |= {key: differ[key] for key in derived}
     return out

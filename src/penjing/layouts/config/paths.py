@@ -29,6 +29,11 @@ def numbers(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from ((f"{path}[{k}]", v) for k, v in enumerate(value))
 
 
+def skipped(path: str) -> bool:
+    """Whether an entry is a mark of a token, a rate, a label or the like, which shapes nothing."""
+    return bool(_SKIPPED.search(path))
+
+
 def lists(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
     """Every list of a config with its path."""
     for key, value in config.items():

@@ -1,5 +1,6 @@
 """A layout under the names that a checkpoint's files use, where these differ from the model's own."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,25 +39,46 @@ def under_stored(layout: Layout, module: nn.Module, stored: Shapes) -> Layout:
     known = {k: layout.aliases.get(k, k) for k in {*layout.aliases, *layout.patterns}}
     marked = {t: _mark(p, layout.reads.get(t, ())) for t, p in layout.patterns.items()}
     found: dict[str, Marked] = {s: marked[known[t]] for s, t in match.direct.items() if known.get(t) in marked}
+    second = _second(match.direct, known)
     renamed: dict[str, list[str]] = defaultdict(list)
     for s, t in match.direct.items():
-        renamed[known.get(t, t)].append(s)
+        if s not in second:
+            renamed[known.get(t, t)].append(s)
     uncut: dict[str, str] = {}
     for operations, targets, sources in match.converted:
         for target in targets.values():
             renamed[target] += [s for group in sources.values() for s in group]
         found |= _converted(operations, {k: marked[known[t]] for k, t in targets.items()}, sources, stored, uncut)
-    _check_missing(module, layout, renamed)
+    uncut |= _made_anew(layout, missing_from(module, layout, renamed))
     unknown = [s for s in stored if s not in found]
     patterns = {s: tuple(d for d, _ in found[s]) if s in found else _plain(stored[s]) for s in stored}
     _check(patterns, stored)
-    reads = {s: tuple(i for i, (_, read) in enumerate(found[s]) if read) for s in stored if s in found}
-    return _rename(layout, patterns, {s: r for s, r in reads.items() if r}, renamed, unknown, uncut)
+    patterns = {s: p for s, p in patterns.items() if s not in second}
+    reads = {s: tuple(i for i, (_, read) in enumerate(found[s]) if read) for s in patterns if s in found}
+    own = _rename(layout, patterns, {s: r for s, r in reads.items() if r}, renamed, unknown, uncut)
+    return replace(own, aliases={**own.aliases, **second})
 
 
 def one_to_one(module: nn.Module, stored: Shapes) -> dict[str, str]:
     """Stored name -> the module's own, of tensors that the stock loader takes over as they are."""
     return dict(_match(module, stored).direct)
+
+
+def strangers(module: nn.Module, stored: Shapes) -> tuple[str, ...]:
+    """The stored names that the stock loader puts into no tensor of the module: it opens the rest without them."""
+    return tuple(_match(module, stored).unknown)
+
+
+def _second(direct: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Stored name -> the stored name that is kept, of tied tensors that the files hold under several names."""
+    homes: dict[str, list[str]] = defaultdict(list)
+    for name, target in direct.items():
+        homes[known.get(target, target)].append(name)
+    out: dict[str, str] = {}
+    for kept, names_ in homes.items():
+        first = next((n for n in names_ if direct[n] == kept), names_[0])
+        out |= {n: first for n in names_ if n != first}
+    return out
 
 
 def _match(module: nn.Module, stored: Shapes) -> _Match:
@@ -174,15 +196,30 @@ def _check(patterns: Mapping[str, Pattern], stored: Shapes) -> None:
             )
 
 
-def _check_missing(module: nn.Module, layout: Layout, renamed: Mapping[str, list[str]]) -> None:
+def missing_from(module: nn.Module, layout: Layout, renamed: Mapping[str, list[str]]) -> list[str]:
+    """The parameters that the files do not hold and that the stock loader never misses: it makes them itself.
+
+    Raises:
+        CheckpointError: the files lack others.
+    """
     known = {n for n, _ in module.named_parameters()}
-    missing = [t for t in layout.patterns if t in known and t not in renamed]
+    absent = [t for t in layout.patterns if t in known and t not in renamed]
+    spared = [re.compile(p) for p in getattr(module, "_keys_to_ignore_on_load_missing", None) or ()]
+    missing = [t for t in absent if not any(p.search(t) for p in spared)]
     if missing:
         rest = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise CheckpointError(
             f"the files lack {len(missing)} of the {len(layout.patterns)} tensors that {type(module).__name__} needs: "
             f"{', '.join(missing[:5])}{rest}; use the config that the weights belong to"
         )
+    return absent
+
+
+def _made_anew(layout: Layout, absent: Sequence[str]) -> dict[str, str]:
+    """Axis -> why it is not cut, where stock code would make a tensor of another size by itself, not by the cut."""
+    used = [t for t in absent if t not in layout.unreached]
+    reason = "the files do not hold {}, which stock code makes by itself for the size that it finds"
+    return {axis: reason.format(t) for t in used for axis in names(layout.patterns[t])}
 
 
 def _rename(

@@ -68,7 +68,7 @@ class Method:
     the second moment of all that is in a window, nine times the work of a 3 x 3 convolution itself.
     """
 
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()

@@ -40,7 +40,8 @@ from penjing.select.axes import choose
 from penjing.select.loss_bounded import Searched, least_sizes, meet, search
 from penjing.select.objectives import known
 from penjing.select.saliency import taken_in
-from penjing.select.uniform import cost, sizes, step_of
+from penjing.select.steps import steps_of
+from penjing.select.uniform import cost, sizes
 
 OBJECTIVES = ("entropy", "loss", "output")
 ALLOCATIONS = ("uniform", "searched")
@@ -77,7 +78,7 @@ class Method:
     only an increase counts, `examples` how many of the first examples are run (None: all).
     """
 
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()
@@ -132,7 +133,7 @@ class Method:
         """(what the search found, how often the model was run)."""
         budget = view.budget
         figure, runs = self._figure(view.running(), scores)
-        steps = {a.name: step_of(view.layout, a, self.multiple) for a in axes}
+        steps = steps_of(view.layout, axes, self.multiple)
         backwards = axes[::-1]
         total = budget.limit if budget.unit == "loss" else inf
 

@@ -31,7 +31,8 @@ from penjing.select.axes import choose
 from penjing.select.measured_sizes import FRACTIONS, MeasuredSizes, figure_of
 from penjing.select.saliency import taken_in
 from penjing.select.size_grid import together
-from penjing.select.uniform import sizes, step_of
+from penjing.select.steps import steps_of
+from penjing.select.uniform import sizes
 from penjing.select.units import places, rows
 
 ENERGY, TAYLOR = "input_energy", "loss_taylor"
@@ -66,7 +67,7 @@ class Method:
     measured ("divergence" needs no labels), on the first `examples` (None: all).
     """
 
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()
@@ -103,7 +104,7 @@ class Method:
         if budget.loss is None and (len(groups) == 1 or (self.even and budget.keep is not None)):
             counts = sizes(layout, axes, budget, model=model, multiple=self.multiple)
         else:
-            steps = {a.name: step_of(layout, a, self.multiple) for a in axes}
+            steps = steps_of(layout, axes, self.multiple)
             live = view.running()
             count = min(self.examples or live.examples, live.examples)
             chosen = None if self.examples is None else range(count)

@@ -72,7 +72,7 @@ class Method:
     be cut ("sensitive", which hidden channels are).
     """
 
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()
@@ -112,7 +112,8 @@ class Method:
     def _chosen(self, layout: Layout) -> tuple[list[Axis], list[Blocks]]:
         """The axes of units, and the lists of blocks."""
         lists = block.named(layout, self.axes, protect=self.protect)
-        rest = ",".join(g for g in self.axes.split(",") if not _only_blocks(layout, g.strip()))
+        named = None if self.axes is None else self.axes.split(",")
+        rest = None if named is None else ",".join(g for g in named if not _only_blocks(layout, g.strip()))
         found = choose(layout, rest, protect=self.protect, allow=self.allow) if rest or not lists else []
         of_blocks = {b.axis for b in layout.blocks}
         return [a for a in found if a.name not in of_blocks], lists

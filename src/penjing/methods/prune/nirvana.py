@@ -76,7 +76,7 @@ class Method:
     estimated; 1: the same share).
     """
 
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()

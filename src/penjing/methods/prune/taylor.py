@@ -72,7 +72,7 @@ class Method:
     "adaptive" (the same, each axis's scores divided by their sum); `normalise` divides each axis's scores before that.
     """
 
-    axes: str = "neurons.*"
+    axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()

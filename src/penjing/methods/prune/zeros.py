@@ -27,7 +27,7 @@ from penjing.select.units import all_rows
 CARD = Card(
     title="Dead units",
     paper="doi:10.1016/j.softx.2021.100907",
-    removes="units that do nothing, of every axis; with a budget, then the smallest neurons of every MLP",
+    removes="units that do nothing, of every axis; with a budget, then the smallest of the usual axes",
     promise="equals its mask",
 )
 
@@ -44,7 +44,7 @@ def score(dead: Tensor, norm: Tensor) -> Tensor:
 class Method:
     """Take away units that do nothing; outputs stay the same. Needs no data.
 
-    `axes` and `protect` are globs of axis names; without `axes` all free axes are looked at, or the neurons where a
+    `axes` and `protect` are globs of axis names; without `axes` all free axes are looked at, or the usual ones where a
     budget below everything is to be met. With such a budget dead units go first, then those with the smallest norm.
     `allow` names further states of axes ("sensitive"): without these units, even dead ones, norms give other outputs.
     Widths are rounded up to a `multiple`. `even` keeps axes that follow one config entry equally wide, filled up with
@@ -69,7 +69,7 @@ class Method:
 def decide(method: Method, model: Checkpoint, layout: Layout, budget: Budget, probe: Probe) -> Plan:
     """The plan; `probe` tells what the readers of units get that may be constant."""
     lossless = budget == DEFAULT
-    axes = choose(layout, method.axes or ("*" if lossless else "neurons.*"), protect=method.protect, allow=method.allow)
+    axes = choose(layout, method.axes or ("*" if lossless else None), protect=method.protect, allow=method.allow)
     dead = find(model, layout, [a.name for a in axes], probe)
     if lossless:
         counts = _counts(layout, axes, dead, method)
