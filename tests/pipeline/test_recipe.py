@@ -45,7 +45,8 @@ def call(*words):
 
 
 def contents(folder):
-    return {p.name: p.read_bytes() for p in sorted(Path(folder).iterdir())}
+    """All but the card, which tells of the day."""
+    return {p.name: p.read_bytes() for p in sorted(Path(folder).iterdir()) if p.name != "README.md"}
 
 
 def written(home, text):

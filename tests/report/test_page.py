@@ -65,7 +65,7 @@ def test_the_card_leaves_out_what_is_not_known():
     assert "base_model:" not in text
     assert "licence was not stated" in text
     full = card(samples.FULL, model_id="me/small", base="them/big", licence="Apache-2.0")
-    assert 'license: "apache-2.0"\nbase_model: "them/big"\nlibrary_name: transformers' in full
+    assert 'license: "apache-2.0"\nlibrary_name: "transformers"\nbase_model: "them/big"' in full
     assert "4-bit once" in full
     assert 'folder = "me/small"' in full
 

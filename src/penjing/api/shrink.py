@@ -15,11 +15,11 @@ from penjing.errors import OutputError
 from penjing.io import outside
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
-from penjing.pipeline.evidence import SoFar, measured, read_material
-from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan, record
+from penjing.pipeline.evidence import SoFar, counted, measured, read_material
+from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan, record, remember
 from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.surroundings import surroundings
-from penjing.pipeline.tables import from_python
+from penjing.pipeline.tables import from_python, place_names
 from penjing.pipeline.time_check import time_notes
 from penjing.pipeline.unfinished import Unfinished
 from penjing.pipeline.values import (
@@ -33,9 +33,9 @@ from penjing.pipeline.values import (
     order_of,
     placed_run,
 )
-from penjing.report import save, save_card
+from penjing.report import SOURCE_CARD, base_of, published, save, save_card, source_card
 from penjing.running.lending import Lender
-from penjing.running.source import Source, as_folder
+from penjing.running.source import Source, as_folder, hub_id
 from penjing.search.plan_for import plan_for
 
 
@@ -110,23 +110,33 @@ def _into_folder(
     unfinished.keep_plan(plan)
 
     told = {"request": record(unfinished.asked, plan)}
+    remember(told["request"], request, cache)
     manner = manner_of(request.choice, request.run, told=told)
     done = carry_out(source, plan, out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress)
-    if measure is None or wish is None:
-        unfinished.finish()
-        return Shrunk(plan=plan, folder=out, applied=done)
 
-    report = measured(
-        [as_folder(source, cache, progress), out], wish, lender=lender, applied=done, material=material,
-        notes=(*measure.notes, *plan.made.get("notes", ())), command=shrink_command(request),
-        parts=unfinished.parts, progress=progress, so_far=so_far,
-    )  # fmt: skip
-    report = replace(report, notes=(*report.notes, *time_notes(plan.made, report)))
-    save(report, unfinished.pages)
-    hub_id = None if Path(source.name).exists() else source.name
-    save_card(report, unfinished.pages, base=hub_id, licence=measure.licence)
+    folders, command = [as_folder(source, cache, progress), out], shrink_command(request)
+    report, notes = None, tuple(plan.made.get("notes", ()))
+    if measure is None or wish is None:
+        known = counted(folders, applied=done, notes=notes, command=command)
+    else:
+        known = measured(
+            folders, wish, lender=lender, applied=done, material=material, notes=(*measure.notes, *notes),
+            command=command, parts=unfinished.parts, progress=progress, so_far=so_far,
+        )  # fmt: skip
+        known = replace(known, notes=(*known.notes, *time_notes(plan.made, known)))
+        report = known
+    _save(published(known, place_names(request)), request, source, unfinished, pages=report is not None)
     unfinished.finish()
     return Shrunk(plan=plan, folder=out, report=report, applied=done)
+
+
+def _save(report: Report, request: Request, source: Source, unfinished: Unfinished, *, pages: bool) -> None:
+    """The pages, if there is more than sizes, and the card."""
+    if pages:
+        save(report, unfinished.pages)
+    front = source_card(unfinished.out / SOURCE_CARD)
+    licence = request.measure.licence if request.measure is not None else None
+    save_card(report, unfinished.pages, base=hub_id(source) or base_of(front), licence=licence, source=front)
 
 
 def _planned(
@@ -155,7 +165,5 @@ def _unfinished(request: Request, source: Source) -> Unfinished:
         raise OutputError("a checkpoint on disk is shrunk into a folder; found no folder; pass out=...")
     checkpoint = source.weights()
     out = outside(Path(request.out), [checkpoint.folder] if checkpoint.folder else [])
-    return Unfinished(
-        out, asked_table(request, checkpoint), measured=request.measure is not None, whole=not from_python(request),
-        replacing=request.force,
-    )  # fmt: skip
+    table = asked_table(request, checkpoint)
+    return Unfinished(out, table, whole=not from_python(request), replacing=request.force)

@@ -7,13 +7,17 @@ from typing import Any
 
 from penjing.pipeline.option import default_of, flag_of, options
 from penjing.pipeline.request import Request
-from penjing.pipeline.tables import from_python
+from penjing.pipeline.tables import from_python, without_folders
 
 
 def shrink_command(request: Request) -> str:
-    """The `penjing shrink` that says the same; empty where something was given that only Python can give."""
+    """The `penjing shrink` that says the same, where the files lie in the folder that one is in.
+
+    Empty where something was given that only Python can give.
+    """
     if from_python(request):
         return ""
+    request = without_folders(request)
     words = [*typed(request.source), "-o", str(request.out), *typed(request.choice), *typed(request.data)]
     words += ["--no-measure"] if request.measure is None else typed(request.measure)
     return shlex.join(["penjing", "shrink", *words, *typed(request.run)])

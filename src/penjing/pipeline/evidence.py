@@ -121,6 +121,22 @@ def measured(  # noqa: PLR0913 - one call carries a whole report
     return said
 
 
+def counted(folders: Sequence[Path], *, applied: Applied, notes: Sequence[str] = (), command: str = "") -> Report:
+    """A report of what files and configs tell, without running a model.
+
+    Raises:
+        CheckpointError: a folder cannot be read.
+    """
+    with Lender() as lender:
+        nothing = Reading(texts={}, protocols=(), progress=silent)
+        found = SideBySide(folders, nothing, lender).found
+    figures = [replace(s, figures=tuple(f for f in s.figures if f.group == "size")) for s in found.subjects]
+    return Report(
+        title=f"Shrunk by penjing: {folders[0].name}", subjects=tuple(figures), ratios=found.ratios,
+        notes=(*notes, *applied.verified.notes), provenance=_provenance(folders[-1], applied, {}, command),
+    )  # fmt: skip
+
+
 def _with(bare: Report, found: Comparison) -> Report:
     return replace(bare, subjects=found.subjects, ratios=found.ratios)
 

@@ -12,12 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from penjing.core import Plan
+from penjing.core.places import cache_folder
 from penjing.errors import PlanError, RequestError
-from penjing.io import OpenCheckpoint
+from penjing.io import OpenCheckpoint, write_whole, writing
 from penjing.io.reading import read_tensor
 from penjing.io.spans import Span
 from penjing.pipeline.request import Request
-from penjing.pipeline.tables import VERSION, absolute, below, from_python, placed, places, request_from, tables
+from penjing.pipeline.tables import (
+    VERSION,
+    absolute,
+    below,
+    from_python,
+    place_names,
+    placed,
+    places,
+    request_from,
+    tables,
+    without_folders,
+)
 
 RECORD = "penjing.json"
 _SAMPLE = 1024
@@ -36,18 +48,37 @@ class Recorded:
 def asked_table(request: Request, checkpoint: OpenCheckpoint) -> dict[str, Any]:
     """What `penjing.json` says of a request: all options, and digests of what was read.
 
-    Places are written from the root, and of a hub id the commit. Where the result was written is left out.
+    Files and folders are called by their names, for a result is given away; `remember` keeps where they lie. Of a hub
+    id the commit is told. Where the result was written is left out.
     """
     if isinstance(request.source.model, str) and (commit := _commit(request.source.model, checkpoint)):
         request = replace(request, source=replace(request.source, revision=commit))
-    named = placed(request, absolute)
-    read = [p for p in places(named) if p != named.source.model and Path(p).is_absolute() and Path(p).exists()]
+    names = place_names(request)
+    model = absolute(str(request.source.model))
     return {
         "version": VERSION,
-        **tables(named),
-        "inputs": {"model": sampled(checkpoint), "files": {p: digest_of(Path(p)) for p in read}},
+        **tables(without_folders(request)),
+        "inputs": {
+            "model": sampled(checkpoint),
+            "files": {name: digest_of(Path(p)) for p, name in names.items() if p != model},
+            "places": sorted(names.values()),
+        },
         "from_python": from_python(request),
     }
+
+
+def remember(recorded: Mapping[str, Any], request: Request, cache: Path) -> None:
+    """Keep on this machine where the files of a record lie, so that it can be repeated here.
+
+    Raises:
+        OutputError: the cache cannot be written to.
+    """
+    inputs, model = recorded["inputs"], absolute(str(request.source.model))
+    for place, name in place_names(request).items():
+        kept = cache / "places" / f"{inputs['model'] if place == model else inputs['files'][name]}.txt"
+        with writing(kept):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(kept, place.encode())
 
 
 def record(table: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
@@ -73,14 +104,22 @@ def read_record(path: str | Path, *, model: str | None = None, trusting: bool = 
     request = request_from(bare, str(path))
     if model is not None:
         request = replace(request, source=replace(request.source, model=model))
+    inputs = given.get("inputs")
+    inputs = inputs if isinstance(inputs, dict) else {}
+    where = _where(inputs, request.source.model, path.parent)
     if not trusting:
         _check_seal(given, plan, path)
-        known = given.get("inputs", {}).get("files", {})
+        known = inputs.get("files")
         for place in places(request):
             if place != model:
-                _check_place(place, path, known, is_model=place == request.source.model)
+                digest = known.get(place) if isinstance(known, dict) else None
+                is_model = place == request.source.model
+                if place in where and where[place] is None:
+                    raise RequestError(_lost(path, place, is_model))
+                _check_place(where.get(place) or place, path, digest, is_model=is_model)
+    request = placed(request, lambda text: text if text == model else where.get(text) or text)
     versions = {str(k): str(v) for k, v in dict(whole.get("versions", {})).items()}
-    model_sha256 = str(dict(given.get("inputs", {})).get("model"))
+    model_sha256 = str(inputs.get("model"))
     placed_here = placed(request, below(path.parent))
     return Recorded(request=placed_here, plan_sha256=plan, model_sha256=model_sha256, versions=versions)
 
@@ -179,18 +218,42 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _check_place(place: str, record: Path, known: Any, *, is_model: bool) -> None:
+def _where(inputs: Mapping[str, Any], model: object, home: Path) -> dict[str, str | None]:
+    """Name of a record's place -> where it lies: beside the record, or where this machine had it; None is nowhere."""
+    named, files = inputs.get("places"), inputs.get("files")
+    names = [n for n in named if isinstance(n, str)] if isinstance(named, list) else []
+    digests = dict(files) if isinstance(files, dict) else {}
+    digests[str(model)] = inputs.get("model")
+    return {n: n if (home / n).exists() else _remembered(str(digests.get(n))) for n in names}
+
+
+def _remembered(digest: str) -> str | None:
+    """Where this machine last had a file, or a model, of this digest."""
+    try:
+        return (cache_folder() / "places" / f"{digest}.txt").read_text(encoding="utf-8") if digest.isalnum() else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _lost(record: Path, place: str, is_model: bool) -> str:
+    do = "name it with --model" if is_model else f"put it into {record.parent}"
+    return f"{record} names '{place}' without its folder, and this machine does not know where it lies; {do}"
+
+
+def _check_place(place: str, record: Path, digest: str | None, *, is_model: bool) -> None:
     """Refuse what leaves the record's folder, unless it is what the run read; a model is compared once it is open."""
     path, home = Path(place), record.parent.resolve()
     if not path.is_absolute():
         if ".." in path.parts or place.startswith("~") or ((home / path).exists() and not _inside(home / path, home)):
             raise RequestError(f"{record} names '{place}', which leaves its folder; nothing there is read")
+        if digest is not None and not is_model and digest != digest_of(home / path):
+            raise RequestError(f"{record} names '{place}', and what lies beside it is not what the run read")
         return
     if is_model or _inside(path, home):
         return
     if not path.exists():
         raise RequestError(f"{record} names {place}, which is not there; bring it back, or write a recipe")
-    if not isinstance(known, dict) or known.get(place) != digest_of(path):
+    if digest is None or digest != digest_of(path):
         raise RequestError(f"{record} names {place}, and what is there is not what the run read; it is left alone")
 
 

@@ -153,6 +153,25 @@ def places(request: Request) -> Iterator[str]:
     yield from dict.fromkeys(found)
 
 
+def place_names(request: Request) -> dict[str, str]:
+    """Place of this machine that a request names -> what it is called without its folders; no two are called alike."""
+    found: dict[str, str] = {}
+    for place in places(placed(request, absolute)):
+        if place and Path(place).is_absolute() and Path(place).exists():
+            name, n = Path(place).name, 2
+            while name in found.values():
+                name, n = f"{Path(place).stem} ({n}){Path(place).suffix}", n + 1
+            found[place] = name
+    return found
+
+
+def without_folders(request: Request) -> Request:
+    """The request with its places called by their names, as it may be told to others."""
+    names = place_names(request)
+    out = None if request.out is None else Path(request.out).name
+    return replace(placed(request, lambda text: names.get(absolute(text), text)), out=out)
+
+
 def _placed_task(task: str, at: Callable[[str], str]) -> str:
     from penjing.tasks.reading import moved  # imports torch, which a request without tasks does without
 

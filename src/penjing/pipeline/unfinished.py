@@ -47,9 +47,7 @@ class Unfinished:
     says that it tells all of it, so that a kept plan is the plan. A `replacing` run takes a result of penjing away.
     """
 
-    def __init__(
-        self, out: Path, asked: Mapping[str, Any], *, measured: bool, whole: bool = True, replacing: bool = False
-    ) -> None:
+    def __init__(self, out: Path, asked: Mapping[str, Any], *, whole: bool = True, replacing: bool = False) -> None:
         """Look at what is there; nothing is written yet.
 
         Raises:
@@ -65,7 +63,7 @@ class Unfinished:
         begun = held.get("identity") == self._identity
         self.replacing = replacing or (begun and held.get("replacing") is True)
         there = _request_in(out) == self.asked
-        if there and not begun and (not measured or (out / PAGES[-1]).is_file()) and not replacing:
+        if there and not begun and (out / PAGES[-1]).is_file() and not replacing:
             self._tidy()
             if whole:
                 raise FinishedError(

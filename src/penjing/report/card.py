@@ -4,14 +4,17 @@ import html
 import json
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from penjing.core import Report, Subject
+from penjing.core import Measurement, Report, Subject
 from penjing.errors import DataError
 from penjing.report.build import known, rows, speeds
-from penjing.report.figures import kind
+from penjing.report.figures import AGAINST, kind, stem
 from penjing.report.formats import ratio
 from penjing.report.headline import headline
 from penjing.report.provenance import limits, loading, made
+from penjing.report.source_card import CARRIED, tags_of
 from penjing.report.views import differences
 
 
@@ -22,11 +25,13 @@ def card(
     base: str | None = None,
     licence: str | None = None,
     tags: tuple[str, ...] = (),
+    source: Mapping[str, Any] | None = None,
 ) -> str:
     """README.md of the last subject of a before-and-after report (the second, when there are more).
 
-    `model_id` is where it will be found (else its source), `base` the original's hub id, `licence` its SPDX name:
-    what is None is left out of the front matter, never guessed.
+    `model_id` is where it will be found (else its source), `base` the original's hub id, `licence` its SPDX name,
+    `source` what the original's card states at its head: its licence, language, library, pipeline and tags hold for the
+    smaller model too. What nobody states is left out of the front matter, never guessed.
 
     Raises:
         DataError: the report has no models.
@@ -36,9 +41,13 @@ def card(
     subject = report.subjects[:2][-1]
     name = model_id.rsplit("/", 1)[-1] if model_id else subject.name
     snippet = loading(report, model_id)
-    library = "transformers" if snippet is not None and "transformers" in snippet.code else None
+    stated = {k: v for k in CARRIED if (v := (source or {}).get(k))}
+    if licence is not None:
+        stated = {"license": licence.lower(), **{k: v for k, v in stated.items() if not k.startswith("license")}}
+    if snippet is not None and "transformers" in snippet.code:
+        stated.setdefault("library_name", "transformers")
     parts = [
-        _front(base=base, licence=licence, library=library, tags=tags, index=index(report, subject, name)),
+        _front(stated, base, (*tags_of(source or {}), *tags), index(report, subject, name)),
         f"# {_text(name)}",
         _text(headline(report)),
         "## Figures",
@@ -51,53 +60,57 @@ def card(
     steps = "\n".join(f"- {_text(label)}: {_text(told)}" for label, told in made(report.provenance))
     parts += ["## How it was made", f"From {_text(base or report.subjects[0].name)}, with penjing.", steps]
     said = limits(report)
-    if licence is None:
+    if "license" not in stated:
         said.append("The licence was not stated. The licence of the original applies.")
     parts += ["## Limits", "\n".join(f"- {_text(s)}" for s in said) or "- None were recorded."]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
-def _front(
-    *, base: str | None, licence: str | None, library: str | None, tags: tuple[str, ...], index: list[str]
-) -> str:
-    """YAML; every text is written as a JSON string, which YAML reads."""
+def _front(stated: Mapping[str, Any], base: str | None, tags: tuple[str, ...], index: list[str]) -> str:
+    """YAML; every value is written as JSON, which YAML reads."""
     lines = ["---"]
-    if licence is not None:
-        lines.append(f"license: {json.dumps(licence.lower())}")
+    lines += [f"{key}: {json.dumps(stated[key], ensure_ascii=False, default=str)}" for key in CARRIED if key in stated]
     if base is not None:
-        lines += [f"base_model: {json.dumps(base)}"]
-    if library is not None:
-        lines.append(f"library_name: {library}")
-    lines += ["tags:", *(f"- {json.dumps(t)}" for t in dict.fromkeys(("penjing", "pruned", *tags)))]
+        lines.append(f"base_model: {json.dumps(base)}")
+    lines += ["tags:", *(f"- {json.dumps(t)}" for t in dict.fromkeys((*tags, "penjing", "pruned")))]
     return "\n".join([*lines, *index, "---"])
 
 
 def index(report: Report, subject: Subject, name: str) -> list[str]:
     """Lines of `model-index` for the subject's figures of quality; none when it has none with a value.
 
-    The data set is the figure's own name, since what else it is called is not known.
+    A result there needs a data set: the text that was read, or what a task is called. Figures against the original
+    have none, so they are not among them.
     """
     names_of = {row.name for row in rows(report) if row.group == "quality"}
     found = [(f, v) for f in subject.figures if f.name in names_of and (v := known(f)) is not None]
-    found = [(f, v) for f, v in found if math.isfinite(v)]
-    if not found:
+    data = [(f, v, d) for f, v in found if math.isfinite(v) and (d := _data_of(f))]
+    if not data:
         return []
     lines = ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
-    for figure, value in found:
-        task, _, what = figure.name.partition(":")
-        label = kind(figure).label
+    for figure, value, data_set in data:
+        what = figure.name.rpartition(":")[2]
+        reads = figure.unit.startswith("perplexity")
         lines += [
             "  - task:",
-            "      type: text-generation" if figure.unit.startswith("perplexity") else "      type: other",
+            "      type: text-generation" if reads else "      type: other",
             "    dataset:",
-            f"      name: {json.dumps(what if task == 'perplexity' and what else task)}",
-            f"      type: {json.dumps(what if task == 'perplexity' and what else task)}",
+            f"      name: {json.dumps(data_set.replace('_', ' '))}",
+            f"      type: {json.dumps(data_set)}",
             "    metrics:",
-            f"    - type: {json.dumps('perplexity' if task == 'perplexity' else what or figure.unit or task)}",
-            f"      name: {json.dumps(label)}",
+            f"    - type: {json.dumps('perplexity' if reads else what)}",
+            f"      name: {json.dumps(kind(figure).label)}",
             f"      value: {value!r}",
         ]
     return lines
+
+
+def _data_of(figure: Measurement) -> str:
+    """What a figure was taken on; empty where that is not known."""
+    if text := figure.details.get("text"):
+        return str(text)
+    task, found, _ = figure.name.partition(":")
+    return task if found and stem(figure.name) not in AGAINST and task != "perplexity" else ""
 
 
 def _differences(report: Report, subject: Subject) -> list[str]:

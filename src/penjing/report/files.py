@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def save_card(
     base: str | None = None,
     licence: str | None = None,
     tags: tuple[str, ...] = (),
+    source: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the model card as `README.md` into `folder`, whole or not at all; its path.
 
@@ -57,7 +58,7 @@ def save_card(
     """
     from penjing.report.card import card
 
-    text = card(report, model_id=model_id, base=base, licence=licence, tags=tags)
+    text = card(report, model_id=model_id, base=base, licence=licence, tags=tags, source=source)
     return _write(Path(folder) / "README.md", text)
 
 

@@ -4,7 +4,7 @@ from penjing.core import Report, Subject
 from penjing.report import formats
 from penjing.report.build import changed, figure_ratio, known, names, reason, unclear, unit
 from penjing.report.facts import said
-from penjing.report.figures import kind, stem
+from penjing.report.figures import AGAINST, kind, stem
 
 
 def headline(report: Report) -> str:
@@ -86,6 +86,9 @@ def _quality(report: Report, subject: Subject, name: str) -> str:
     """`perplexity 21.7 → 34.8 (+60 %)`; empty when either side is missing."""
     before, after = report.subjects[0].figure(name), subject.figure(name)
     first, second = known(before), known(after)
+    if after is not None and second is not None and first is None:
+        unsaid = "" if stem(name) in AGAINST else " (the original: not measured)"
+        return f"{_spoken(kind(after).label)} {formats.quantity(second, unit(after))}{unsaid}"
     if before is None or after is None or first is None or second is None:
         return ""
     label = kind(before).label.lower()
@@ -133,3 +136,8 @@ def _many(report: Report) -> tuple[str, str]:
 
 def _range(ends: list[str]) -> str:
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _spoken(label: str) -> str:
+    """A label inside a sentence: `likeness of features`, and `CKA` as it is."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]

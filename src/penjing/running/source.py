@@ -38,6 +38,15 @@ class Source:
         return self.checkpoint
 
 
+def hub_id(source: Source) -> str | None:
+    """The hub id of a model that was named by it, or that lies in the hub's cache; None for any other."""
+    folder = source.checkpoint.folder if source.checkpoint is not None else None
+    for place in [folder, *(folder.parents if folder is not None else ())]:
+        if place is not None and place.name.startswith("models--") and place.name.count("--") <= 2:
+            return "/".join(place.name.split("--")[1:])
+    return None if Path(source.name).exists() or source.name.count("/") > 1 else source.name
+
+
 def resolve(
     model: str | Path | nn.Module, *, example: Any = None, table: Path | None = None, weights: bool = True,
     revision: str | None = None,
