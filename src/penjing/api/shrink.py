@@ -58,11 +58,11 @@ def shrink(
 ) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
-    A module gives a smaller module; anything else is written into `out`, with `report.html` and a model card.
-    Text, images or `data` (batches, or a `Data`) calibrate, as in `plan`. `measure` says what is measured before and
-    after, and False that nothing is; text that is also calibrated on is refused. Without `speed` nothing is timed. A
-    run that was stopped, at any moment, goes on when the same is asked again. `force` replaces a result of penjing in
-    `out`, and nothing else.
+    A module gives a smaller module and a report of both; anything else is written into `out`, with `report.html` and a
+    model card. Text, images or `data` (batches, or a `Data`) calibrate, as in `plan`. `measure` says what is measured
+    before and after, and False that nothing is; text that is also calibrated on is refused. Without `speed` nothing is
+    timed. A run that was stopped, at any moment, goes on when the same is asked again. `force` replaces a result of
+    penjing in `out`, and nothing else.
 
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
@@ -91,7 +91,9 @@ def carry(
                 plan = _planned(request, source, module, lender, progress)
                 if earlier is not None:
                     check_plan(earlier, plan)
-                return Shrunk(plan=plan, module=_smaller(module, source, plan, request))
+                smaller = _smaller(module, source, plan, request)
+                told = _told_of_modules(module, smaller, source, plan, request)
+                return Shrunk(plan=plan, module=smaller, report=told)
             with _unfinished(request, source) as unfinished:
                 return _into_folder(request, source, unfinished, lender, earlier, progress, so_far)
 
@@ -146,6 +148,18 @@ def _planned(
         source, order_of(request.choice, request.data, request.run), machine=machine_of(request.run),
         cache=cache_folder(), module=module, lender=lender, progress=progress,
     )  # fmt: skip
+
+
+def _told_of_modules(
+    module: nn.Module, smaller: nn.Module, source: Source, plan: Plan, request: Request
+) -> Report | None:  # fmt: skip
+    """The report of a module in memory, unless nothing is to be measured."""
+    if request.measure is None:
+        return None
+    from penjing.pipeline.module_report import module_report
+
+    example, speed = request.source.example, request.measure.speed
+    return module_report(module, smaller, source.layout, plan, example=example, speed=bool(speed))
 
 
 def _smaller(module: nn.Module, source: Source, plan: Plan, request: Request) -> nn.Module:

@@ -9,7 +9,9 @@ from penjing.evaluate.statistics import mean_ratio
 from penjing.profiling.predicted import with_prediction
 from penjing.profiling.speed import Speed
 
-EXACT = ("parameters", "bytes", "macs_per_token", "macs_per_image", "kv_cache_bytes_per_token", "peak_memory_bytes")
+EXACT = (
+    "parameters", "bytes", "macs_per_token", "macs_per_image", "macs", "kv_cache_bytes_per_token", "peak_memory_bytes",
+)  # fmt: skip
 
 
 def ratios_to_base(
@@ -19,13 +21,18 @@ def ratios_to_base(
     base = subjects[0]
     out: list[Measurement] = []
     for other in subjects[1:]:
-        out += [r for key in EXACT if (r := _exact(key, other, base))]
+        out += exact_ratios(other, base)
         if found := perplexity_ratio(other, base):
             out.append(found)
         for r in timed:
             if r.details["subject"] == other.name and speed is not None:
                 out.append(with_prediction(r, counted[other.name], counted[base.name], speed))
     return tuple(out)
+
+
+def exact_ratios(other: Subject, base: Subject) -> tuple[Measurement, ...]:
+    """The figures that are counted, over those of the original."""
+    return tuple(r for key in EXACT if (r := _exact(key, other, base)))
 
 
 def _exact(key: str, other: Subject, base: Subject) -> Measurement | None:
