@@ -42,14 +42,15 @@ def test_a_repr_says_what_it_is():
 @pytest.mark.parametrize("name", ["layout", "plan", "report"])
 def test_a_notebook_shows_a_small_table_without_markup_of_others(name):
     html = objects()[name]._repr_html_()
-    assert "<table>" in html
-    assert len(html) < 60_000
+    assert "<table" in html
+    assert "<svg" in html
+    assert len(html) < 16_000
     assert "<b>" not in html
     assert "<i>" not in html
 
 
 def test_pictures_hold_no_more_than_they_can_show():
     assert bars([], title="x") == ""
-    assert bars([0.5] * 999, title="<x>").count("<rect") == 201
+    assert bars([0.5] * 999, title="<x>").count("M") == 200
     assert "&lt;x&gt;" in bars([1.0], title="<x>")
-    assert "<td style='text-align:left'>a&amp;b</td>" in table(["h"], [["a&b"]])
+    assert "<td>a&amp;b</td>" in table(["h"], [["a&b"]])

@@ -6,6 +6,7 @@ from pathlib import Path
 from penjing.api.keywords import Model
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
+from penjing.core.progress_line import shows_progress
 from penjing.errors import ExportError
 from penjing.exporters.exporter import Written
 from penjing.pipeline.export import export as write
@@ -13,6 +14,7 @@ from penjing.pipeline.request import Exporting, Run, Source
 from penjing.pipeline.surroundings import surroundings
 
 
+@shows_progress
 def export(
     model: Model, to: str, out: str | PathLike[str], *, run: Run | None = None, progress: Progress = silent
 ) -> Written:

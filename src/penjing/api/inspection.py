@@ -5,6 +5,7 @@ from typing import Any
 from penjing.api.keywords import Model
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
+from penjing.core.progress_line import shows_progress
 from penjing.pipeline.request import Profiling, Run, Source
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.values import open_source
@@ -12,6 +13,7 @@ from penjing.profiling import roofline
 from penjing.profiling.why import Why, dtype_of, explain, measure_parts
 
 
+@shows_progress
 def profile(
     model: Model, *, context: int = 512, prompt: int = 128, calibrate: bool = False, timed: bool = False,
     example: Any = None, run: Run | None = None, progress: Progress = silent,

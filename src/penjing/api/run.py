@@ -5,6 +5,7 @@ from pathlib import Path
 
 from penjing.api.shrink import Shrunk, carry
 from penjing.core.progress import Progress, silent
+from penjing.core.progress_line import shows_progress
 from penjing.errors import OutputError
 from penjing.pipeline.evidence import SoFar
 from penjing.pipeline.recipe import read_recipe
@@ -12,6 +13,7 @@ from penjing.pipeline.record import Recorded, read_record
 from penjing.pipeline.request import Request
 
 
+@shows_progress
 def run(
     file: str | Path, out: str | Path | None = None, *, model: str | None = None, progress: Progress = silent,
     so_far: SoFar | None = None,

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
+from penjing.core.progress_line import shows_progress
 from penjing.pipeline.request import AxisData, Choice, Request, Run, SelectedData, Selecting, Sensing
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.values import lent, module_of, open_source, order_of
@@ -18,6 +19,7 @@ from penjing.search.sensitivity import Sensitivity, measure_sensitivity
 
 
 @everyday(data=AxisData, leave=("keep", "budget"))
+@shows_progress
 def sensitivity(
     model: Model, *, axes: str | None = None, fractions: Sequence[float] = (0.75, 0.5, 0.25), held_out: int = 8,
     data: Any = None, choice: Choice | None = None, run: Run | None = None, progress: Progress = silent,
@@ -50,6 +52,7 @@ def sensed(request: Request, sensing: Sensing, *, progress: Progress = silent) -
 
 
 @everyday(data=SelectedData)
+@shows_progress
 def select_data(
     model: Model, *, candidates: int | None = None, each: bool = False, held_out: int = 64,
     held_out_texts: Sequence[str | Path] = (), data: Any = None, choice: Choice | None = None, run: Run | None = None,

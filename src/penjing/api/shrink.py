@@ -1,6 +1,7 @@
 """The whole path in one: open, plan, carry out, measure, report."""
 
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -10,12 +11,15 @@ from penjing import surgery
 from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core import Plan, Report
 from penjing.core.places import cache_folder
+from penjing.core.printing import short
 from penjing.core.progress import Progress, silent
-from penjing.errors import OutputError
-from penjing.io import outside
+from penjing.core.progress_line import shows_progress
+from penjing.errors import OutputError, RequestError
+from penjing.io import open_checkpoint, outside
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
 from penjing.pipeline.evidence import SoFar, counted, measured, read_material
+from penjing.pipeline.in_memory import Metric, Trial, module_report
 from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan, record, remember
 from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.surroundings import surroundings
@@ -33,28 +37,48 @@ from penjing.pipeline.values import (
     order_of,
     placed_run,
 )
-from penjing.report import SOURCE_CARD, base_of, published, save, save_card, source_card
+from penjing.report import SOURCE_CARD, base_of, headline, published, save, save_card, source_card
 from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder, hub_id
 from penjing.search.plan_for import plan_for
+from penjing.surgery.memory import stock_config
+from penjing.surgery.rebuilding import rebuilding_code
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Shrunk:
-    """What `shrink` gives: the plan, and the folder with its report, or the smaller module."""
+    """What `shrink` gives: the plan and the report, and the folder, or the smaller module.
+
+    `code` is Python that gives a module its smaller shapes again, for what `torch.save(module.state_dict())` saved; it
+    is empty for a folder, and where parts of the module are gone.
+    """
 
     plan: Plan
     folder: Path | None = None
     module: nn.Module | None = None
     report: Report | None = None
     applied: Applied | None = None
+    code: str = ""
+
+    def __repr__(self) -> str:
+        """What was made, and the answer in a sentence."""
+        made = f"the folder {self.folder}" if self.folder is not None else f"a {type(self.module).__name__}"
+        return short(f"Shrunk({made}: {headline(self.report) if self.report is not None else repr(self.plan)})")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the answer, a small table of figures, and how wide things are now."""
+        if self.report is None:
+            return self.plan._repr_html_()
+        return f"<p>{escape(headline(self.report))}</p>{self.report._repr_html_()}"
 
 
 @everyday()
+@shows_progress
 def shrink(
     model: Model, out: str | Path | None = None, *, data: Any = None, choice: Choice | None = None,
     measure: Measure | bool = True, speed: bool = True, run: Run | None = None, progress: Progress = silent,
-    so_far: SoFar | None = None, force: bool = False, **options: Unpack[Everyday],
+    so_far: SoFar | None = None, force: bool = False, held_out: Any = None, metric: Metric | None = None,
+    **options: Unpack[Everyday],
 ) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
@@ -64,12 +88,18 @@ def shrink(
     timed. A run that was stopped, at any moment, goes on when the same is asked again. `force` replaces a result of
     penjing in `out`, and nothing else.
 
+    Of a module in memory the report has sizes, multiply-adds, the time of a pass, how far outputs moved on the batches
+    `held_out` (as the module takes them; without, on the example and one like it), and what `metric` says: it is
+    called with each module and gives a number, or several by name.
+
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
     """
     request = asked(model, out, data=data, choice=choice, measure=measure, run=run, options=options)
     if request.measure is not None and not speed:
         request = replace(request, measure=replace(request.measure, speed=False))
+    if request.measure is not None and (held_out is not None or metric is not None):
+        request = replace(request, measure=replace(request.measure, held_out=held_out, metric=metric))
     return carry(replace(request, force=force), progress=progress, so_far=so_far)
 
 
@@ -86,14 +116,16 @@ def carry(
         source, module = open_source(request.source), module_of(request.source)
         if earlier is not None:
             check_model(earlier, source.weights())
+        if module is not None and request.out is None:
+            _check_module_wish(request.measure)
+        else:
+            _check_folder_wish(request.measure)
         with lender_of(request.run) as lender:
             if module is not None and request.out is None:
                 plan = _planned(request, source, module, lender, progress)
                 if earlier is not None:
                     check_plan(earlier, plan)
-                smaller = _smaller(module, source, plan, request)
-                told = _told_of_modules(module, smaller, source, plan, request)
-                return Shrunk(plan=plan, module=smaller, report=told)
+                return _in_memory(module, source, plan, request, progress)
             with _unfinished(request, source) as unfinished:
                 return _into_folder(request, source, unfinished, lender, earlier, progress, so_far)
 
@@ -150,22 +182,49 @@ def _planned(
     )  # fmt: skip
 
 
-def _told_of_modules(
-    module: nn.Module, smaller: nn.Module, source: Source, plan: Plan, request: Request
-) -> Report | None:  # fmt: skip
-    """The report of a module in memory, unless nothing is to be measured."""
-    if request.measure is None:
-        return None
-    from penjing.pipeline.module_report import module_report
+def _in_memory(module: nn.Module, source: Source, plan: Plan, request: Request, progress: Progress) -> Shrunk:
+    """The smaller module, with its report."""
+    checkpoint, dtype = open_checkpoint(module, config=stock_config(module)), dtype_of(request.run.output_dtype)
+    verified = surgery.verify(checkpoint, source.layout, plan, allow_sensitive=request.choice.allow_sensitive)
+    example: Any = request.source.example
+    smaller = surgery.apply(module, source.layout, plan, verified=verified, example=example)
+    smaller = smaller if dtype is None else smaller.to(dtype)
+    report, wish = None, request.measure
+    if wish is not None:
+        metric: Any = wish.metric
+        report = module_report(
+            (module, smaller), plan, source.layout, verified,
+            Trial(batches=wish.held_out, metric=metric, speed=wish.speed), example=example,
+            notes=(*wish.notes, *plan.made.get("notes", ())), progress=progress,
+        )  # fmt: skip
+    return Shrunk(plan=plan, module=smaller, report=report, code=rebuilding_code(module, smaller))
 
-    example, speed = request.source.example, request.measure.speed
-    return module_report(module, smaller, source.layout, plan, example=example, speed=bool(speed))
+
+def _check_module_wish(measure: Measure | None) -> None:
+    """Refuse what a module in memory is not measured on.
+
+    Raises:
+        RequestError: texts, images or tasks are named, or the metric cannot be called.
+    """
+    if measure is None:
+        return
+    if measure.texts or measure.tasks:
+        raise RequestError(
+            "texts and tasks are measured on folders, and this is a module in memory; pass held_out=[...] and "
+            "metric=..., or write a folder with out=..."
+        )
+    if measure.metric is not None and not callable(measure.metric):
+        raise RequestError(f"metric is a {type(measure.metric).__name__}; needed a callable that takes a module")
 
 
-def _smaller(module: nn.Module, source: Source, plan: Plan, request: Request) -> nn.Module:
-    sensitive, dtype = request.choice.allow_sensitive, dtype_of(request.run.output_dtype)
-    smaller = surgery.apply(module, source.layout, plan, example=request.source.example, allow_sensitive=sensitive)
-    return smaller if dtype is None else smaller.to(dtype)
+def _check_folder_wish(measure: Measure | None) -> None:
+    """Refuse what only a module in memory is measured on.
+
+    Raises:
+        RequestError: it is asked for.
+    """
+    if measure is not None and (measure.metric is not None or measure.held_out is not None):
+        raise RequestError("metric and held_out are for modules in memory; a folder is measured by texts and tasks")
 
 
 def _unfinished(request: Request, source: Source) -> Unfinished:

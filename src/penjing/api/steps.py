@@ -10,6 +10,7 @@ from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core import Layout, Plan, Report
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
+from penjing.core.progress_line import shows_progress
 from penjing.errors import OutputError
 from penjing.io import OpenCheckpoint, load_plan, open_checkpoint
 from penjing.pipeline.carry_out import Applied, carry_out
@@ -70,6 +71,7 @@ def _source(model: Model, example: Any, table: str | Path | None) -> Source:
 
 
 @everyday()
+@shows_progress
 def plan(
     model: Model, *, data: Any = None, choice: Choice | None = None, run: Run | None = None,
     progress: Progress = silent, **options: Unpack[Everyday],
@@ -104,6 +106,7 @@ def planned(request: Request, *, progress: Progress = silent) -> Plan:
             )  # fmt: skip
 
 
+@shows_progress
 def apply(
     model: Model, plan: Plan | str | Path, out: str | Path | None = None, *, example: Any = None,
     table: str | Path | None = None, allow_sensitive: bool = False, allow_nonfinite: bool = False,
@@ -154,6 +157,7 @@ def applied(
             )
 
 
+@shows_progress
 def measure(
     model: str | Path, *, texts: Sequence[str | Path] = (), tasks: Sequence[str | Task] = (), speed: bool = True,
     length: int | None = None, run: Run | None = None, command: str = "", progress: Progress = silent,
@@ -170,6 +174,7 @@ def measure(
     )
 
 
+@shows_progress
 def compare(
     base: str | Path, others: Sequence[str | Path], *, texts: Sequence[str | Path] = (),
     tasks: Sequence[str | Task] = (), speed: bool = True, length: int | None = None, run: Run | None = None,

@@ -40,7 +40,13 @@ def command_line() -> str:
 
 @contextmanager
 def progress_bar() -> Iterator["Progress"]:
-    """A bar on stderr for each kind of work; yields the callback that moves it."""
+    """A bar on stderr for each kind of work, or a plain line now and then in a log; yields the callback for it."""
+    if not console(stderr=True).is_terminal:
+        from penjing.core.progress_line import progress_line
+
+        with progress_line() as line:
+            yield line
+        return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.table import Column
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from penjing.core.pattern import Pattern, names
-from penjing.core.printing import short, table
+from penjing.core.printing import bars, short, table
 from penjing.errors import LayoutError, nearest
 
 State = Literal["free", "sensitive", "uncut"]
@@ -152,7 +152,9 @@ class Layout:
         """For notebooks: a line for each kind of axis."""
         caption = f"{len(self.patterns)} tensors; " + ", ".join(f"{b.size} blocks in {b.path}" for b in self.blocks)
         heads = ["axes", "state", "how many", "units"]
-        return table(heads, ([k, state, n, size] for k, state, n, size in self._summary()), caption=caption)
+        lines = table(heads, ([k, state, n, size] for k, state, n, size in self._summary()), caption=caption)
+        free = [axis.size for axis in self.axes.values() if axis.state == "free"]
+        return lines + bars([size / max(free) for size in free], title="units of each free axis, of the widest one")
 
     def _summary(self) -> list[tuple[str, str, int, str]]:
         """(kind, state, count, sizes) of axes that differ only in their block number; at most 30 lines."""

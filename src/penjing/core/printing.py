@@ -18,11 +18,11 @@ def short(text: str, limit: int = LIMIT) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
     """An HTML table; every cell is text, so nothing in it is markup."""
-    top = "".join(f"<th style='text-align:left'>{escape(h)}</th>" for h in heads)
-    cells = ("".join(f"<td style='text-align:left'>{escape(str(cell))}</td>" for cell in row) for row in rows)
+    top = "".join(f"<th>{escape(h)}</th>" for h in heads)
+    cells = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
-    said = f"<caption style='text-align:left'>{escape(short(caption, 400))}</caption>" if caption else ""
-    return f"<table>{said}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    said = f"<caption>{escape(short(caption, 400))}</caption>" if caption else ""
+    return f"<table style='text-align:left'>{said}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def bars(shares: Sequence[float], *, title: str) -> str:
@@ -31,13 +31,11 @@ def bars(shares: Sequence[float], *, title: str) -> str:
     if not shown:
         return ""
     step = max(2, min(12, 600 // len(shown)))
-    rects = "".join(
-        f"<rect x='{i * step}' y='{40 - 40 * share:.1f}' width='{step - 1}' height='{40 * share:.1f}' fill='#4a6'/>"
-        for i, share in enumerate(shown)
-    )
+    path = "".join(f"M{i * step} 40v-{40 * min(share, 1):.0f}h{step - 1}V40z" for i, share in enumerate(shown))
     width = step * len(shown)
     frame = f"<rect width='{width}' height='40' fill='#ddd'/>"
     return (
         f"<figure style='margin:0'><svg role='img' width='{width}' height='40' viewBox='0 0 {width} 40'>"
-        f"<title>{escape(title)}</title>{frame}{rects}</svg><figcaption>{escape(title)}</figcaption></figure>"
+        f"<title>{escape(title)}</title>{frame}<path fill='#4a6' d='{path}'/></svg>"
+        f"<figcaption>{escape(title)}</figcaption></figure>"
     )

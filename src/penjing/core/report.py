@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from penjing.core.printing import short, table
+from penjing.core.printing import bars, short, table
 
 Better = Literal["higher", "lower", ""]
 Group = Literal["size", "quality", "time", "other"]
@@ -74,7 +74,16 @@ class Report:
         """For notebooks: the figures, a column for each model; the page has more."""
         names = list(dict.fromkeys(f.name for s in self.subjects for f in s.figures))
         heads = ["figure", "unit", *(s.name for s in self.subjects)]
-        return table(heads, (self._row(name) for name in names[:60]), caption=self.title)
+        return table(heads, (self._row(name) for name in names[:60]), caption=self.title) + self._picture(names)
+
+    def _picture(self, names: Sequence[str]) -> str:
+        """Bars: what the last model has of the first one's figures."""
+        if len(self.subjects) < 2:
+            return ""
+        pairs = [(self.subjects[0].figure(n), self.subjects[-1].figure(n)) for n in names[:60]]
+        shares = [b.value / a.value for a, b in pairs if a and b and a.value and b.value is not None and a.value > 0]
+        title = f"each figure of {self.subjects[-1].name} over that of {self.subjects[0].name}, at most 1"
+        return bars([max(0.0, share) for share in shares], title=title)
 
     def _row(self, name: str) -> list[str]:
         found = [s.figure(name) for s in self.subjects]

@@ -110,7 +110,7 @@ def _data_of(figure: Measurement) -> str:
     if text := figure.details.get("text"):
         return str(text)
     task, found, _ = figure.name.partition(":")
-    return task if found and stem(figure.name) not in AGAINST and task != "perplexity" else ""
+    return task if found and stem(figure.name) not in AGAINST and task not in ("perplexity", "metric") else ""
 
 
 def _differences(report: Report, subject: Subject) -> list[str]:
