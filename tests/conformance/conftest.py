@@ -20,8 +20,8 @@ from penjing.methods import METHODS
 from penjing.planning.statistics_cache import union
 from penjing.train import train
 
-SPARSE = "sparsify"
-"""The family whose methods zero single weights; all others take units away."""
+SPARSE, FACTOR = "sparsify", "factor"
+"""The family whose methods zero single weights, and that whose methods put modules in; all others take units away."""
 EFFORT = {"steps": 3, "batch": 8}
 """Settings of methods that try things on the model itself, so that a plan takes a second."""
 LESSON = {"steps": 30, "learning_rate": 2e-3, "every": 3}
@@ -30,7 +30,13 @@ LESSON = {"steps": 30, "learning_rate": 2e-3, "every": 3}
 
 def methods(*, sparse: bool) -> list[str]:
     """The names of all methods that zero single weights, or of all that take units away."""
-    return [n for n, (family, _) in sorted(METHODS.places().items()) if (family == SPARSE) == sparse]
+    places = sorted(METHODS.places().items())
+    return [n for n, (family, _) in places if family != FACTOR and (family == SPARSE) == sparse]
+
+
+def factoring() -> list[str]:
+    """The names of all methods that write matrices as products."""
+    return [n for n, (family, _) in sorted(METHODS.places().items()) if family == FACTOR]
 
 
 def trains(name: str) -> bool:

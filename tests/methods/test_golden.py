@@ -14,7 +14,7 @@ import pytest
 import torch
 from tests.methods.tiny import Tensors, llama
 
-from penjing.core import Budget, Layout, Mask, Plan, Stats, Update, View
+from penjing.core import Budget, Layout, Mask, Plan, Replace, Stats, Update, View
 from penjing.methods import METHODS
 
 FOLDER = Path(__file__).parents[1] / "golden"
@@ -83,7 +83,12 @@ def as_json(plan: Plan) -> dict:
         for e in plan
         if isinstance(e, Mask)
     }
-    return {**found, **({"mask": masks} if masks else {})}
+    replaced = {
+        e.module: {"by": str(e.spec)} | {n: float(f"{v.norm():.3g}") for n, v in e.values.items()}
+        for e in plan
+        if isinstance(e, Replace)
+    }
+    return {**found, **({"mask": masks} if masks else {}), **({"replace": replaced} if replaced else {})}
 
 
 PLANNING = [n for n in METHODS.names() if hasattr(METHODS.type_of(n), "plan")]

@@ -32,6 +32,8 @@ def show_shrunk(done: "Shrunk", *, as_json: bool) -> None:
         show_report(done.report, as_json=as_json)
         if not as_json:
             show(f"\nwritten: {done.folder}   page: {done.folder}/report.html   card: {done.folder}/README.md")
+            if done.applied is not None and done.applied.verified.opens_with != "stock":
+                show(f"it opens with penjing.load({str(done.folder)!r}), not with stock loaders")
     elif done.applied is not None:
         if as_json:
             show_json(applied_json(done.applied))

@@ -5,7 +5,7 @@ from penjing.pipeline.request import Request
 
 
 def run(request: Request, runs: o.RUNS = None, as_json: o.JSON = False) -> None:
-    """Without a budget, 0.75 of the chosen units stay. The folder opens with plain transformers."""
+    """Without a budget, 0.75 of the chosen units stay. The folder opens with plain transformers, or is said not to."""
     from penjing.api.shrink import carry
     from penjing.cli.output import show_finished, show_shrunk
     from penjing.cli.run_folder import following

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from penjing.core.edit import Edit
     from penjing.core.edits.keep import Keep
     from penjing.core.edits.mask import Mask
+    from penjing.core.edits.replace import Replace
     from penjing.core.edits.rotate import Rotate
     from penjing.core.edits.update import Update
     from penjing.core.layout import Axis, Blocks, Entry, Layout, Norm, Work, Writer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from penjing.core.pattern import Concat, Leaf, Pattern, Product
     from penjing.core.plan import Plan
     from penjing.core.report import Measurement, Report, Subject
+    from penjing.core.spec import Spec
     from penjing.core.stats import Stats
     from penjing.core.training import Masks, Training
     from penjing.core.view import Examples, View, Wants
@@ -28,6 +30,7 @@ _PLACES = {
     "penjing.core.edit": ("Edit",),
     "penjing.core.edits.keep": ("Keep",),
     "penjing.core.edits.mask": ("Mask",),
+    "penjing.core.edits.replace": ("Replace",),
     "penjing.core.edits.rotate": ("Rotate",),
     "penjing.core.edits.update": ("Update",),
     "penjing.core.layout": ("Axis", "Blocks", "Entry", "Layout", "Norm", "Work", "Writer"),
@@ -36,6 +39,7 @@ _PLACES = {
     "penjing.core.pattern": ("Concat", "Leaf", "Pattern", "Product"),
     "penjing.core.plan": ("Plan",),
     "penjing.core.report": ("Measurement", "Report", "Subject"),
+    "penjing.core.spec": ("Spec",),
     "penjing.core.stats": ("Stats",),
     "penjing.core.training": ("Masks", "Training"),
     "penjing.core.view": ("Examples", "View", "Wants"),
@@ -45,6 +49,6 @@ __getattr__ = names_of(__name__, _PLACES)
 __all__ = [
     "Axis", "BlockByBlock", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples", "Keep",
     "Layout", "Leaf", "Live", "Mask", "Masks", "Measurement", "Method", "Norm", "Pattern", "Plan", "Plans",
-    "Product", "Report", "Rotate", "Stats", "Subject", "Training", "Trains", "Update", "View", "Wants", "Work",
-    "Writer",
+    "Product", "Replace", "Report", "Rotate", "Spec", "Stats", "Subject", "Training", "Trains", "Update", "View",
+    "Wants", "Work", "Writer",
 ]  # fmt: skip

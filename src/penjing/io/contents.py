@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from penjing.errors import CheckpointError
 from penjing.io.headers import Header, read_header
 from penjing.io.opening import config_beside, is_safetensors, locate, open_checkpoint
-from penjing.io.shards import find_headers, read_config
+from penjing.io.recorded import folder_config
+from penjing.io.shards import find_headers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +43,7 @@ def read_contents(source: "str | Path | nn.Module", *, revision: str | None = No
         try:
             headers = _headers(path)
             if headers is not None:
-                return _told(headers, read_config(path) if path.is_dir() else config_beside(path))
+                return _told(headers, folder_config(path) if path.is_dir() else config_beside(path))
         except OSError as error:
             raise CheckpointError(f"{path} cannot be opened: {error.strerror or error}") from error
     with open_checkpoint(source, revision=revision) as checkpoint:

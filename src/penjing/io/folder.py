@@ -8,6 +8,7 @@ from typing import Any
 from penjing.errors import CheckpointError
 from penjing.io.checkpoint import OpenCheckpoint
 from penjing.io.headers import Header
+from penjing.io.recorded import with_modules
 from penjing.io.shards import PICKLES, find_headers, inside, read_config, read_json
 from penjing.io.side_files import find_side_files
 from penjing.io.state_dict import open_bins
@@ -20,7 +21,7 @@ def open_folder(folder: Path, *, source: str, config: Mapping[str, Any] | None) 
     Raises:
         CheckpointError: no weights are there, it is not clear which, or a file is wrong.
     """
-    settings = dict(config) if config is not None else read_config(folder)
+    settings = with_modules(dict(config) if config is not None else read_config(folder), folder)
     sides = find_side_files(folder)
     headers = find_headers(folder)
     if headers is None:

@@ -95,6 +95,7 @@ def _digest(body: bytes) -> bytes:
 def _rules() -> str:
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in [*sorted(here.rglob("*.py")), here.parent / "core" / "pattern.py", here.parent / "core" / "layout.py"]:
+    core = [here.parent / "core" / name for name in ("pattern.py", "layout.py", "spec.py")]
+    for path in [*sorted(here.rglob("*.py")), *sorted((here.parent / "nn").rglob("*.py")), *core]:
         digest.update(path.relative_to(here.parent).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Before and after, measured side by side, as a report that tells how everything was made."""
 
+import json
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -176,6 +177,8 @@ def _provenance(
             f"in a fresh process by {result.loader}; largest difference of outputs from the same edits in memory: "
             f"{result.max_abs_difference:.3g}"
         )
+    if applied is not None and applied.verified.opens_with != "stock":
+        out["load"] = f"import penjing\n\nmodel = penjing.load({json.dumps(str(folder))})\n"
     out["command"] = command or "called from Python"
     out["versions"] = {name: _version(name) for name in ("penjing", "torch", "transformers", "safetensors")}
     out["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from penjing.core import Layout
+from penjing.core import Layout, Spec
 from penjing.errors import DataError
+from penjing.nn import put_in, set_module
 from penjing.surgery import Outcome, Recipe
 from penjing.surgery.maps import Gain
 from penjing.surgery.memory import old_shape
@@ -26,14 +27,25 @@ def acting(module: nn.Module, layout: Layout, outcome: Outcome, names: Mapping[s
     """
     lists = {b.axis: b.path for b in layout.blocks}
     with ExitStack() as stack:
-        changed = _changed(module, outcome, names, stack)
+        state = module.state_dict(keep_vars=True)
+        _put_in(module, outcome.modules, stack)
+        changed = _changed(module, outcome, names, state, stack)
         stack.enter_context(_without(module, {lists[a]: kept for a, kept in outcome.blocks.items()}))
         yield changed
 
 
-def _changed(module: nn.Module, outcome: Outcome, names: Mapping[str, str], stack: ExitStack) -> list[Tensor]:
-    """Change the tensors; the stack puts them back."""
-    state = module.state_dict(keep_vars=True)
+def _put_in(module: nn.Module, specs: Mapping[str, Spec], stack: ExitStack) -> None:
+    """Put modules in the places of others; the stack puts the old ones back."""
+    for path, spec in sorted(specs.items()):
+        for where, old in put_in(module, {path: spec}).items():
+            stack.callback(set_module, module, where, old)
+
+
+def _changed(
+    module: nn.Module, outcome: Outcome, names: Mapping[str, str], state: Mapping[str, Any], stack: ExitStack
+) -> list[Tensor]:
+    """Change the tensors; the stack puts them back. `state` is what they were before any module was put in."""
+    now = module.state_dict(keep_vars=True)
     changed: list[Tensor] = []
     apart: dict[str, Tensor] = {}
     with torch.no_grad():
@@ -44,6 +56,10 @@ def _changed(module: nn.Module, outcome: Outcome, names: Mapping[str, str], stac
             if own not in state:
                 raise DataError(f"the running model has no tensor '{own}'; make the layout from this model")
             new = old_shape(recipe, _Stored(state, names))
+            if recipe.brought:
+                now[recipe.brought].copy_(new)
+                changed.append(now[recipe.brought])
+                continue
             if name in outcome.untied:
                 apart[names.get(name, name)] = new
                 continue

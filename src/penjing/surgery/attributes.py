@@ -89,8 +89,8 @@ def candidates(module: nn.Module, recipes: Mapping[str, Recipe], before: Mapping
     found: dict[tuple[str, str], Candidate] = {}
     for path, part in module.named_modules():
         prefix = f"{path}." if path else ""
-        below = [n for n in recipes if n.startswith(prefix)]
-        moved = dict(m for n in below for m in _moved(before.get(n), recipes[n].pattern))
+        below = [n for n in recipes if n.startswith(prefix) and n in before]
+        moved = dict(m for n in below for m in _moved(before[n], recipes[n].pattern))
         for attribute, value in _numbers(part):
             if value in moved and not _is_torch(part):
                 found[path, attribute] = Candidate(path, attribute, value, moved[value])
@@ -102,9 +102,9 @@ def counts_groups(candidate: Candidate) -> bool:
     return "head" in candidate.attribute or "group" in candidate.attribute
 
 
-def _moved(before: Pattern | None, after: Pattern | None) -> Iterator[tuple[int, int]]:
+def _moved(before: Pattern, after: Pattern | None) -> Iterator[tuple[int, int]]:
     """(old, new) of every leaf, run of factors and dimension that changed size."""
-    for old, new in zip(before or (), after or (), strict=True):
+    for old, new in zip(before, after or (), strict=True):
         yield from _changed(size(old, {}), size(new, {}))
         for a, b in zip(leaves(old), leaves(new), strict=True):
             yield from _changed(a.size, b.size)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from penjing.core import Layout, Pattern
+from penjing.core import Layout, Pattern, Spec
 from penjing.core.layout import State
 from penjing.core.pattern import shape
 from penjing.errors import PlanError, nearest
@@ -22,7 +22,8 @@ class Draft:
     the axis of each list) are as they are at this point of the plan. Axes may be cut whose state is in `may_cut`.
     `untied` maps each tensor that is stored apart by now to the one that it was tied to. `rescaled` maps constants of
     the stock code to the axis whose root they follow: weights were rescaled, so that they may. `steady` are the axes
-    whose norms go on dividing by the width that they had, however the axis is cut.
+    whose norms go on dividing by the width that they had, however the axis is cut. `modules` are those that stand in
+    for others by now, by their paths. `layout` is that of the model with them in it.
     """
 
     layout: Layout
@@ -33,6 +34,7 @@ class Draft:
     untied: dict[str, str] = field(default_factory=dict)
     rescaled: dict[str, str] = field(default_factory=dict)
     steady: set[str] = field(default_factory=set)
+    modules: dict[str, Spec] = field(default_factory=dict)
 
     @classmethod
     def of(cls, layout: Layout, shapes: Mapping[str, tuple[int, ...]], may_cut: frozenset[State] = ANY) -> "Draft":

@@ -9,14 +9,16 @@ from torch import Tensor, nn
 
 from penjing.core import Layout, Plan
 from penjing.core.copies import copy_of
+from penjing.core.spec import with_specs
 from penjing.errors import PlanError
 from penjing.io import open_checkpoint
+from penjing.nn import fill_in, put_in
 from penjing.surgery import cut
 from penjing.surgery.attributes import Candidate, candidates, counts_groups, follow
 from penjing.surgery.draft import pattern_of
 from penjing.surgery.outcome import work_out
 from penjing.surgery.recipe import Recipe, spread
-from penjing.surgery.result_config import without_blocks
+from penjing.surgery.result_config import specs_after, without_blocks
 from penjing.surgery.verify import Verified, verify
 
 TRIALS = 64
@@ -59,10 +61,13 @@ def apply(
         return module
     reference = masked(module, layout, plan) if example is not None else None
     smaller = module if in_place else copy_of(module)
-    _drop_blocks(smaller, layout, verified.blocks)
     state = (smaller if in_place else module).state_dict()
+    put_in(smaller, verified.modules)
+    _drop_blocks(smaller, layout, verified.blocks)
     _set(smaller, {n: cut_of(r, state) for n, r in recipes.items()}, verified.untied)
-    patterns = {n: p for n, r in recipes.items() if (p := pattern_of(layout, r.source)) is not None}
+    patterns = {
+        n: p for n, r in recipes.items() if not r.brought and (p := pattern_of(layout, r.source)) is not None
+    }
     follow(smaller, recipes, patterns)
     if reference is not None:
         cut_axes = [a for a in layout.axes.values() if verified.sizes.get(a.name, a.size) != a.size]
@@ -84,9 +89,11 @@ def masked(module: nn.Module, layout: Layout, plan: Plan) -> nn.Module:
     outcome = work_out(layout, checkpoint.shapes, plan) if _same_names(module, layout) else None
     recipes = own_recipes(module, layout, plan, {} if outcome is None else outcome.recipes, config)
     if outcome is not None and outcome.blocks and config:
-        copied = _rebuild(module, _as_stored(recipes), without_blocks(config, layout, outcome))
+        new = with_specs(without_blocks(config, layout, outcome), specs_after(config, layout, outcome, whole=True))
+        copied = _rebuild(module, _as_stored(recipes), new)
     else:
         copied = copy_of(module)
+        put_in(copied, {} if outcome is None else outcome.modules)
         _drop_blocks(copied, layout, {} if outcome is None else outcome.blocks)
     state = module.state_dict()
     untied = {} if outcome is None else outcome.untied
@@ -145,7 +152,14 @@ def old_shape(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
 def _as_stored(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
     """Recipes of the same tensors as they are: what dropping blocks alone leaves."""
     return {
-        n: Recipe(source=r.source, stored=r.stored, pattern=None, places=(None,) * len(r.stored))
+        n: Recipe(
+            source=r.source,
+            stored=r.stored,
+            pattern=None,
+            places=(None,) * len(r.stored),
+            brought=r.brought,
+            values=torch.zeros(r.stored) if r.brought else None,
+        )
         for n, r in recipes.items()
     }
 
@@ -162,6 +176,7 @@ def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, An
         smaller = type(module)._from_config(
             settings, dtype=dtype, attn_implementation=module.config._attn_implementation
         )
+        fill_in(smaller, config, strict=True)
     smaller.tie_weights()
     state = module.state_dict()
     values = {n: cut_of(r, state) for n, r in recipes.items()}

@@ -19,7 +19,9 @@ class Recipe:
     `places` are, per dimension, the positions of that tensor that stay (int64), or None for all; `maps` are, per
     dimension, the linear maps that what stays goes through (empty if none does). `fill` makes the result one number
     all over, `values` replace it, in its own shape, and `kept` is False where it is zero. All are in the numbering of
-    the result, so several edits of one tensor are one recipe.
+    the result, so several edits of one tensor are one recipe. A tensor that an edit `brought` has the name that stands
+    there, in the model before blocks are dropped; it is stored as its `source` is, and `stored` is what it would be
+    without any cut.
     """
 
     source: str
@@ -32,6 +34,7 @@ class Recipe:
     kept: Tensor | None = None
     before: "Recipe | None" = None
     added: Dot | None = None
+    brought: str = ""
 
     @property
     def selected(self) -> tuple[int, ...]:
@@ -83,8 +86,9 @@ class Recipe:
         old = self
         if self.values is not None or self.kept is not None or self.fill is not None:
             old = Recipe(
-                source=self.source, stored=self.shape, pattern=self.pattern, places=(None,) * len(maps), before=self
-            )
+                source=self.source, stored=self.shape, pattern=self.pattern, places=(None,) * len(maps), before=self,
+                brought=self.brought,
+            )  # fmt: skip
         first = old.maps or (None,) * len(maps)
         joined = tuple(a if b is None else b if a is None else a.then(b) for a, b in zip(first, maps, strict=True))
         return replace(old, maps=joined, pattern=pattern)
@@ -93,7 +97,7 @@ class Recipe:
         """The recipe with a product added, in the shape of the result."""
         return Recipe(
             source=self.source, stored=self.shape, pattern=self.pattern, places=(None,) * len(self.shape), before=self,
-            added=product,
+            added=product, brought=self.brought,
         )  # fmt: skip
 
     def filled(self, fill: Fill, size: int, pattern: Pattern) -> "Recipe":
@@ -101,7 +105,20 @@ class Recipe:
         old = self.places[0]
         same = old is None and size == self.stored[0]
         place = None if same else torch.arange(size) if old is None else old[:size]
-        return Recipe(source=self.source, stored=self.stored, pattern=pattern, places=(place,), fill=fill)
+        return Recipe(
+            source=self.source, stored=self.stored, pattern=pattern, places=(place,), fill=fill, brought=self.brought
+        )
+
+    def origin(self, dim: int) -> tuple[int, Tensor | None]:
+        """(length before any edit, the positions therein that the result has; None for all) of a dimension."""
+        maps = self.maps or (None,) * len(self.places)
+        mine = self.places[dim]
+        if (through := maps[dim]) is not None:
+            mine = through.chosen if mine is None else mine[through.chosen]
+        if self.before is None:
+            return self.stored[dim], mine
+        length, first = self.before.origin(dim)
+        return length, _joined(first, mine)
 
     def in_old_shape(self) -> "Recipe":
         """The recipe of what `spread` takes: where a factor depends on the size, that of the stored tensor counts."""

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from penjing.core.spec import opens_with
 from penjing.errors import PlanError
+from penjing.io.recorded import folder_config
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
 """Largest difference over largest output that passes. The same code on the same machine gives 0; other thread
@@ -46,9 +48,10 @@ def reopen(
 ) -> ReopenResult:
     """Open `out` with its stock loader in a fresh process that cannot import penjing, and compare outputs.
 
-    `inputs` are token ids [batch tokens] or the keyword arguments of the forward pass; `expected` is the output in
-    memory, or a safetensors file with it under the name "output". None compares names only, for models too large to
-    open twice: nothing is loaded, and the note says so. `strangers` are tensors that the loader need not know.
+    What no stock loader opens is opened with `penjing.load` there. `inputs` are token ids [batch tokens] or the keyword
+    arguments of the forward pass; `expected` is the output in memory, or a safetensors file with it
+    under the name "output". None compares names only, for models too large to open twice: nothing is loaded, and the
+    note says so. `strangers` are tensors that the loader need not know.
 
     Raises:
         PlanError: the folder does not open.
@@ -72,6 +75,7 @@ def _run(folder: Path, inputs: Mapping[str, Tensor], place: Path, seconds: float
         "out": str(place / "out.safetensors"),
         "told": str(place / "told.json"),
         "threads": torch.get_num_threads(),
+        "package": "" if opens_with(folder_config(folder)) == "stock" else str(Path(__file__).parents[2]),
     }
     program = Path(__file__).with_name("reopen_process.py").read_text(encoding="utf-8")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
@@ -84,7 +88,8 @@ def _run(folder: Path, inputs: Mapping[str, Tensor], place: Path, seconds: float
         raise PlanError(f"{folder} did not open and compute within {seconds:g} seconds; give it more time") from error
     if done.returncode:
         why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise PlanError(f"{folder} does not open with the stock loader: {why}; do not use it")
+        with_ = "penjing.load" if task["package"] else "the stock loader"
+        raise PlanError(f"{folder} does not open with {with_}: {why}; do not use it")
     return json.loads((place / "told.json").read_text(encoding="utf-8")), _load(place / "out.safetensors")
 
 
@@ -134,7 +139,7 @@ def _names_only(folder: Path, strangers: Collection[str]) -> ReopenResult:
     unexpected = tuple(n for n in stored if n not in wanted and n not in strangers)
     mismatched = tuple(n for n, s in stored.items() if n in wanted and wanted[n] != tuple(s))
     return ReopenResult(
-        loader=type(module).__name__,
+        loader=type(module).__name__ if opens_with(checkpoint.config) == "stock" else "penjing.load",
         versions={"transformers": transformers.__version__, "torch": str(torch.__version__)},
         ok=not (missing or unexpected or mismatched),
         missing=missing,

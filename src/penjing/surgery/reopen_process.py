@@ -1,7 +1,7 @@
 """What runs in the fresh process: open a folder with the stock loader alone, compute, and write what came out.
 
 The text of this file is handed to a new interpreter; it imports nothing of this package, and makes sure that
-nothing else can.
+nothing else can. Only a folder that no stock loader opens is opened with `penjing.load`.
 """
 
 import json
@@ -27,20 +27,36 @@ class Blocked(MetaPathFinder):
         return None
 
 
+def _by_stock(folder: str, found: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    import transformers
+
+    names = json.loads((Path(folder) / "config.json").read_text()).get("architectures") or []
+    loader = getattr(transformers, names[0]) if names else transformers.AutoModel
+    found["loader"] = loader.__name__
+    return loader.from_pretrained(folder, dtype="auto", local_files_only=True, output_loading_info=True)
+
+
+def _by_penjing(folder: str, found: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    import penjing
+
+    found["loader"] = "penjing.load"
+    return penjing.load(folder), {}  # which itself refuses a name too many or too few
+
+
 def main(task: dict[str, Any]) -> None:
     """Open `task["folder"]`, run it on the tensors in `task["inputs"]`, write `task["out"]` and its JSON twin."""
-    sys.meta_path.insert(0, Blocked())
+    if task["package"]:
+        sys.path.insert(0, task["package"])
+    else:
+        sys.meta_path.insert(0, Blocked())
     import safetensors.torch
     import torch
     import transformers
 
     torch.set_num_threads(task["threads"])
     transformers.utils.logging.set_verbosity_error()
-    names = json.loads((Path(task["folder"]) / "config.json").read_text()).get("architectures") or []
-    loader = getattr(transformers, names[0]) if names else transformers.AutoModel
-    found: dict[str, Any] = {"loader": loader.__name__}
-    found["versions"] = {"transformers": transformers.__version__, "torch": str(torch.__version__)}
-    module, info = loader.from_pretrained(task["folder"], dtype="auto", local_files_only=True, output_loading_info=True)
+    found: dict[str, Any] = {"versions": {"transformers": transformers.__version__, "torch": str(torch.__version__)}}
+    module, info = (_by_penjing if task["package"] else _by_stock)(task["folder"], found)
     found |= {k: sorted(str(x) for x in info.get(f"{k}_keys", ())) for k in ("missing", "unexpected", "mismatched")}
     if task["inputs"]:
         inputs = safetensors.torch.load_file(task["inputs"])

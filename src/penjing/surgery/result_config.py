@@ -1,16 +1,19 @@
 """The config that holds the result of a plan."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from penjing.core import Layout
-from penjing.core.pattern import leaves
+from penjing.core import Layout, Spec
+from penjing.core.pattern import cut, leaves
+from penjing.core.spec import specs_of, with_specs
 from penjing.errors import PlanError
 from penjing.layouts.config import paths, scales
 from penjing.layouts.config.stock import build, full_config
+from penjing.nn import kind_of
 from penjing.surgery.loadable import heads_after, heads_factor, heads_step, refusal
-from penjing.surgery.outcome import Outcome
+from penjing.surgery.outcome import Outcome, new_paths, sized
 
 ConfigOf = Callable[..., dict[str, Any]]
 """From (config, layout, sizes) to the config that holds the sizes, as `penjing.layouts.hold`."""
@@ -26,15 +29,18 @@ def hold_result(
     Raises:
         PlanError: no stock config holds the result.
     """
-    base, of = dict(config), layout
-    sizes = {a: outcome.sizes[a] for a in layout.axes if a in outcome.sizes}
+    specs = specs_after(config, layout, outcome)
+    base, of = with_specs(config, specs), outcome.layout
+    sizes = {a: outcome.sizes[a] for a in of.axes if a in outcome.sizes}
     if outcome.blocks or outcome.untied:
         base = without_blocks(config, layout, outcome)
         base = _untied(base, outcome) if outcome.untied else base
-        of = _derive(base, outcome)
+        of = _derive(with_specs(base, specs_after(config, layout, outcome, whole=True)), outcome)
         sizes = _translate(of, outcome)
+        base = with_specs(base, specs)
+    of = _own_sized(of, specs, sizes)
     lists = {b.axis for b in layout.blocks}
-    if not any(a in layout.axes and n != layout.axes[a].size for a, n in outcome.sizes.items() if a not in lists):
+    if not any(a in of.axes and n != of.axes[a].size for a, n in sizes.items() if a not in lists):
         return base, of, sizes
     known = refusal(
         heads_after(base, heads_factor(layout, outcome.sizes)), step=heads_step(layout, outcome.sizes)
@@ -47,6 +53,24 @@ def hold_result(
     if moved and outcome.rescaled:
         config_of = partial(config_of, rescaled=outcome.rescaled)
     return (config_of(base, of, {**of.sizes, **moved}) if moved else base), of, sizes
+
+
+def specs_after(
+    config: Mapping[str, Any], layout: Layout, outcome: Outcome, *, whole: bool = False
+) -> dict[str, Spec]:
+    """What stands in for modules of the result, under its own paths, with the sizes that it has by then.
+
+    `whole` are the sizes that it had when it was put there.
+
+    Raises:
+        PlanError: the files lack a tensor of one.
+    """
+    before = specs_of(config)
+    old = new_paths(layout, outcome.blocks, before)
+    new = outcome.paths
+    specs = {now: before[p] for p, now in old.items() if not any(f"{p}.".startswith(f"{m}.") for m in outcome.modules)}
+    specs |= {new[p]: spec for p, spec in outcome.modules.items() if p in new}
+    return specs if whole else sized(specs, outcome.recipes)
 
 
 def _untied(config: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
@@ -101,7 +125,22 @@ def without_blocks(config: Mapping[str, Any], layout: Layout, outcome: Outcome) 
 def _derive(config: Mapping[str, Any], outcome: Outcome) -> Layout:
     from penjing.layouts import from_config
 
-    return from_config(config, stored={n: r.stored for n, r in outcome.recipes.items()})
+    whole = {n: tuple(r.origin(d)[0] for d in range(len(r.shape))) for n, r in outcome.recipes.items()}
+    return from_config(config, stored=whole)
+
+
+def _own_sized(layout: Layout, specs: Mapping[str, Spec], sizes: Mapping[str, int]) -> Layout:
+    """The layout with the axes that inserted modules have of their own as long as they are in the result.
+
+    No entry of the config holds these, but the settings of the modules.
+    """
+    places = [(f"{path}.{t}", dim) for path, spec in specs.items() for t, dim in kind_of(spec).AXES.values()]
+    own = {leaf.name for t, dim in places if t in layout.patterns for leaf in leaves(layout.patterns[t][dim])}
+    new = {a: sizes[a] for a in own if a in sizes}
+    if not new:
+        return layout
+    axes = {a: replace(x, size=new[a]) if a in new else x for a, x in layout.axes.items()}
+    return replace(layout, axes=axes, patterns={n: cut(p, new) for n, p in layout.patterns.items()})
 
 
 def _translate(layout: Layout, outcome: Outcome) -> dict[str, int]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from penjing.core import Layout, Plan
+from penjing.core.spec import recorded, with_specs
 from penjing.errors import PlanError
 from penjing.io import RECORD, OpenCheckpoint, Span, TensorSpec, carry_over, write_folder
 from penjing.surgery import cut
@@ -62,8 +63,8 @@ def stream(
             Path(out),
             specs,
             produce,
-            config=verified.config,
-            side_files={**files, RECORD: _how_made(checkpoint, layout, plan, {**(told or {}), "files": sorted(files)})},
+            config=with_specs(verified.config, {}),
+            side_files={**files, RECORD: _how_made(checkpoint, verified, plan, {**(told or {}), "files": sorted(files)})},
             shards=_shards(checkpoint, verified),
             fingerprint=fingerprint,
             progress=progress,
@@ -85,25 +86,22 @@ def _shards(checkpoint: OpenCheckpoint, verified: Verified) -> list[list[str]] |
     return [s for s in shards if s]
 
 
-def _how_made(checkpoint: OpenCheckpoint, layout: Layout, plan: Plan, told: Mapping[str, Any]) -> bytes:
-    """What `penjing.json` tells: source, plan and versions."""
+def _how_made(checkpoint: OpenCheckpoint, verified: Verified, plan: Plan, told: Mapping[str, Any]) -> bytes:
+    """What `penjing.json` tells: source, plan and versions, and the modules that stand in for stock ones."""
     from importlib.metadata import version
 
     from penjing import __version__
 
-    keeps = {axis: [len(units), _size(layout, axis)] for axis, units in plan.keeps().items()}
+    keeps = {axis: [len(units), verified.whole[axis]] for axis, units in plan.keeps().items()}
     table: dict[str, Any] = {
         **told,
         "made": dict(plan.made),
         "plan_sha256": plan.digest(),
         "kept": keeps,
         "edits": len(plan.edits),
+        **recorded(verified.config),
         "source": {"fingerprint": checkpoint.fingerprint, "kind": checkpoint.kind},
         "versions": {"penjing": __version__, "torch": str(torch.__version__), "safetensors": version("safetensors")},
     }
     return json.dumps(table, indent=2, sort_keys=True, default=str).encode() + b"\n"
 
-
-def _size(layout: Layout, axis: str) -> int:
-    block = next((b.size for b in layout.blocks if b.axis == axis), None)
-    return layout.axes[axis].size if block is None else block

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from penjing.core import Checkpoint, Layout, Plan
+from penjing.core import Checkpoint, Layout, Plan, Spec
 from penjing.core.layout import State
 from penjing.core.pattern import shape
+from penjing.core.spec import opens_with
 from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.io.quantised import quantisation, refusal
 from penjing.layouts import costs
@@ -41,14 +42,16 @@ class Verified:
 
     `recipes` tell how each tensor of the result is made, by its new name; `dropped` names tensors of dropped blocks,
     `renamed` maps old names to new, `untied` tensors that are stored apart to what they were tied to; `sizes` are the
-    sizes of the result's axes, under the names in the layout given; `strangers` are tensors of the result that its
-    class does not know, as it did not before; `notes` are remarks for people.
+    sizes of the result's axes, under the names in the layout given, and `whole` what they were; `strangers` are tensors
+    of the result that its class does not know, as it did not before; `modules` stand in for others, by their paths in
+    the model before the plan; `notes` are remarks for people.
     """
 
     config: Mapping[str, Any]
     recipes: Mapping[str, Recipe]
     dtypes: Mapping[str, torch.dtype]
     sizes: Mapping[str, int]
+    whole: Mapping[str, int]
     before: Costs
     after: Costs
     blocks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -56,7 +59,13 @@ class Verified:
     renamed: Mapping[str, str] = field(default_factory=dict)
     untied: Mapping[str, str] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
+    modules: Mapping[str, Spec] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def opens_with(self) -> str:
+        """What opens the result: "stock" loaders, or "penjing" alone."""
+        return opens_with(self.config)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -92,19 +101,22 @@ def verify(
     dtypes = stored_as({n: checkpoint.dtypes[r.source] for n, r in outcome.recipes.items()}, dtype)
     _check_values(outcome, dtypes, allow_nonfinite)
     strangers = _strangers(checkpoint, layout, outcome)
-    config, of, sizes = dict(checkpoint.config), layout, {a: outcome.sizes.get(a, 0) for a in layout.axes}
+    of, sizes = outcome.layout, {a: outcome.sizes.get(a, 0) for a in outcome.layout.axes}
+    config = dict(checkpoint.config)
     if config:
         config, of, sizes = hold_result(config, layout, outcome, config_of)
         _check_shapes(config, outcome)
     config = config_as(config, dtype) if config and dtype is not None else config
     kv, note = _caches(checkpoint, config, dtypes)
     unknown = _told_of_strangers(config, strangers)
-    remarks = (*unknown, *_notes(layout, outcome, plan), *check_gains(checkpoint, outcome), *note)
+    opened = ("no stock loader opens the result; penjing.load does",) if opens_with(config) != "stock" else ()
+    remarks = (*opened, *unknown, *_notes(layout, outcome, plan), *check_gains(checkpoint, outcome), *note)
     return Verified(
         config=config,
         recipes=outcome.recipes,
         dtypes=dtypes,
         sizes=outcome.sizes,
+        whole=layout.sizes | outcome.layout.sizes | {b.axis: b.size for b in layout.blocks},
         before=_costs(layout, layout.sizes, checkpoint.shapes, checkpoint.dtypes, kv[0]),
         after=_costs(of, sizes, {n: r.shape for n, r in outcome.recipes.items()}, dtypes, kv[1], outcome.untied),
         blocks=outcome.blocks,
@@ -112,6 +124,7 @@ def verify(
         renamed=outcome.renamed,
         untied=outcome.untied,
         strangers=strangers,
+        modules=outcome.modules,
         notes=remarks,
     )
 
@@ -187,6 +200,11 @@ def _check_shapes(config: Mapping[str, Any], outcome: Outcome) -> None:
     except CheckpointError as error:
         raise PlanError(f"the result would not open: {error}") from error
     for name, recipe in outcome.recipes.items():
+        if recipe.brought and name not in wanted:
+            raise PlanError(
+                f"the files name {name.rpartition('.')[0]} otherwise than the stock code does, so nothing can be put "
+                "there; open the model with transformers, save it again, and plan on that"
+            )
         if name in wanted and wanted[name] != recipe.shape:
             raise PlanError(
                 f"the result would not open: {name} would be {list(recipe.shape)}, and stock code makes it "

@@ -16,6 +16,7 @@ from penjing.layouts.config.left_open import left_open, same_model, shapes_of
 from penjing.layouts.config.sizes import Reader, Shapes, UnclearError, reader, settings_of
 from penjing.layouts.config.stock import build
 from penjing.layouts.graph.thin import signature
+from penjing.nn import own_axes
 
 Derive = Callable[[nn.Module], Layout]
 FACTORS = (2, 3)
@@ -175,9 +176,9 @@ def _of_the_rest(trials: _Trials, layout: Layout, known: list[Entry]) -> list[En
 
 
 def _missing(trials: _Trials, layout: Layout, known: list[Entry]) -> frozenset[str]:
-    """The axes of the small model that could be cut, had they an entry."""
+    """The axes of the small model that could be cut, had they an entry; those of inserted modules need none."""
     here = {leaf.name for p in trials.reader.patterns.values() for leaf in leaves(p) if leaf.name}
-    moved = {axis for e in known for axis in e.moves}
+    moved = {axis for e in known for axis in e.moves} | {*own_axes(trials.module).values()}
     return frozenset(a for a in here - moved if a in layout.axes and layout.axes[a].state != "uncut")
 
 

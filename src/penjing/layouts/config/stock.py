@@ -10,16 +10,19 @@ from torch import nn
 
 from penjing.errors import CheckpointError, nearest
 from penjing.models import of_type
+from penjing.nn import fill_in
 
 
 def build(config: Mapping[str, Any], *, device: str = "meta") -> nn.Module:
     """The model that stock transformers code makes of a config, in eval mode, float32, without its weights.
 
-    The class is the first of `architectures`, or else the bare model of `model_type`. Experts are computed in one
-    batch, so that the graph can be traced. No code from outside transformers is ever run.
+    Modules that the config puts in the place of others are in it. The class is the first of `architectures`, or else
+    the bare model of `model_type`. Experts are computed in one batch, so that the graph can be traced. No code
+    from outside transformers is ever run.
 
     Raises:
         CheckpointError: the type or class is unknown, or the stock code refuses the config.
+        PenjingError: a module that the config names is of no known kind, or does not fit its place.
     """
     settings = read_config(config)
     import transformers
@@ -28,13 +31,15 @@ def build(config: Mapping[str, Any], *, device: str = "meta") -> nn.Module:
         kind = _class(config, settings)
         try:
             module = _make(kind, settings).eval()
-            return module.to(device) if any(t.device.type != device for t in module.state_dict().values()) else module
         except Exception as error:
             name = getattr(kind, "__name__", str(kind))
             raise CheckpointError(
                 f"transformers {transformers.__version__} cannot build {name} from this config: {_line(error)}; "
                 f"correct the config"
             ) from error
+        fill_in(module, config)
+        moved = any(t.device.type != device for t in module.state_dict().values())
+        return module.to(device) if moved else module
 
 
 def read_config(config: Mapping[str, Any]) -> Any:
@@ -88,6 +93,16 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
+
+
+def class_of(config: Mapping[str, Any]) -> Any:
+    """The class of transformers whose model a config is of.
+
+    Raises:
+        CheckpointError: the type or class is unknown.
+    """
+    kind = _class(config, read_config(config))
+    return kind[0] if isinstance(kind, tuple) else kind
 
 
 def _class(config: Mapping[str, Any], settings: Any) -> Any:

@@ -28,6 +28,7 @@ from penjing.layouts.rules import norms as rules_norms
 from penjing.layouts.rules import products as rules_products
 from penjing.layouts.rules import shape as rules_shape
 from penjing.layouts.rules import write as rules_write
+from penjing.nn import own_axes
 
 RULES = {**rules_shape.RULES, **rules_products.RULES, **rules_norms.RULES, **rules_index.RULES, **rules_write.RULES}
 UNUSED = "never used by the forward pass of the example"
@@ -77,8 +78,19 @@ class Inference:
 
     @cached_property
     def names(self) -> dict[Atom, str]:
-        """The name of each leaf that occurs in a tensor."""
-        return dict(zip(self.facts, assign(list(self.facts.values())), strict=True))
+        """The name of each leaf that occurs in a tensor; axes that inserted modules have of their own say theirs."""
+        own = self._own()
+        facts = {leaf: fact for leaf, fact in self.facts.items() if leaf not in own}
+        assigned = dict(zip(facts, assign(list(facts.values())), strict=True))
+        return {leaf: own.get(leaf) or assigned[leaf] for leaf in self.facts}
+
+    def _own(self) -> dict[Atom, str]:
+        out: dict[Atom, str] = {}
+        for (tensor, dim), name in own_axes(self.traced.module).items():
+            found = list(atoms.leaves(self.tensors[tensor][dim])) if tensor in self.tensors else []
+            if len(found) == 1:
+                out[found[0]] = name
+        return out
 
     @cached_property
     def reads(self) -> dict[str, tuple[int, ...]]:

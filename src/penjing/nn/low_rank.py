@@ -1,0 +1,91 @@
+"""A matrix as the product of two thinner ones: W x + b becomes up (down x) + b.
+
+It stands in for torch's linear layer, for the one of GPT-2 that keeps its matrix the other way round, and for a
+convolution without groups: the kernel stays in `down`, and `up` is one by one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.core.modules import Place
+from penjing.errors import PlanError
+
+AXES = {"rank": ("down.weight", 0)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How many units lie between the two matrices."""
+
+    rank: int
+
+    def __post_init__(self) -> None:
+        if type(self.rank) is not int or self.rank < 1:
+            raise PlanError(f"a module of low rank has rank {self.rank!r}; a whole number from 1 was needed")
+
+
+class LowRank(nn.Module):
+    """up(down(x)): `down` [rank in] without a bias, `up` [out rank] with the bias of the old module, if it had one."""
+
+    def __init__(self, down: nn.Module, up: nn.Module) -> None:
+        """Take the two factors."""
+        super().__init__()
+        self.down, self.up = down, up
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the old module gave, nearly."""
+        return self.up(self.down(x))
+
+
+def tensors(old: Place, settings: Settings) -> dict[str, str]:
+    """Name -> dimensions, made <- read."""
+    del settings
+    made, read = old.matrix()
+    if len(made) != 1:
+        raise PlanError(f"{old.path}.weight makes {len(made)} dimensions; a matrix that makes one was needed")
+    shape = old.shapes["weight"]
+    ones = " 1" * (len(shape) - 2)
+    out = {
+        "down.weight": "rank <- " + " ".join(f"weight:{d}" for d in read),
+        "up.weight": f"weight:{made[0]} <- rank{ones}",
+    }
+    return out | ({"up.bias": "bias:0"} if "bias" in old.shapes else {})
+
+
+def build(old: nn.Module, settings: Settings) -> LowRank:
+    """The module for the place of a linear layer or a convolution, on its device and in its dtype.
+
+    Raises:
+        PlanError: the old module is of another kind.
+    """
+    weight = getattr(old, "weight", None)
+    if not isinstance(weight, Tensor):
+        raise PlanError(f"a {type(old).__name__} has no weight that has a rank; name a linear layer or a convolution")
+    bias, rank = getattr(old, "bias", None) is not None, settings.rank
+    with torch.device(weight.device):
+        if isinstance(old, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            return _convolution(old, rank, bias).to(weight.dtype)
+        if weight.dim() != 2:
+            raise PlanError(f"a {type(old).__name__} with a weight of {weight.dim()} dimensions has no rank; leave it")
+        out, into = weight.shape if isinstance(old, nn.Linear) or not _transposed(old) else tuple(weight.shape)[::-1]
+        return LowRank(nn.Linear(into, rank, bias=False), nn.Linear(rank, out, bias=bias)).to(weight.dtype)
+
+
+def _transposed(old: Any) -> bool:
+    """Whether a module keeps its matrix as [in out], as those of GPT-2 do: `nf` counts what comes out."""
+    return getattr(old, "nf", None) == old.weight.shape[1]
+
+
+def _convolution(old: Any, rank: int, bias: bool) -> LowRank:
+    if old.groups != 1:
+        raise PlanError(f"a convolution in {old.groups} groups has no two factors; leave it as it is")
+    kind = type(old)
+    down = kind(
+        old.in_channels, rank, old.kernel_size, stride=old.stride, padding=old.padding, dilation=old.dilation,
+        padding_mode=old.padding_mode, bias=False,
+    )  # fmt: skip
+    return LowRank(down, kind(rank, old.out_channels, 1, bias=bias))
+
