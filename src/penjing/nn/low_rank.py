@@ -41,7 +41,11 @@ class LowRank(nn.Module):
 
 
 def tensors(old: Place, settings: Settings) -> dict[str, str]:
-    """Name -> dimensions, made <- read."""
+    """Name -> dimensions, made <- read.
+
+    Raises:
+        PlanError: the old weight is no matrix that makes one dimension.
+    """
     del settings
     made, read = old.matrix()
     if len(made) != 1:

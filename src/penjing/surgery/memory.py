@@ -17,7 +17,7 @@ from penjing.surgery import cut
 from penjing.surgery.attributes import Candidate, candidates, counts_groups, follow
 from penjing.surgery.draft import pattern_of
 from penjing.surgery.outcome import work_out
-from penjing.surgery.recipe import Recipe, spread
+from penjing.surgery.recipe import Recipe, as_stored, spread
 from penjing.surgery.result_config import specs_after, without_blocks
 from penjing.surgery.verify import Verified, verify
 
@@ -90,7 +90,7 @@ def masked(module: nn.Module, layout: Layout, plan: Plan) -> nn.Module:
     recipes = own_recipes(module, layout, plan, {} if outcome is None else outcome.recipes, config)
     if outcome is not None and outcome.blocks and config:
         new = with_specs(without_blocks(config, layout, outcome), specs_after(config, layout, outcome, whole=True))
-        copied = _rebuild(module, _as_stored(recipes), new)
+        copied = _rebuild(module, as_stored(recipes), new)
     else:
         copied = copy_of(module)
         put_in(copied, {} if outcome is None else outcome.modules)
@@ -147,21 +147,6 @@ def cut_of(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
 def old_shape(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Tensor:
     """What a recipe makes, at its places in zeros of the stored shape: what a mask has in place of the tensor."""
     return spread(cut_of(recipe.in_old_shape(), tensors), recipe)
-
-
-def _as_stored(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
-    """Recipes of the same tensors as they are: what dropping blocks alone leaves."""
-    return {
-        n: Recipe(
-            source=r.source,
-            stored=r.stored,
-            pattern=None,
-            places=(None,) * len(r.stored),
-            brought=r.brought,
-            values=torch.zeros(r.stored) if r.brought else None,
-        )
-        for n, r in recipes.items()
-    }
 
 
 def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, Any]) -> nn.Module:

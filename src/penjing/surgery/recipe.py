@@ -1,5 +1,6 @@
 """How one tensor of the result is made: places that stay, linear maps, then zeros, or else new values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -126,6 +127,21 @@ class Recipe:
         fill = None if self.fill is None else replace(self.fill, over=self.stored[0])
         before = None if self.before is None else self.before.in_old_shape()
         return replace(self, maps=maps, fill=fill, before=before)
+
+
+def as_stored(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Recipes of the same tensors as they are: what dropping blocks alone leaves. What edits brought is zeros."""
+    return {
+        name: Recipe(
+            source=r.source,
+            stored=r.stored,
+            pattern=None,
+            places=(None,) * len(r.stored),
+            brought=r.brought,
+            values=torch.zeros(r.stored) if r.brought else None,
+        )
+        for name, r in recipes.items()
+    }
 
 
 def _joined(old: Tensor | None, new: Tensor | None) -> Tensor | None:

@@ -59,12 +59,13 @@ def stream(
     fingerprint = hashlib.sha256(f"{checkpoint.fingerprint} {plan.digest()} {kinds}".encode()).hexdigest()
     with TemporaryDirectory() as made:
         files = carry_over(checkpoint, Path(made))
+        record = _how_made(checkpoint, verified, plan, {**(told or {}), "files": sorted(files)})
         write_folder(
             Path(out),
             specs,
             produce,
             config=with_specs(verified.config, {}),
-            side_files={**files, RECORD: _how_made(checkpoint, verified, plan, {**(told or {}), "files": sorted(files)})},
+            side_files={**files, RECORD: record},
             shards=_shards(checkpoint, verified),
             fingerprint=fingerprint,
             progress=progress,
