@@ -27,6 +27,7 @@ class Everyday(TypedDict, total=False):
     settings: Mapping[str, Any]
     texts: Sequence[str | PathLike[str]]
     images: Sequence[str | PathLike[str]]
+    audio: Sequence[str | PathLike[str]]
     labels: str | PathLike[str] | None
     rows: int
     length: int

@@ -57,6 +57,10 @@ class Data:
         (), "Calibration images: a folder, .npz or idx file; may be repeated.", metavar="PATH", kind="path"
     )
     labels: str | None = option(None, "The labels of the images of an idx file.", metavar="FILE", kind="path")
+    audio: tuple[str, ...] = option(
+        (), "Calibration recordings: a folder with their words, or one sub-folder a class; may be repeated.",
+        metavar="PATH", kind="path",
+    )  # fmt: skip
     batches: object = option(None, "Batches as the module takes them, or a callable that gives them anew.", flag=None)
     rows: int = option(32, "Rows of calibration text, or images.", least=1)
     length: int = option(512, "Tokens per row.", least=2)

@@ -55,7 +55,8 @@ def order_of(choice: Choice, data: Data, run: Run) -> Order:
     batches: Any = data.batches
     return Order(
         method=choice.method, budget=budget_of(choice), settings=choice.all_settings(),
-        texts=tuple(map(Path, data.texts)), images=tuple(map(Path, data.images)), labels=_path(data.labels),
+        texts=tuple(map(Path, data.texts)), images=tuple(map(Path, data.images)),
+        audio=tuple(map(Path, data.audio)), labels=_path(data.labels),
         batches=batches, batch=data.batch, rows=data.rows, length=data.length, seed=data.seed, memory=run.memory,
         stored=dtype_of(run.output_dtype),
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """Batches for calibration: of text, images, or the user's own; each with what it came from."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from penjing.core.progress import Progress
 from penjing.data import read_texts, shipped
 from penjing.data.datasets import NAMED, named_texts
 from penjing.errors import DataError
+from penjing.planning.batches import Examples, batches_digest
 from penjing.planning.order import Order
+from penjing.planning.recordings import recordings
 from penjing.planning.rows_cache import rows_of
 from penjing.running.source import Source, as_folder
 
@@ -22,19 +23,6 @@ TOKEN_ROWS, IMAGES = 4, 32
 
 _CHARACTERS_PER_TOKEN = 8
 """More than any tokenizer of natural language needs: how much text of a data set is read."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Batches, how many (0: not known), what they came from, and their `digest` (empty: they cannot be told again).
-
-    `again` gives the batches from the first.
-    """
-
-    again: Callable[[], Iterable[Any]]
-    count: int
-    told: Mapping[str, Any]
-    digest: str = ""
 
 
 def examples(source: Source, order: Order, *, cache: Path, progress: Progress, purpose: str) -> Examples:
@@ -49,6 +37,8 @@ def examples(source: Source, order: Order, *, cache: Path, progress: Progress, p
         return _own(order.batches)
     if not source.config:
         raise DataError(f"{purpose} needs data and none was given; pass data=[...], batches as the module takes them")
+    if order.audio:
+        return recordings(source, order, cache, progress)
     if order.images:
         return _images(source, order, cache, progress)
     if _takes_images(source):
@@ -127,36 +117,6 @@ def _images(source: Source, order: Order, cache: Path, progress: Progress) -> Ex
     }
     count = sum(-(-len(s) // (order.batch or IMAGES)) for s in sets)
     return Examples(again=again, count=count, told={"calibration": told}, digest=digest.hexdigest())
-
-
-def batches_digest(batches: Iterable[Any]) -> str:
-    """A digest of all tensors and plain values in batches; empty if something else is in them."""
-    digest = sha256()
-    try:
-        for batch in batches:
-            _add(digest, batch)
-    except TypeError:
-        return ""
-    return digest.hexdigest()
-
-
-def _add(digest: Any, item: Any) -> None:
-    if isinstance(item, Tensor):
-        digest.update(f"tensor {item.dtype} {list(item.shape)};".encode())
-        digest.update(item.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    elif isinstance(item, Mapping):
-        digest.update(f"mapping {len(item)};".encode())
-        for key, value in item.items():
-            digest.update(f"{key!r}:".encode())
-            _add(digest, value)
-    elif isinstance(item, tuple | list):
-        digest.update(f"sequence {len(item)};".encode())
-        for value in item:
-            _add(digest, value)
-    elif item is None or isinstance(item, bool | int | float | str):
-        digest.update(f"{item!r};".encode())
-    else:
-        raise TypeError(f"a {type(item).__name__} has no digest")
 
 
 def _tokens_digest(ids: Tensor) -> str:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from penjing.calibrate import Means, Pass, measure_by_blocks
 from penjing.errors import DataError
-from penjing.planning.examples import Examples
+from penjing.planning.batches import Examples
 from penjing.planning.order import Order
 from penjing.planning.statistics_cache import Shelf, Wanted, shelf
 from penjing.running.opened import Opened

@@ -12,7 +12,8 @@ from penjing.calibrate import Means, as_stats
 from penjing.core import BlockByBlock, Live, Method, Plan, Plans, Stats, View
 from penjing.core.progress import Progress, silent
 from penjing.methods import METHODS
-from penjing.planning.examples import Examples, examples
+from penjing.planning.batches import Examples
+from penjing.planning.examples import examples
 from penjing.planning.gathering import found_statistics, refuse_small_memory
 from penjing.planning.order import LENGTH, ROWS, Order
 from penjing.planning.statistics_cache import Wanted, union

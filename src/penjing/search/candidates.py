@@ -20,7 +20,8 @@ from penjing.data.datasets import NAMED, named_texts
 from penjing.data.text import require_disjoint, shared_passage
 from penjing.data.tokens import windows
 from penjing.errors import DataError
-from penjing.planning.examples import IMAGES, TOKEN_ROWS, batches_digest
+from penjing.planning.batches import batches_digest
+from penjing.planning.examples import IMAGES, TOKEN_ROWS
 from penjing.planning.order import Order
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import tokenizer

@@ -14,7 +14,8 @@ from penjing.core.progress import Progress
 from penjing.data import read_texts, shipped, token_rows
 from penjing.data.datasets import NAMED, named_texts
 from penjing.errors import DataError
-from penjing.planning.examples import TOKEN_ROWS, batches_digest, examples
+from penjing.planning.batches import batches_digest
+from penjing.planning.examples import TOKEN_ROWS, examples
 from penjing.planning.order import Order
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import tokenizer
@@ -42,7 +43,7 @@ def split(source: Source, order: Order, rows: int, *, cache: Path, progress: Pro
     Raises:
         DataError: there is too little, or it cannot be read.
     """
-    if order.batches is not None or order.images:
+    if order.batches is not None or order.images or order.audio:
         return _of_examples(source, order, cache, progress)
     found = _of_text(source, order, rows, cache, progress)
     batches = list(found.split(order.batch or TOKEN_ROWS))

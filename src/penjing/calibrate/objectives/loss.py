@@ -62,6 +62,11 @@ def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None) -> Tensor:
     repeats = given is not None and ids is not None and given.shape == ids.shape
     if given is None or (repeats and bool(((given == ids) | (given == IGNORED)).all())):
         logits, targets = logits[:, :-1], targets[:, 1:]
+    if found is None and given is not None and given.ndim == 2 and given.shape[1] != logits.shape[1]:
+        raise DataError(
+            f"the model scores {logits.shape[1]} frames and the labels are {given.shape[1]} tokens, as for CTC, whose "
+            "loss is not known here; choose a method that needs no loss, such as activation"
+        )
     targets = _checked(targets, logits, tuple(logits.shape[:2]))
     counted = (targets != IGNORED).sum(1)
     if not bool(counted.all()):

@@ -4,12 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
 from penjing.core import Measurement
-from penjing.data.images import Images
 from penjing.errors import DataError, nearest
 from penjing.tasks.images.accuracy import ImageAccuracy
 from penjing.tasks.images.corrupted import Corrupted
@@ -69,8 +68,22 @@ class Regrouped(nn.Module):
         return grouped(scores(self.body, pixel_values), self.outputs, self.classes)
 
 
-def outputs_of(images: Images, named: Mapping[int, str], how: Labels, model: str) -> tuple[tuple[int, ...], ...]:
-    """The model's output for each class of the pictures; empty when label and output have the same number.
+class Named(Protocol):
+    """Something with the names of its classes (none, where they have only numbers), and what it was read from."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names, in the order of the labels."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """For messages."""
+        ...
+
+
+def outputs_of(images: Named, named: Mapping[int, str], how: Labels, model: str) -> tuple[tuple[int, ...], ...]:
+    """The model's output for each class of the pictures, or sounds; empty when label and output have the same number.
 
     Names are compared in lower case, and each of the synonyms between commas in a model's name counts.
 
