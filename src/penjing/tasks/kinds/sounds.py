@@ -20,7 +20,9 @@ def read(data: str, asked: Asked) -> Sequence[Task]:
         raise DataError(f"found {len(paths)} paths, {', '.join(paths)}; needed one folder of recordings")
     sounds = read_sounds(paths[0])
     if not sounds.names:
-        raise DataError(f"{paths[0]} has recordings with their words and no classes; ask for speech:{paths[0]}")
+        raise DataError(
+            f"{paths[0]} has recordings with their words and no classes; sort them into folders, or take that for words"
+        )
     return [SoundAccuracy(sounds=sounds.take(asked.limit, seed=asked.seed), name=named(paths[0]))]
 
 

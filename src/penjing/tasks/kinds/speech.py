@@ -24,7 +24,9 @@ def read(data: str, asked: Asked) -> Sequence[Task]:
         raise DataError(f"found {len(paths)} paths, {', '.join(paths)}; needed one folder of recordings")
     sounds = read_sounds(paths[0])
     if not sounds.texts:
-        raise DataError(f"{paths[0]} has recordings by class and not their words; ask for sounds:{paths[0]}")
+        raise DataError(
+            f"{paths[0]} has recordings by class and not their words; write these down, or take the task for classes"
+        )
     return [WordErrors(sounds=sounds.take(asked.limit, seed=asked.seed), name=named(paths[0]))]
 
 
