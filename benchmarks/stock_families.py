@@ -43,14 +43,12 @@ def through(family: str, folder: Path) -> dict[str, Any]:
 
     import penjing
     from benchmarks import tiny_configs
-    from penjing.errors import PenjingError
-    from penjing.layouts.graph.inputs import example
-    from penjing.layouts.prove import proof
+    from penjing.errors import LayoutError, PenjingError
+    from penjing.layouts.prove.small import prove_config
     from penjing.select.usual import told, usual
 
     try:
-        config = tiny_configs.tiny(family)
-        model = tiny_configs.build(config)
+        config, model = tiny_configs.runnable(family)
     except Exception as error:
         raise Fault("none", f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1]}") from error
     count = sum(p.numel() for p in model.parameters())
@@ -68,10 +66,10 @@ def through(family: str, folder: Path) -> dict[str, Any]:
         out["free"] = dict(Counter(a.kind for a in layout.axes.values() if a.state == "free"))
         stage = "proof"
         if any(a.state == "free" for a in layout.axes.values()):
-            results = proof.prove(model, (), example(model, device="cpu"))
-            wrong = [name for name, r in results.items() if r.changed and not r.ok]
-            if wrong:
-                raise Fault("proof", f"cutting {wrong[0]} does not equal its mask")
+            try:
+                prove_config(config, layout)
+            except LayoutError as error:
+                raise Fault("proof", error) from error
         stage = "plan"
         plan = penjing.plan(folder / "model", method="magnitude", keep=0.5)
         out["cut"] = told(usual(layout))

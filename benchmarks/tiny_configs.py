@@ -61,6 +61,7 @@ RULES: tuple[tuple[str, int], ...] = (
 WIDTHS = re.compile(r"\w*(hidden_sizes|embed_dims?|dims|encoder_hidden_sizes|channels|hidden_dim|widths|out_channels)$")
 DEPTHS = re.compile(r"\w*(depths|num_layers|layers|num_blocks|num_encoder_blocks_|depth|num_block_repeats)$")
 COUNTS = re.compile(r"\w*(num_heads|num_attention_heads|nhead)$")
+IMAGES = re.compile(r"(\w*_)?(image_size|patch_size|window_size)|input_size")
 MARKS = re.compile(r"\w*(token_id|token_index|_idx|_token_ids?)$")
 
 
@@ -75,28 +76,64 @@ def head_of(family: str) -> str:
     return ""
 
 
-def tiny(family: str) -> dict[str, Any]:
-    """The config of a family with small numbers in it, as plain data."""
+def tiny(family: str, *, images: bool = True) -> dict[str, Any]:
+    """The config of a family with small numbers in it, as plain data; with `images`, for small images too."""
     config = transformers.CONFIG_MAPPING[family]().to_dict()
-    return {**small(config), "architectures": [head_of(family)]}
+    return {**small(config, images), "architectures": [head_of(family)]}
 
 
-def small(config: Mapping[str, Any]) -> dict[str, Any]:
+def runnable(family: str) -> tuple[dict[str, Any], Any]:
+    """(config, model) of the first tiny config that a forward pass goes through, on an example of its inputs.
+
+    Where nothing is known of the inputs, of the first that can be built.
+    """
+    from penjing.errors import LayoutError
+    from penjing.layouts.graph.inputs import example
+    from penjing.surgery.memory import run
+
+    failed: Exception | None = None
+    for images in (True, False):
+        config = tiny(family, images=images)
+        try:
+            model = build(config)
+            run(model, example(model, device="cpu"))
+            return config, model
+        except LayoutError:
+            return config, model
+        except Exception as error:
+            failed = failed or error
+    raise failed or ValueError(family)
+
+
+def small(config: Mapping[str, Any], images: bool = True) -> dict[str, Any]:
     """A config with small numbers for large ones, and so the configs in it."""
     counts = [config.get(k) for k in ("num_hidden_layers", "n_layer", "num_layers")]
     deep = next((n for n in counts if isinstance(n, int)), 0)
     out: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and key not in ("id2label", "label2id"):
-            out[key] = small(value) if "model_type" in value or key.endswith("config") else dict(value)
+            out[key] = small(value, images) if "model_type" in value or key.endswith("config") else dict(value)
         elif isinstance(value, bool) or value is None:
             out[key] = value
         elif isinstance(value, int):
-            out[key] = number(key, value)
+            out[key] = value if not images and IMAGES.fullmatch(key) else number(key, value)
         elif isinstance(value, list | tuple) and value:
             out[key] = several(key, list(value), deep)
         else:
             out[key] = value
+    for key in ("out_features", "out_indices", "stage_names", "_out_features", "_out_indices"):
+        out.pop(key, None)
+    if isinstance(out.get("per_layer_config"), Mapping):
+        out["per_layer_config"] = {k: v for k, v in out["per_layer_config"].items() if int(k) < 2}
+    if images and "image_size" in out and "window_size" in out:
+        out["window_size"] = 4
+    if "expand" in out and "num_heads" in out and isinstance(out.get("head_dim"), int):
+        out["num_heads"] = out["hidden_size"] * out["expand"] // out["head_dim"]
+    if "mamba_expand" in out and "mamba_n_heads" in out:
+        out["mamba_n_heads"] = out["hidden_size"] * out["mamba_expand"] // 8
+    for key in ("n_labels", "prediction_length"):
+        if key in out and out[key] is None:
+            out[key] = 4
     if isinstance(out.get("layer_types"), list):
         kinds = list(dict.fromkeys(config["layer_types"]))
         count = max(2, len(kinds))

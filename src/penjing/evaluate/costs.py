@@ -108,7 +108,10 @@ def _cache(config: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]) -> Meas
     if not generates(config):
         return replace(CACHE, note="the model does not generate text, so it keeps no cache")
     dtype = main_dtype(dtypes)
-    value = counting.kv_cache_bytes_per_token(config, dtype.itemsize)
+    try:
+        value = counting.kv_cache_bytes_per_token(config, dtype.itemsize)
+    except LayoutError as error:
+        return replace(CACHE, note=str(error))
     return replace(CACHE, value=float(value), n=1, protocol=f"cache/1 values of {str(dtype).removeprefix('torch.')}")
 
 

@@ -110,6 +110,7 @@ def kv_cache_bytes_per_token(config: Mapping[str, Any], dtype_bytes: int) -> int
 
     Raises:
         CheckpointError: stock code cannot build the config.
+        LayoutError: the model cannot be run without values, so that nothing can be counted.
     """
     return kv_cache.values_per_token(config) * dtype_bytes
 

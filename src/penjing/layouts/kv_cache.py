@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from penjing.errors import LayoutError
 from penjing.layouts import cache as kept
 
 FORMAT = "penjing key-value cache 1"
@@ -18,6 +19,7 @@ def values_per_token(config: Mapping[str, Any]) -> int:
 
     Raises:
         CheckpointError: stock code cannot build the config.
+        LayoutError: the model cannot be run without values, so that nothing can be counted.
     """
     name = _name(config)
     found = _read(name)
@@ -25,7 +27,13 @@ def values_per_token(config: Mapping[str, Any]) -> int:
         from penjing.layouts.config.stock import build
         from penjing.layouts.graph.growth import growth
 
-        found = growth(build(config), config)
+        module = build(config)
+        try:
+            found = growth(module, config)
+        except Exception as error:  # stock code may raise anything where it is run without values
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            kind = config.get("model_type")
+            raise LayoutError(f"the key-value cache of '{kind}' could not be counted: {line}") from error
         _write(name, found)
     return found
 

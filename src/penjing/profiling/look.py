@@ -1,10 +1,11 @@
 """What a model is made of, from headers and the layout: no weights are read."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from penjing.core import Layout
+from penjing.errors import LayoutError
 from penjing.io.spans import KINDS
 from penjing.layouts import costs
 from penjing.running.outline import Outline
@@ -54,7 +55,12 @@ def look_at(model: Outline, *, context: int) -> Look:
     layout = model.layout
     itemsize = _config_itemsize(model.config) if model.contents is None else model.contents.itemsize
     tokens = any(w.tokens for w in layout.work)
-    cache = costs.kv_cache_bytes_per_token(model.config, round(itemsize)) if model.config and tokens else None
+    cache = None
+    if model.config and tokens:
+        try:
+            cache = costs.kv_cache_bytes_per_token(model.config, round(itemsize))
+        except LayoutError as error:
+            layout = replace(layout, notes=(*layout.notes, str(error)))
     parameters = costs.parameters(layout)
     return Look(
         name=model.name,

@@ -1,6 +1,7 @@
 """Where bytes, multiply-adds and milliseconds of a model go, which cut would pay, and why zeros alone do not."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from penjing.core import Layout
 from penjing.core.pattern import shape as sizes_of
 from penjing.core.progress import Progress, silent
+from penjing.errors import LayoutError
 from penjing.evaluate.costs import generates, main_dtype
 from penjing.layouts import costs
 from penjing.profiling.cuts import Costed, Cut, Model, all_cuts, bytes_read
@@ -160,7 +162,10 @@ def _model(source: Source) -> Model:
     dtypes = source.checkpoint.dtypes if source.checkpoint is not None else {}
     itemsize = getattr(torch, dtype_of(source)).itemsize
     by_token = any(w.tokens for w in source.layout.work)
-    cache = costs.kv_cache_bytes_per_token(source.config, itemsize) if source.config and by_token else 0
+    cache = 0
+    if source.config and by_token:
+        with suppress(LayoutError):  # the other parts are told all the same
+            cache = costs.kv_cache_bytes_per_token(source.config, itemsize)
     return Model(layout=source.layout, dtypes=dtypes, itemsize=itemsize, cache_bytes=float(cache))
 
 

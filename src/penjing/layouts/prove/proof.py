@@ -28,6 +28,12 @@ TOGETHER = "all together"
 TOLERANCE = 1e-7
 """Of the largest output: float64 agrees to 1e-15, or 1e-9 where the module's own code computes in float32."""
 
+NOISE = 1e-5
+"""Where the module computes nearly all in float32, as recurrences of states do, the whole graph differs by this too."""
+
+SINGLE = 1e-4
+"""What a cut may then differ by: a wrong one differs by a hundredth and more."""
+
 
 @dataclass(frozen=True)
 class ProofResult:
@@ -62,7 +68,8 @@ def prove(
     args, kwargs = _double(args), _double(dict(kwargs or {}))
     inference = infer_traced(trace(double, args, kwargs))
     full = reference(inference, {})
-    if error_of(run_cut(inference, {}), full) > TOLERANCE:
+    noise = error_of(run_cut(inference, {}), full)
+    if noise > NOISE:
         raise LayoutError("the recorded graph computes something else than the module; take out what is random in it")
     by_name = {name: leaf for leaf, name in inference.names.items()}
     least = {a.name: a.least for a in inference.layout().axes.values()}
@@ -70,13 +77,15 @@ def prove(
     out: dict[str, ProofResult] = {}
     for name, group in [*((n, [n]) for n in wanted), (TOGETHER, wanted)]:
         if group:
-            out[name] = _one(inference, name, {by_name[n]: least[n] for n in group}, seeds, full)
+            most = TOLERANCE if noise <= TOLERANCE else SINGLE
+            out[name] = _one(inference, name, {by_name[n]: least[n] for n in group}, seeds, full, most)
     return out
 
 
 def _one(
-    inference: Inference, name: str, group: Mapping[Atom, int], seeds: Sequence[int], full: Sequence[Tensor]
-) -> ProofResult:
+    inference: Inference, name: str, group: Mapping[Atom, int], seeds: Sequence[int], full: Sequence[Tensor],
+    most: float,
+) -> ProofResult:  # fmt: skip
     worst, changed = 0.0, False
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
@@ -84,7 +93,7 @@ def _one(
         masked = reference(inference, kept)
         worst = max(worst, error_of(run_cut(inference, kept), masked))
         changed = changed or error_of(masked, full) > 1e-12
-    return ProofResult(name, worst, changed, changed and worst <= TOLERANCE)
+    return ProofResult(name, worst, changed, changed and worst <= most)
 
 
 def _random_units(size: int, least: int, generator: torch.Generator) -> Tensor:
