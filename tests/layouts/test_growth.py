@@ -1,5 +1,6 @@
 """The key-value cache is counted on few blocks, and the count is that of all of them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -112,3 +113,21 @@ def test_a_model_that_cannot_be_run_leaves_the_layout_whole(monkeypatch):
     assert cache.read_text(kv_cache._name(config)) is None
     with pytest.raises(RuntimeError):
         kv_cache.values_per_token(config)
+
+
+def test_a_model_that_cannot_be_run_without_values_costs_the_figure_alone(monkeypatch, tmp_path):
+    import penjing
+    from penjing.errors import LayoutError
+
+    def fails(*_):
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+
+    monkeypatch.setenv("PENJING_CACHE", str(tmp_path))
+    monkeypatch.setattr(counting, "growth", fails)
+    config = dict(ZOO["llama"].config)
+    with pytest.raises(LayoutError, match=r"cache of 'llama' could not be counted: Tensor.item"):
+        kv_cache.values_per_token(config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = penjing.look(tmp_path / "config.json")
+    assert found.kv_cache_bytes_per_token is None
+    assert any("could not be counted" in n for n in found.layout.notes)

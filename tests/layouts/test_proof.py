@@ -90,3 +90,21 @@ def test_every_node_has_the_recorded_length():
     for node, dims in inference.walk.dims.items():
         if isinstance(dims, list):
             assert tuple(atoms.length(d) for d in dims) == tuple(node.meta["val"].shape)
+
+
+class Single(nn.Module):
+    """Computes in float32 whatever it is given, as recurrences of states do."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(5, 12), nn.Linear(12, 3)
+
+    def forward(self, x):
+        hidden = torch.nn.functional.linear(x.float(), self.up.weight.float(), self.up.bias.float())
+        return torch.nn.functional.linear(hidden.sin(), self.down.weight.float(), self.down.bias.float())
+
+
+def test_a_module_that_computes_in_float32_is_held_to_what_float32_gives():
+    found = prove(Single(), (modules.rows(5),))[TOGETHER]
+    assert found.ok
+    assert found.error < 1e-5
