@@ -161,7 +161,7 @@ def test_a_value_asked_for_is_refused_with_its_line(make):
 
 def test_every_node_knows_its_module_and_its_shape():
     traced = trace(modules.Encoder().eval(), (modules.tokens(24),))
-    calls = [n for n in traced.graph.nodes if n.op == "call_function"]
+    calls = [n for n in traced.recording.live if n.op == "call_function"]
     assert {n.meta["module"] for n in calls} >= {"layer.self_attn", "layer.linear1", "layer.norm2", "out"}
     assert all("val" in n.meta for n in calls)
     assert not any("scaled_dot" in op_name(n) or op_name(n).endswith("_") for n in calls)
@@ -169,6 +169,6 @@ def test_every_node_knows_its_module_and_its_shape():
 
 def test_inputs_are_named_and_found_by_identity():
     traced = trace(modules.TiedAutoencoder(), (modules.rows(9),))
-    kinds = [(s.kind, s.name) for s in traced.sources.values()]
+    kinds = [(s.kind, s.name) for s in traced.recording.sources.values()]
     assert kinds == [("parameter", "weight"), ("example", "args_0")]
-    assert all(s.value is not None for s in traced.sources.values())
+    assert all(s.value is not None for s in traced.recording.sources.values())

@@ -34,7 +34,7 @@ TURNS = {
     "a scale": lambda m, x: 0.5 * x / 3,
     "a mean over places": lambda m, x: x.mean(1),
     "weights per place": lambda m, x: x * torch.softmax(torch.ones(2, 5, 1), 1),
-    "a norm": lambda m, x: F.layer_norm(x, (6,), m.gain),
+    "a norm": lambda m, x: F.layer_norm(x, x.shape[-1:], m.gain),
     "a parameter of the stream": lambda m, x: x + m.gain,
 }
 STAYS = {

@@ -83,16 +83,14 @@ def test_a_recurrent_layer_is_cut_in_all_its_layers_alike():
     torch.manual_seed(0)
     module, example = Recurrent().eval(), torch.randn(2, 5, 6)
     layout = from_module(module, example)
-    hidden = [a.name for a in layout.match("*") if a.size == 11]
-    plan = Plan(tuple(Keep(a, (0, 3, 4, 9)) for a in hidden))
+    (hidden,) = (a.name for a in layout.match("*") if a.size == 11)
+    plan = Plan((Keep(hidden, (0, 3, 4, 9)),))
     smaller = apply(module, layout, plan, example=example)
     assert smaller.lstm.hidden_size == 4
     torch.testing.assert_close(run(smaller, example), run(masked(module, layout, plan), example))
-    with pytest.raises(PlanError, match="does not equal its mask"):
-        apply(module, layout, Plan(plan.edits[:1]), example=example)
 
 
-def test_a_count_of_heads_is_found_by_trying():
+def test_a_count_of_heads_follows():
     module, example = Attention().eval(), torch.randn(2, 7, 12)
     layout = from_module(module, example)
     heads = next(a.name for a in layout.match("*") if a.size == 4)
@@ -102,12 +100,16 @@ def test_a_count_of_heads_is_found_by_trying():
     assert smaller.out.in_features == 10
 
 
-def test_unequal_stretches_that_the_code_takes_for_equal_are_refused():
+def test_stretches_that_the_code_takes_for_equal_are_one_axis():
     module, example = Attention().eval(), torch.randn(2, 7, 12)
     layout = from_module(module, example)
-    dims = next(a.name for a in layout.match("*") if a.size == 5)
-    with pytest.raises(PlanError, match="does not equal its mask"):
-        apply(module, layout, Plan((Keep(dims, (0, 2, 3)),)), example=example)
+    (dims,) = (a for a in layout.axes.values() if a.size == 5)
+    assert dims.state == "sensitive"
+    assert "a number follows its size" in dims.reason
+    plan = Plan((Keep(dims.name, (0, 2, 3)),))
+    with pytest.raises(PlanError, match="a number follows its size"):
+        apply(module, layout, plan, example=example)
+    assert apply(module, layout, plan, example=example, allow_sensitive=True).out.in_features == 12
 
 
 def test_sizes_that_layers_keep_follow():
@@ -122,9 +124,11 @@ def test_sizes_that_layers_keep_follow():
     assert smaller.head.in_features == 5
 
 
-def test_a_size_in_the_code_is_refused():
+def test_a_size_in_the_code_is_uncut_and_a_plan_for_it_refused():
     module, example = Fixed().eval(), torch.randn(2, 6)
     layout = from_module(module, example)
-    axis = next(a for a in layout.axes.values() if a.size == 8 and a.state == "free")
-    with pytest.raises(PlanError, match="does not equal its mask"):
+    (axis,) = (a for a in layout.axes.values() if a.size == 8)
+    assert axis.state == "uncut"
+    assert "a number at test_own_modules.py:" in axis.reason
+    with pytest.raises(PlanError, match=r"a number at test_own_modules.py"):
         apply(module, layout, Plan((Keep(axis.name, tuple(range(4))),)), example=example)

@@ -128,6 +128,8 @@ class Layout:
     parameter, over which of its dimensions a product sums (so `down_proj.weight` reads `neurons.3` in dimension 1).
     `aliases` maps each tied name to the name under which the tensor is kept. `unreached` are tensors that the
     forward pass never used: nobody cuts them. `notes` are remarks for people (operators without a rule, ...).
+    `attributes` are numbers that a module of one's own keeps and its forward pass reads (`attn.heads`): one pattern
+    with a dimension for each number.
     """
 
     patterns: Mapping[str, Pattern]
@@ -141,6 +143,7 @@ class Layout:
     work: tuple[Work, ...] = ()
     unreached: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    attributes: Mapping[str, Pattern] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """How many axes of each kind and state, and how many tensors and blocks."""

@@ -12,7 +12,7 @@ from penjing.layouts import kv_cache
 from penjing.layouts.config.entries import with_entries
 from penjing.layouts.config.hold import held
 from penjing.layouts.config.stock import build, full_config
-from penjing.layouts.graph.infer import infer
+from penjing.layouts.graph.infer import infer, infer_own
 from penjing.layouts.graph.inputs import example as example_of
 from penjing.layouts.graph.thin import infer_thin
 from penjing.layouts.known import from_config
@@ -36,13 +36,15 @@ def of_config(config: Mapping[str, Any], *, cache: bool) -> Layout:
 def from_module(module: nn.Module, example: Any) -> Layout:
     """The layout of any module, from an example of its inputs: a tensor, a tuple of arguments or a dict of keywords.
 
-    No weight is changed. No config is known, so no axis has entries.
+    No weight is changed. No config is known, so no axis has entries. Axes whose sizes a module of one's own holds as
+    numbers in its code are uncut, with the line.
 
     Raises:
         LayoutError: its forward cannot be run without values, or the example is of another kind.
     """
     args, kwargs = split_example(example)
-    return infer_thin(module, args, kwargs, infer)
+    stock = type(module).__module__.startswith("transformers.")
+    return infer_thin(module, args, kwargs, infer if stock else infer_own)
 
 
 def traced(module: nn.Module) -> Layout:

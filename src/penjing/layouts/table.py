@@ -45,6 +45,7 @@ def to_text(layout: Layout) -> str:
         "work": [[w.constant, list(w.axes), w.tokens, w.tensor] for w in layout.work],
         "unreached": list(layout.unreached),
         "notes": list(layout.notes),
+        **({"attributes": {a: show(p) for a, p in layout.attributes.items()}} if layout.attributes else {}),
     }
     body = ",\n".join(f'"{key}": {_lines(value)}' for key, value in parts.items())
     return f'{{\n"format": "{FORMAT}",\n{body}\n}}\n'
@@ -85,6 +86,10 @@ def from_text(text: str, origin: str = "layout") -> Layout:
             work=tuple(Work(c, tuple(a), k, t) for c, a, k, t in data["work"]),
             unreached=tuple(data["unreached"]),
             notes=tuple(data["notes"]),
+            attributes={
+                a: _pattern(a, p, sizes, lambda t, p: f"{origin} line {_line_of(text, t, p)}")
+                for a, p in data.get("attributes", {}).items()
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise LayoutError(f"{origin} is not a whole layout table: {error}; write it anew with save_layout") from error

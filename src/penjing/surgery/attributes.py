@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from penjing.core.pattern import Leaf, Pattern, Product, leaves, size
+from penjing.core import Layout
+from penjing.core.pattern import Leaf, Pattern, Product, leaves, shape, size
 from penjing.surgery.recipe import Recipe
 
 
@@ -82,6 +83,18 @@ def _groups(count: int, before: Pattern | None, after: Pattern | None) -> int:
         seen *= size(old_part, {})
         new *= size(new_part, {})
     return new if seen == count else count
+
+
+def follow_told(module: nn.Module, layout: Layout, sizes: Mapping[str, int]) -> None:
+    """Set the attributes that the layout says follow its axes, where they still hold what they held for it."""
+    for name, pattern in layout.attributes.items():
+        path, _, attribute = name.rpartition(".")
+        part = module.get_submodule(path)
+        held, old, new = getattr(part, attribute, None), shape(pattern, {}), shape(pattern, sizes)
+        if isinstance(held, tuple) and held == old:
+            setattr(part, attribute, new)
+        elif [held] == list(old):
+            setattr(part, attribute, new[0])
 
 
 def candidates(module: nn.Module, recipes: Mapping[str, Recipe], before: Mapping[str, Pattern]) -> list[Candidate]:

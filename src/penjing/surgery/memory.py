@@ -14,7 +14,7 @@ from penjing.errors import PlanError
 from penjing.io import open_checkpoint
 from penjing.nn import fill_in, put_in
 from penjing.surgery import cut
-from penjing.surgery.attributes import Candidate, candidates, counts_groups, follow
+from penjing.surgery.attributes import Candidate, candidates, counts_groups, follow, follow_told
 from penjing.surgery.draft import pattern_of
 from penjing.surgery.outcome import work_out
 from penjing.surgery.recipe import Recipe, as_stored, spread
@@ -69,6 +69,7 @@ def apply(
         n: p for n, r in recipes.items() if not r.brought and (p := pattern_of(layout, r.source)) is not None
     }
     follow(smaller, recipes, patterns)
+    follow_told(smaller, layout, verified.sizes)
     if reference is not None:
         cut_axes = [a for a in layout.axes.values() if verified.sizes.get(a.name, a.size) != a.size]
         strict = all(a.state == "free" for a in cut_axes)

@@ -19,6 +19,8 @@ from penjing.layouts.graph.computed import Computed, mark_computed, mark_zero_ov
 from penjing.layouts.graph.kinds import Kinds
 from penjing.layouts.graph.names import Fact, assign
 from penjing.layouts.graph.provenance import Provenance
+from penjing.layouts.graph.recording import Recording
+from penjing.layouts.graph.settings import Setting, one_number
 from penjing.layouts.graph.trace import Traced, trace
 from penjing.layouts.graph.vanish import Vanishing
 from penjing.layouts.graph.walk import Dims, Walk, is_assertion
@@ -116,8 +118,8 @@ class Inference:
             return "uncut", leaf.frozen
         return ("sensitive", leaf.sensitive) if leaf.sensitive else ("free", "")
 
-    def layout(self) -> Layout:
-        """The layout: patterns, axes, reads, tied names, norms, writers and work."""
+    def layout(self, settings: Sequence[Setting] = ()) -> Layout:
+        """The layout: patterns, axes, reads, tied names, norms, writers and work; `settings` follow what is cut."""
         from penjing.layouts.graph.norms import norms_of, writers_of
         from penjing.layouts.graph.rotation import rigid_axes
 
@@ -140,6 +142,7 @@ class Inference:
             work=work_of(self.walk, self.provenance, self.names),
             unreached=self.unreached,
             notes=tuple(self.walk.notes),
+            attributes={s.name: self.pattern([list(d) for d in s.dims]) for s in settings},
         )
 
 
@@ -152,12 +155,32 @@ def infer(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
     return infer_traced(trace(module, args, kwargs)).layout()
 
 
-def infer_traced(traced: Traced) -> Inference:
-    """The atoms of every value in a recorded graph, and what can be cut."""
-    nodes = list(traced.graph.nodes)
+def infer_own(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Layout:
+    """The layout of a module of one's own: what its code, and not only its graph, can do without.
+
+    Raises:
+        LayoutError: its forward cannot be run without values.
+    """
+    from penjing.layouts.graph.rehearse import rehearse
+
+    inference = infer_traced(trace(module, args, kwargs), whole=True)
+    return inference.layout(rehearse(inference))
+
+
+def infer_traced(traced: Traced, *, whole: bool = False) -> Inference:
+    """The atoms of every value in a recorded graph, and what can be cut.
+
+    With `whole` also what runs though nobody uses it, and what torch's modules say by one number is one axis: what is
+    cut is then the module itself and not only its graph.
+    """
+    recording = traced.recording
+    nodes = list(recording.graph.nodes) if whole else recording.live
     walk = Walk()
     tensors, placeholders, kept = _placeholders(traced, walk)
     walk.run(nodes, RULES)
+    if whole:
+        one_number(traced.module, tensors)
+        _freeze_idle(walk, recording)
     for node in nodes:
         if node.op == "output":
             for source in node.all_input_nodes:
@@ -171,16 +194,26 @@ def infer_traced(traced: Traced) -> Inference:
     computed = Computed(vanishing, nodes, placeholders)
     mark_computed(computed, traced.module)
     mark_zero_over_zero(computed, nodes, traced.module)
-    used = {n for node in placeholders if node.users for n in [placeholders[node]]}
+    idle = {s for n in recording.idle for s in n.all_input_nodes} if whole else set()
+    used = {placeholders[n] for n in placeholders if n.users or n in idle}
     unreached = tuple(t for t in tensors if t not in used and tensors[t])
     return Inference(traced, nodes, walk, tensors, placeholders, unreached, vanishing, computed)
+
+
+def _freeze_idle(walk: Walk, recording: Recording) -> None:
+    """What is made in a branch that nobody uses is not cut, for nothing shows what it is good for."""
+    live = {a for n in recording.live if n.op == "call_function" for d in walk.all_dims(n) for a in atoms.leaves(d)}
+    for node in recording.idle:
+        for leaf in (a for d in walk.all_dims(node) for a in atoms.leaves(d)):
+            if leaf not in live:
+                atoms.freeze([leaf], f"made in {walk.where(node)}, whose result is not used")
 
 
 def _placeholders(traced: Traced, walk: Walk) -> tuple[dict[str, Dims], dict[Node, str], set[Node]]:
     """Give every graph input its atoms: new ones to what a checkpoint stores, frozen ones to the rest."""
     tensors: dict[str, Dims] = {}
     stored: dict[Node, str] = {}
-    for node, source in traced.sources.items():
+    for node, source in traced.recording.sources.items():
         if source.stored:
             name = traced.tied.get(source.name, source.name)
             if name not in tensors:

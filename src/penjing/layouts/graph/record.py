@@ -10,9 +10,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_flatten_with_path, tree_map_only, tree_unflatten
 
 from penjing.layouts.graph.conditions import WHOLE, functional, outside, plain, restored, watched
+from penjing.layouts.graph.recording import Change, Kind, Recording, Source, parted
 from penjing.layouts.graph.values import Values
 
 _torch: Any = torch
@@ -32,38 +32,23 @@ _SAME = (torch.ops.aten.alias.default, torch.ops.aten.detach.default)
 _LETTER = {"parameter": "p", "buffer": "b", "constant": "c"}
 
 
-Kind = Literal["parameter", "buffer", "constant", "example"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """What an input of the graph is: its kind, its name, whether a checkpoint stores it, and its value."""
-
-    kind: Kind
-    name: str
-    stored: bool
-    value: Tensor
-
-
-@dataclass(frozen=True)
-class Recording:
-    """The graph of one run, and what its inputs are."""
-
-    graph: Graph
-    sources: Mapping[Node, Source]
-
-
 def record(
-    module: nn.Module, forward: Callable[..., tuple[Tensor, ...]], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    module: nn.Module,
+    forward: Callable[..., tuple[Tensor, ...]],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    change: Change | None = None,
 ) -> Recording:
     """Run `forward`, which calls `module`, once on tensors without values.
 
     Whatever the run raises passes through; torch itself raises where a value is asked for.
     """
-    run = _Run(module)
+    run = _Run(module, change)
     with ExitStack() as stack:
         stack.enter_context(restored(module))
         run.swap()
+        if change is not None:
+            change.prepare()
         args, kwargs = run.example(args, "args"), run.example(dict(kwargs), "")
         stack.enter_context(plain())
         stack.enter_context(watched(run.paths, run.path))
@@ -75,11 +60,12 @@ def record(
 class _Run(TorchDispatchMode):
     """The operators that reach the backend, as nodes."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, change: Change | None) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.change = module, change
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.graph = Graph()
+        self.calls: list[Node] = []
         self.inputs_end = self.graph.placeholder("end")
         self.nodes: dict[int, Node] = {}
         self.alive: list[Any] = []
@@ -112,14 +98,20 @@ class _Run(TorchDispatchMode):
     def input(self, tensor: Tensor, source: Source) -> Tensor:
         """What stands for a tensor from outside: a new input of the graph when it is first met."""
         if id(tensor) not in self.inputs:
-            with outside():
-                fake = self.fake.from_tensor(tensor, static_shapes=True)
-            self._placeholder(fake, source)
+            self._placeholder(fake := self._without_values(tensor, source.name), source)
             wrapped: Any = _torch._to_functional_tensor(fake)
             wrapped._is_param = isinstance(tensor, nn.Parameter)
             self.inputs[id(tensor)] = wrapped
             self.alive.append(tensor)
         return self.inputs[id(tensor)]
+
+    def _without_values(self, tensor: Tensor, name: str) -> Tensor:
+        shape = self.change.shapes.get(name) if self.change is not None else None
+        with outside():
+            if shape is None:
+                return self.fake.from_tensor(tensor, static_shapes=True)
+            with self.fake:
+                return torch.empty(shape, dtype=tensor.dtype, device=tensor.device)
 
     def constant(self, tensor: Tensor) -> Tensor:
         """What stands for a tensor that is no parameter, buffer or example; a small one keeps its value."""
@@ -145,8 +137,8 @@ class _Run(TorchDispatchMode):
             found.append(self._node(value))
         self.graph.output(tuple(found))
         self.graph.erase_node(self.inputs_end)
-        _drop_unused(self.graph)
-        return Recording(self.graph, self.sources)
+        live, idle = parted(self.graph)
+        return Recording(self.graph, self.sources, live, idle, self.calls)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Break an operator down, or write it down and run it without values."""
@@ -182,6 +174,9 @@ class _Run(TorchDispatchMode):
         given = tree_map_only(Tensor, self._node, (args, kwargs))
         node = self.graph.call_function(func, *given)
         self._say(node, out)
+        self.calls.append(node)
+        if self.change is not None:
+            self.change.tell(node)
         if isinstance(out, Tensor):
             self._keep(out, node)
             return
@@ -270,9 +265,3 @@ def _simpler(func: Any) -> Callable[..., Any] | None:
     if func in _table() or str(func).removeprefix("aten.") in WHOLE or not composite:
         return _table().get(func)
     return func.decompose
-
-
-def _drop_unused(graph: Graph) -> None:
-    for node in reversed(list(graph.nodes)):
-        if node.op == "call_function" and not node.users:
-            graph.erase_node(node)

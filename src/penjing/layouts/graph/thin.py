@@ -88,7 +88,7 @@ def replicate(layout: Layout, group: Group) -> Layout:
     """The layout with the blocks that a group left out, each after the pattern of its template."""
     private = _private(layout, group)
     patterns, axes = dict(layout.patterns), dict(layout.axes)
-    reads, aliases = dict(layout.reads), dict(layout.aliases)
+    reads, aliases, attributes = dict(layout.reads), dict(layout.aliases), dict(layout.attributes)
     norms = [_read_by_all(n, group, private) for n in layout.norms]
     writers, unreached = list(layout.writers), list(layout.unreached)
     work = by_block(layout.work, group.path)
@@ -97,12 +97,15 @@ def replicate(layout: Layout, group: Group) -> Layout:
         patterns |= {move.tensor(t): move.pattern(p) for t, p in layout.patterns.items() if move.owns(t)}
         axes |= {
             move.axis(a): replace(
-                layout.axes[a], name=move.axis(a), reason=move.text(layout.axes[a].reason),
+                layout.axes[a],
+                name=move.axis(a),
+                reason=move.text(layout.axes[a].reason),
                 rigid=move.text(layout.axes[a].rigid),
             )
             for a in private
         }
         reads |= {move.tensor(t): d for t, d in layout.reads.items() if move.owns(t)}
+        attributes |= {move.tensor(a): move.pattern(p) for a, p in layout.attributes.items() if move.owns(a)}
         aliases |= {move.tensor(a): move.tensor(t) for a, t in layout.aliases.items() if move.owns(a)}
         norms += [move.norm(n) for n in layout.norms if move.owns(n.module + ".") or move.owns(n.weight)]
         writers += [
@@ -114,8 +117,9 @@ def replicate(layout: Layout, group: Group) -> Layout:
         work[i] = [move.work(w) for w in work.get(group.template, ())]
     return replace(
         layout,
-        patterns=patterns, axes=axes, reads=reads, aliases=aliases, norms=tuple(norms), writers=tuple(writers),
-        unreached=tuple(unreached), work=tuple(w for _, part in sorted(work.items()) for w in part),
+        patterns=patterns, axes=axes, reads=reads, aliases=aliases, attributes=attributes, norms=tuple(norms),
+        writers=tuple(writers), unreached=tuple(unreached),
+        work=tuple(w for _, part in sorted(work.items()) for w in part),
     )  # fmt: skip
 
 

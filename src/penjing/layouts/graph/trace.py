@@ -6,17 +6,17 @@ import logging
 import re
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.fx import Graph, Node
 
 from penjing.errors import LayoutError
-from penjing.layouts.graph.record import Source, record
+from penjing.layouts.graph.record import record
+from penjing.layouts.graph.recording import Recording
 
 OUTPUTS = (
     "logits",
@@ -30,13 +30,12 @@ OUTPUTS = (
 
 @dataclass(frozen=True)
 class Traced:
-    """A recorded graph, what its inputs are, and where it came from.
+    """A recorded run and what was run.
 
     `tied` maps each further name of a tensor to its first.
     """
 
-    graph: Graph
-    sources: Mapping[Node, Source]
+    recording: Recording
     module: nn.Module
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -78,7 +77,7 @@ def trace(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
         raise LayoutError(f"not derived: {why(error)}; write the layout by hand or change that line") from error
     finally:
         module.train(training)
-    return Traced(recording.graph, recording.sources, module, args, kwargs, tied_names(module))
+    return Traced(recording, module, args, kwargs, tied_names(module))
 
 
 def tied_names(module: nn.Module) -> dict[str, str]:
@@ -100,16 +99,21 @@ def why(error: Exception) -> str:
     data = data or "DataDependent" in type(error).__name__
     first = text.strip().splitlines()[0][:120] if text.strip() else "no message"
     said = "forward branches on data" if data else f"its forward fails without values ({type(error).__name__}: {first})"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _of_torch(f.filename)]
-    place = next((f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames)), "")
+    place = line_of(traceback.extract_tb(error.__traceback__))
     if not place:
         hits = [h for h in re.findall(r'File "([^"]+)", line (\d+)', text) if not _of_torch(h[0])]
         place = f"{hits[-1][0].rsplit('/', 1)[-1]}:{hits[-1][1]}" if hits else ""
     return f"{said} at {place}" if place else said
 
 
+def line_of(stack: Iterable[traceback.FrameSummary]) -> str:
+    """The innermost line of a stack that is neither torch's nor penjing's: `net.py:12`, or empty."""
+    frames = [f for f in stack if not _of_torch(f.filename)]
+    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+
+
 def _of_torch(path: str) -> bool:
-    return "/torch/" in path or "/layouts/graph/" in path or path.endswith("contextlib.py") or path.startswith("<")
+    return "/torch/" in path or "/penjing/layouts/" in path or path.endswith("contextlib.py") or path.startswith("<")
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def reference(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
 
 def stored_values(inference: Inference) -> dict[Node, Any]:
     """The value of every graph input: what the module stores, its constants, and the example."""
-    return {node: source.value for node, source in inference.traced.sources.items()}
+    return {node: source.value for node, source in inference.traced.recording.sources.items()}
 
 
 def outputs_of(node: Node) -> list[Node]:
