@@ -119,3 +119,12 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(tmp_path):
     assert "DeviceError" in done.stderr
     assert "cuda:99" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_threads_reach_the_processes_that_time(tmp_path):
+    from penjing.pipeline.side_by_side import SideBySide
+    from penjing.pipeline.values import lender_of
+
+    taken = object.__new__(SideBySide)
+    taken._models, taken._lender = {}, lender_of(Run(device="cpu", threads=3))
+    assert taken._speed_settings(True).threads == 3

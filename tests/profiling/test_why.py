@@ -7,6 +7,7 @@ import torch
 from tests.profiling.roofline import machine
 
 from penjing.core import Layout
+from penjing.profiling.speed.settings import Speed
 from penjing.profiling.why import explain, measure_parts
 from penjing.profiling.zeros import count_zeros
 from penjing.running.source import resolve
@@ -161,7 +162,7 @@ def test_a_profile_gives_milliseconds_and_other_ratios(folder):
 
 def test_a_run_tells_the_time_of_each_part(folder, tmp_path):
     source = resolve(folder, weights=False)
-    inside = measure_parts(source, tmp_path, context=16, tokens=16, timeout=120)
+    inside = measure_parts(source, tmp_path, Speed(context=16, tokens=16, dtype="float32", threads=1), timeout=120)
     assert set(inside) == {"prefill", "decode"}
     assert all(seconds >= 0 for run in inside.values() for seconds in run.values())
     found = parts(explain(source, measured=inside, zeros=False))

@@ -10,7 +10,9 @@ from penjing.pipeline.request import Profiling, Run, Source
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.values import open_source
 from penjing.profiling import roofline
+from penjing.profiling.speed.settings import Speed
 from penjing.profiling.why import Why, dtype_of, explain, measure_parts
+from penjing.running.placing import find_device
 
 
 @shows_progress
@@ -48,7 +50,8 @@ def profiled(source: Source, asked: Profiling, run: Run, *, progress: Progress =
             )
         else:
             machine = roofline.find(threads=threads, dtype=dtype)
-        timed = measure_parts(opened, cache_folder(), **tokens, progress=progress) if asked.timed else None
+        speed = Speed(device=find_device(run.device), dtype=run.dtype or "auto", threads=threads, **tokens)
+        timed = measure_parts(opened, cache_folder(), speed, progress=progress) if asked.timed else None
         return explain(
             opened, context=asked.context, tokens=asked.prompt, profile=machine, measured=timed, progress=progress
         )

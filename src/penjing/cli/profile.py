@@ -10,7 +10,7 @@ from penjing.pipeline.request import Profiling, Run, Source
 def run(
     source: Source,
     profiling: Profiling,
-    running: Annotated[Run, Only("threads", "offline")],
+    running: Annotated[Run, Only("device", "dtype", "threads", "offline")],
     as_json: JSON = False,
 ) -> None:
     """Show where bytes, work and time go, and which cut would pay; weights are read, to count zeros."""

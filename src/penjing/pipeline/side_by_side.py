@@ -237,7 +237,7 @@ class SideBySide:
         known = [m.counted.config.get("max_position_embeddings") for m in self._models.values()]
         room = min((p for p in known if isinstance(p, int)), default=4096)
         dtype = "auto" if self._lender.dtype is None else str(self._lender.dtype).removeprefix("torch.")
-        usual = Speed(device=self._lender.device, dtype=dtype)
+        usual = Speed(device=self._lender.device, dtype=dtype, threads=self._lender.threads)
         return replace(usual, tokens=min(usual.tokens, room), context=max(1, min(usual.context, room - 32)))
 
 

@@ -106,7 +106,7 @@ def lender_of(run: Run) -> Lender:
     Raises:
         DeviceError: there is no such device.
     """
-    return Lender(device=run.device, dtype=run.dtype)
+    return Lender(device=run.device, dtype=run.dtype, threads=run.threads)
 
 
 def dtype_of(name: str | None) -> torch.dtype | None:

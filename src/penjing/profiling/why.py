@@ -19,6 +19,7 @@ from penjing.profiling.cuts import Costed, Cut, Model, all_cuts, bytes_read
 from penjing.profiling.roofline import Job, Profile, Shape, predict
 from penjing.profiling.roofline.predicting import SCORES
 from penjing.profiling.roofline.shape import part_of
+from penjing.profiling.speed.settings import Speed
 from penjing.profiling.zeros import Zeros, count_zeros
 from penjing.running.children import Child, physical_cpus
 from penjing.running.source import Source, as_folder
@@ -128,22 +129,23 @@ def dtype_of(source: Source) -> str:
 
 
 def measure_parts(
-    source: Source, cache: Path, *, context: int, tokens: int, timeout: float = 900.0, progress: Progress = silent
+    source: Source, cache: Path, speed: Speed, *, timeout: float = 900.0, progress: Progress = silent
 ) -> dict[str, dict[str, float]]:
     """Job -> module path -> seconds in that module and none of its children, the least of five runs of each job.
 
-    The model runs in a process of its own, on one thread per physical core. What tells the time at every module costs
-    some microseconds each, so the sum is above that of an undisturbed run.
+    The model runs in a process of its own, on as many tokens, the device and the threads (None: one per physical core)
+    that `speed` says. What tells the time at every module costs some microseconds each, so the sum is above that of an
+    undisturbed run.
 
     Raises:
         CheckpointError: there are no weights.
         MeasureError: the process died, did not answer, or the model has too few positions.
     """
     folder = as_folder(source, cache, progress)
-    cpus = physical_cpus()
+    cpus = physical_cpus()[: speed.threads]
     settings = {
-        "folder": str(folder), "device": "cpu", "dtype": "auto", "threads": len(cpus), "cpus": cpus,
-        "tokens": tokens, "context": context, "warm": 1.0,
+        "folder": str(folder), "device": speed.device, "dtype": speed.dtype, "threads": speed.threads or len(cpus),
+        "cpus": cpus, "tokens": speed.tokens, "context": speed.context, "warm": 1.0,
     }  # fmt: skip
     with Child(source.name, settings, timeout=timeout) as child:
         progress("running the model", 0, 0)

@@ -36,16 +36,18 @@ class Lender:
     """Opens the model of a folder when it is first asked for, and keeps it until it is released.
 
     `device` is where models run ("auto": the fastest there is), `dtype` what they run in (None: what whoever
-    borrows says). `openings` counts how often each folder was opened. Use it in a `with` block, at the
+    borrows says), `threads` how many whoever times them in another process is to take (None: one a physical core).
+    `openings` counts how often each folder was opened. Use it in a `with` block, at the
     end of which nothing is kept.
 
     Raises:
         DeviceError: the device is not there.
     """
 
-    def __init__(self, *, device: str = "cpu", dtype: str | None = None) -> None:
+    def __init__(self, *, device: str = "cpu", dtype: str | None = None, threads: int | None = None) -> None:
         self.device = find_device(device)
         self.dtype = None if dtype is None else DTYPES[dtype]
+        self.threads = threads
         self.openings: Counter[Path] = Counter()
         self._open: dict[Path, _Open] = {}
 
