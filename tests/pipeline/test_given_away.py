@@ -21,7 +21,7 @@ def home(tmp_path, monkeypatch):
     """A folder of somebody, with a model that has a card, and a text."""
     monkeypatch.setenv("PENJING_CACHE", str(tmp_path / "cache"))
     found = ReopenResult(loader="none", versions={}, ok=True, max_abs_difference=0.0)
-    monkeypatch.setattr(carry_out, "reopen", lambda *given: found)
+    monkeypatch.setattr(carry_out, "reopen", lambda *given, **how: found)
     home = tmp_path / "home-of-somebody"
     tiny_model(home / "model")
     (home / "model" / "README.md").write_text(FRONT, encoding="utf-8")

@@ -18,6 +18,7 @@ from penjing.core.progress import Progress, silent
 from penjing.data import read_texts, require_disjoint, shipped, tokenise
 from penjing.errors import DataError
 from penjing.evaluate import Blocks
+from penjing.pipeline.answers import as_table
 from penjing.pipeline.battery import paired, require_unseen, swept
 from penjing.pipeline.carry_out import Applied
 from penjing.pipeline.cka_figure import Likeness
@@ -46,6 +47,7 @@ class Evidence:
     windows: int = WINDOWS
     length: int = 512
     speed: bool = True
+    answers: bool = True
     tasks: tuple[Task, ...] = ()
 
 
@@ -104,7 +106,7 @@ def measured(  # noqa: PLR0913 - one call carries a whole report
     with ExitStack() as stack:
         taken = SideBySide(
             folders,
-            Reading(texts=read.ids, protocols=(Blocks(window=wish.length),), progress=progress),
+            Reading(texts=read.ids, protocols=(Blocks(window=wish.length),), progress=progress, answering=wish.answers),
             lender or stack.enter_context(Lender()),
             likeness=Likeness(read.ids, wish.tasks) if read.ids or wish.tasks else None,
             tasks=wish.tasks,
@@ -139,7 +141,9 @@ def counted(folders: Sequence[Path], *, applied: Applied, notes: Sequence[str] =
 
 
 def _with(bare: Report, found: Comparison) -> Report:
-    return replace(bare, subjects=found.subjects, ratios=found.ratios)
+    told = as_table(found.answers)
+    made = {**bare.provenance, "answers": told} if told else bare.provenance
+    return replace(bare, subjects=found.subjects, ratios=found.ratios, provenance=made)
 
 
 def _evaluation(folder: Path, wish: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:

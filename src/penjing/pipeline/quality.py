@@ -15,11 +15,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What is read, by which protocols; the first of each gives the figure that is just called perplexity."""
+    """What is read, by which protocols; the first of each gives the figure that is just called perplexity.
+
+    `answering` says that models are also asked to go on with a few prompts.
+    """
 
     texts: Mapping[str, Text]
     protocols: tuple[Protocol, ...]
     progress: Progress
+    answering: bool = False
 
     @property
     def first(self) -> tuple[str, Protocol]:

@@ -4,7 +4,7 @@ The original stays open until the last other one was held against it. A model is
 asked of it, so that two are open at most, and none while times are taken: those run in processes of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from penjing.core.progress import Progress
 from penjing.errors import MeasureError
 from penjing.evaluate.costs import Costs, costs, generates
 from penjing.pipeline import quality
+from penjing.pipeline.answers import answers
 from penjing.pipeline.battery import examine
 from penjing.pipeline.cka_figure import Likeness
 from penjing.pipeline.comparison import ratios_to_base
@@ -32,10 +33,11 @@ LAST = "times are taken last, when no model is in memory"
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Subjects in the order given, the original first, and each other one's ratios to it."""
+    """Subjects in the order given, the original first, ratios of others to it, and what each answered to prompts."""
 
     subjects: tuple[Subject, ...]
     ratios: tuple[Measurement, ...]
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,6 +49,7 @@ class _Taken:
     read: list[Measurement] = field(default_factory=list)
     alike: list[Measurement] = field(default_factory=list)
     examined: list[Measurement] = field(default_factory=list)
+    answers: tuple[str, ...] = ()
 
     def has_perplexity(self) -> bool:
         return any(f.name == "perplexity" for f in self.read)
@@ -99,7 +102,10 @@ class SideBySide:
         )  # fmt: skip
         counted = {n: m.counted for n, m in self._models.items()}
         timed = result[RATIOS] if result else ()
-        return Comparison(subjects=subjects, ratios=ratios_to_base(subjects, counted, timed, self._speed))
+        return Comparison(
+            subjects=subjects, ratios=ratios_to_base(subjects, counted, timed, self._speed),
+            answers={n: m.answers for n, m in self._models.items()},
+        )  # fmt: skip
 
     def take(self) -> None:
         """Read the texts, hold every model against the original, and run the tasks.
@@ -111,9 +117,11 @@ class SideBySide:
         """
         first, *others = self._models
         self._alone(first)
+        self._answer(first)
         self._examine(first)
         for name in others:
             self._pair(first, name)
+            self._answer(name)
             if name == others[-1]:
                 self._settle(first)
                 self._release(first, unless=name)
@@ -191,6 +199,20 @@ class SideBySide:
             base.read = base.read if base.has_perplexity() else [*found["base"], *base.read]
         if looks:
             other.alike = list(self._parts.take(f"likeness: {name}", lambda: self._alike(first, name))["all"])
+
+    def _answer(self, name: str) -> None:
+        """What a model goes on with after a few prompts, if it reads text at all."""
+        if not self._reading.answering or self._why_unread(name):
+            return
+
+        def make() -> Figures:
+            self._progress("answering prompts", 0, 0)
+            with self._lend(name) as module:
+                found = answers(module, self._models[name].folder)
+            return {"all": [Measurement(name="answers", value=None, unit="", details={"answers": list(found)})]}
+
+        (told,) = self._parts.take(f"answers: {name}", make)["all"]
+        self._models[name].answers = tuple(told.details["answers"])
 
     def _later(self, name: str) -> list[Measurement]:
         def make() -> Figures:

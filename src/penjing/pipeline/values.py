@@ -137,6 +137,7 @@ def evidence_of(
     return Evidence(
         texts=tuple(map(Path, measure.texts)), calibration=tuple(map(Path, data.texts)) if calibrated else None,
         length=measure.length or data.length, speed=measure.speed,
+        answers=measure.answers,
         tasks=(*read, *own),
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The answer in one sentence."""
 
-from penjing.core import Report, Subject
+from penjing.core import Measurement, Report, Subject
 from penjing.report import formats
 from penjing.report.build import changed, figure_ratio, known, names, reason, unclear, unit
 from penjing.report.facts import said
@@ -56,7 +56,8 @@ def _pair(report: Report) -> tuple[str, str]:
         name = first_figure(report, group)
         if name is None:
             continue
-        part = _quality(report, after, name) if group == "quality" else _saving(report, after, name)
+        quality = group == "quality"
+        part = _quality(report, after, _worse(report, after, name)) if quality else _saving(report, after, name)
         if part:
             said.append(part)
         else:
@@ -82,16 +83,34 @@ def _saving(report: Report, subject: Subject, name: str) -> str:
     return f"{amount} {way}{' (within the spread)' if unclear(ratio) else ''}"
 
 
+def _worse(report: Report, subject: Subject, name: str) -> str:
+    """Of several texts, the one on which the perplexity rose most; any other figure is itself."""
+    if name != "perplexity":
+        return name
+    found = [n for n in names(report) if n == name or n.startswith(f"{name}:")]
+    moved = {n: r for n in found if (r := known(figure_ratio(report, subject, n))) is not None}
+    return max(moved, key=lambda n: moved[n]) if moved else name
+
+
+def _on_text(figure: Measurement) -> str:
+    """`perplexity on evaluation-novel`, where the text is known."""
+    text = figure.details.get("text")
+    label = kind(figure).label
+    if not text or not figure.name.startswith("perplexity"):
+        return _spoken(label) if stem(figure.name) in AGAINST else label.lower()
+    return f"{label.partition(' (')[0].lower()} on {str(text).replace('_', ' ')}"
+
+
 def _quality(report: Report, subject: Subject, name: str) -> str:
     """`perplexity 21.7 → 34.8 (+60 %)`; empty when either side is missing."""
     before, after = report.subjects[0].figure(name), subject.figure(name)
     first, second = known(before), known(after)
     if after is not None and second is not None and first is None:
         unsaid = "" if stem(name) in AGAINST else " (the original: not measured)"
-        return f"{_spoken(kind(after).label)} {formats.quantity(second, unit(after))}{unsaid}"
+        return f"{_on_text(after)} {formats.quantity(second, unit(after))}{unsaid}"
     if before is None or after is None or first is None or second is None:
         return ""
-    label = kind(before).label.lower()
+    label = _on_text(before)
     move = changed(report, subject, name)
     ratio = figure_ratio(report, subject, name)
     both = (before.spread or 0) ** 2 + (after.spread or 0) ** 2

@@ -14,8 +14,9 @@ from penjing.report.comparison_rows import lineup
 from penjing.report.headline import answer
 from penjing.report.picture import picture
 from penjing.report.plot import gauge, scatter
-from penjing.report.provenance import limits, loading, made
+from penjing.report.provenance import command_of, limits, loading, made
 from penjing.report.store import to_json
+from penjing.report.views import answers as answered
 from penjing.report.views import (
     classes,
     correlations,
@@ -41,6 +42,7 @@ TILES = ("parameters", "bytes", "decode_seconds_per_token", "perplexity")
 """The figures that stand large under the headline, when a report has them; else the first four rows."""
 SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
+    ("answers", "The same prompts"),
     ("differences", "Real differences"), ("sweep", "What breaks"), ("corruptions", "Corruption"),
     ("curves", "Curves"), ("reliability", "Calibration"), ("kinds", "Instructions"), ("items", "Items"),
     ("speed", "Speed"), ("sensitivity", "Sensitivity"), ("tournament", "The choice"), ("load", "Load it"),
@@ -138,6 +140,8 @@ def _evidence(report: Report) -> dict[str, Any]:
         "reliability": [lines(c) for c in reliability(report)],
         "kinds": kinds(report),
         "flips": flips(report),
+        "answers": answered(report),
+        "repeat": command_of(report),
         "tournament": tournament(report.provenance),
         "sensitivity": sensitivity(report.provenance),
         "depths": depths(report),

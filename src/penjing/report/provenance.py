@@ -61,11 +61,17 @@ def loading(report: Report, place: str | None = None) -> Snippet | None:
 def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, text) of everything that tells how it was made, the important first.
 
-    `load` is left to `loading`, `tournament` and `sensitivity` to their views, `notes` to the limits.
+    `load` is left to `loading`, `notes` to the limits, and what has a view of its own to that.
     """
-    elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes")
+    elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes", "answers", "curve")
     keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in elsewhere]
     return [(label(key), told(provenance[key])) for key in keys]
+
+
+def command_of(report: Report) -> str:
+    """The line that makes the same again; empty where it was asked for from Python."""
+    found = report.provenance.get("command")
+    return found if isinstance(found, str) and found.startswith("penjing ") else ""
 
 
 def label(key: str) -> str:
