@@ -57,7 +57,7 @@ def test_what_is_left_is_cut_on_and_the_axes_that_have_gone_are_refused(tmp_path
     plan = Plan((Replace("model.layers.1.mlp", Spec("nothing")),))
     with pytest.raises(PenjingError, match=r"no axis is named 'neurons\.1'"):
         verify(checkpoint, layout, plan + Plan((Keep("neurons.1", (0, 1)),)))
-    both = plan + Plan(tuple(Keep(f"neurons.{i}", tuple(range(20))) for i in (0, 2)) + (Keep("blocks", (0, 1)),))
+    both = plan + Plan((*(Keep(f"neurons.{i}", tuple(range(20))) for i in (0, 2)), Keep("blocks", (0, 1))))
     opened = penjing.load(stream(checkpoint, layout, both, tmp_path / "out"))
     ids = tables.tokens()
     with torch.no_grad():

@@ -185,7 +185,10 @@ def _planned(
 def _in_memory(module: nn.Module, source: Source, plan: Plan, request: Request, progress: Progress) -> Shrunk:
     """The smaller module, with its report."""
     checkpoint, dtype = open_checkpoint(module, config=stock_config(module)), dtype_of(request.run.output_dtype)
-    verified = surgery.verify(checkpoint, source.layout, plan, allow_sensitive=request.choice.allow_sensitive)
+    verified = surgery.verify(
+        checkpoint, source.layout, plan, allow_sensitive=request.choice.allow_sensitive,
+        by_layer=request.choice.opens_with == "penjing",
+    )  # fmt: skip
     example: Any = request.source.example
     smaller = surgery.apply(module, source.layout, plan, verified=verified, example=example)
     smaller = smaller if dtype is None else smaller.to(dtype)

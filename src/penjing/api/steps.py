@@ -110,28 +110,38 @@ def planned(request: Request, *, progress: Progress = silent) -> Plan:
 def apply(
     model: Model, plan: Plan | str | Path, out: str | Path | None = None, *, example: Any = None,
     table: str | Path | None = None, allow_sensitive: bool = False, allow_nonfinite: bool = False,
-    reopening: bool = True, stock: bool = True, run: Run | None = None, progress: Progress = silent,
+    reopening: bool = True, stock: bool = True, opens_with: str = "stock", run: Run | None = None,
+    progress: Progress = silent,
 ) -> Applied | nn.Module:  # fmt: skip
     """Carry out a plan: into the folder `out`, or, for a module without `out`, as a smaller module.
 
     A module of transformers stays one that its config can build, unless `stock` is False: then any free axis may go, an
     `example` is needed to hold the result to its mask, and what it saves no stock loader opens.
 
-    `reopening` opens the result with the stock loader in a fresh process and compares outputs, which needs the model
-    in memory; without it nothing larger than one tensor is.
+    With `opens_with="penjing"` the layers of a stock model may end at widths of their own; then `penjing.load` opens
+    the result, and no stock loader does. `reopening` opens the result in a fresh process and compares outputs, which
+    needs the model in memory; without it nothing larger than one tensor is.
 
     Raises:
         PlanError: it cannot be carried out; nothing was written.
         OutputError: `out` cannot be written.
     """
     source = _source(model, example, table)
-    choice = Choice(allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite)
+    choice = Choice(allow_sensitive=allow_sensitive, allow_nonfinite=allow_nonfinite, opens_with=opens_with)
     edits = plan if isinstance(plan, Plan) else load_plan(Path(plan))
     if (module := module_of(source)) is not None and out is None:
         from penjing import surgery
 
         layout = open_source(source).layout
-        smaller = surgery.apply(module, layout, edits, example=example, allow_sensitive=allow_sensitive, stock=stock)
+        known = None
+        if stock:
+            known = surgery.verify(
+                open_checkpoint(module, config=surgery.stock_config(module)), layout, edits,
+                allow_sensitive=allow_sensitive, by_layer=opens_with == "penjing",
+            )  # fmt: skip
+        smaller = surgery.apply(
+            module, layout, edits, verified=known, example=example, allow_sensitive=allow_sensitive, stock=stock
+        )
         dtype = dtype_of((run or Run()).output_dtype)
         return smaller if dtype is None else smaller.to(dtype)
     if out is None:

@@ -14,7 +14,7 @@ def run(
     source: Source,
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A folder that 'penjing plan' wrote.")],
     out: o.OUT,
-    allowed: Annotated[Choice, Only("allow_sensitive", "allow_nonfinite")],
+    allowed: Annotated[Choice, Only("allow_sensitive", "allow_nonfinite", "opens_with")],
     running: Annotated[Run, Without("memory", "dtype")],
     reopen: Annotated[
         bool, typer.Option("--reopen/--no-reopen", help="Open the result in a fresh process and compare outputs.")

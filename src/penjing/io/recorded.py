@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from penjing.core.spec import from_record, specs_of, with_specs
+from penjing.core.spec import from_record
 from penjing.io.results import RECORD
 from penjing.io.shards import inside, read_config, read_json
 
@@ -25,5 +25,4 @@ def with_modules(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         CheckpointError: the record cannot be read, leads out of the folder, or was changed by hand.
     """
     path = inside(folder, RECORD)
-    specs = from_record(read_json(path), str(path)) if path.is_file() else {}
-    return with_specs(config, specs or specs_of(config))
+    return from_record(config, read_json(path) if path.is_file() else {}, str(path))

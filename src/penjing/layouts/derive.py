@@ -6,11 +6,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from penjing.core import Layout
-from penjing.errors import LayoutError
+from penjing.core.spec import layers_of, with_layers
+from penjing.errors import LayoutError, PlanError
 from penjing.layouts import cache as kept
 from penjing.layouts import kv_cache
 from penjing.layouts.config.entries import with_entries
 from penjing.layouts.config.hold import held
+from penjing.layouts.config.layers import held_by_layer
 from penjing.layouts.config.stock import build, full_config
 from penjing.layouts.graph.infer import infer, infer_own
 from penjing.layouts.graph.inputs import example as example_of
@@ -64,19 +66,30 @@ def hold(
     *,
     kept_blocks: Mapping[str, Sequence[int]] | None = None,
     rescaled: Mapping[str, str] | None = None,
+    by_layer: bool = False,
     cache: bool = True,
 ) -> dict[str, Any]:
     """The config whose stock model has these sizes of axes and all others as they are; proved by building it on `meta`.
 
     `kept_blocks` names the blocks that stay, for each axis of blocks that is cut (the first ones, unless named).
-    `rescaled` names constants that may follow the root of an axis, since weights make up for it.
+    `rescaled` names constants that may follow the root of an axis, since weights make up for it. `by_layer` lets layers
+    have sizes of their own where else nothing holds them; of a model whose layers have, they may anyway.
 
     Raises:
         PlanError: no stock config holds them; the message names the entry, both sizes and what would open.
         LayoutError: an axis is not known.
     """
     own = layout if _has_entries(config, layout) else from_config(config, cache=cache)
-    return held(config, own, sizes, _cached_trace if cache else _plain_trace, kept_blocks, rescaled or {})
+    derive = _cached_trace if cache else _plain_trace
+    if layers_of(config):
+        uniform = from_config(with_layers(config, {}), cache=cache)
+        return held_by_layer(config, uniform, sizes, own, derive)
+    try:
+        return held(config, own, sizes, derive, kept_blocks, rescaled or {})
+    except PlanError:
+        if not by_layer or kept_blocks or rescaled:
+            raise
+    return held_by_layer(config, own, sizes, own, derive)
 
 
 def split_example(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -1,8 +1,8 @@
 """A sublayer left out: what it added to the stream is zero.
 
-It stands in for a whole attention or MLP that is added to a residual stream: `y = x + sublayer(norm(x))` becomes `y = x`.
-A sublayer that keeps a cache goes on telling the cache how many tokens there were, with one number for each, since
-stock code reads the length of a sequence off the first layer.
+It stands in for a whole attention or MLP that is added to a residual stream: `y = x + sublayer(norm(x))` becomes
+`y = x`. A sublayer that keeps a cache goes on telling the cache how many tokens there were, with one number for each,
+since stock code reads the length of a sequence off the first layer.
 """
 
 from dataclasses import dataclass

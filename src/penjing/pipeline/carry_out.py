@@ -38,6 +38,7 @@ class Manner:
     """
 
     allow_sensitive: bool = False
+    by_layer: bool = False
     allow_nonfinite: bool = False
     reopening: bool = True
     dtype: torch.dtype | None = None
@@ -63,7 +64,7 @@ def carry_out(
     progress("verifying the plan", 0, 0)
     verified = verify(
         checkpoint, source.layout, plan, allow_sensitive=how.allow_sensitive, allow_nonfinite=how.allow_nonfinite,
-        dtype=how.dtype,
+        dtype=how.dtype, by_layer=how.by_layer,
     )  # fmt: skip
     if unfinished is None or not unfinished.is_written:
         if not how.allow_nonfinite:

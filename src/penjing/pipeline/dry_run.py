@@ -15,5 +15,6 @@ def dry_run(request: Request, plan: Plan) -> Verified:
     source = open_source(request.source)
     dtype = dtype_of(request.run.output_dtype)
     return verify(
-        source.weights(), source.layout, plan, allow_sensitive=request.choice.allow_sensitive, dtype=dtype
-    )
+        source.weights(), source.layout, plan, allow_sensitive=request.choice.allow_sensitive, dtype=dtype,
+        by_layer=request.choice.opens_with == "penjing",
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from penjing.tasks.kinds import wishes
 if TYPE_CHECKING:
     from penjing.core import Budget
 
+LOADERS = ("stock", "penjing")
 DTYPES = ("float32", "bfloat16", "float16")
 BUDGETS = {
     "keep": "keep",
@@ -123,6 +124,10 @@ class Choice:
     )
     allow_sensitive: bool = option(False, "Cut axes whose cut differs from masking (such as residual).")
     allow_nonfinite: bool = option(False, "Go on although weights hold NaN or infinity.")
+    opens_with: str = option(
+        "stock", "What must open the result: stock loaders, or penjing (layers may differ in width).", metavar="LOADER",
+        known=LOADERS,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         settle(self)

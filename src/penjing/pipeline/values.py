@@ -118,7 +118,7 @@ def manner_of(choice: Choice, run: Run, *, reopening: bool = True, told: Mapping
     """How a plan is carried out."""
     return Manner(
         allow_sensitive=choice.allow_sensitive, allow_nonfinite=choice.allow_nonfinite, reopening=reopening,
-        dtype=dtype_of(run.output_dtype), told=told or {},
+        dtype=dtype_of(run.output_dtype), told=told or {}, by_layer=choice.opens_with == "penjing",
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from penjing.core.spec import opens_with
 from penjing.errors import CheckpointError
 from penjing.io.recorded import folder_config
-from penjing.layouts.config.stock import class_of
+from penjing.layouts.config.layers import mix_in
+from penjing.layouts.config.stock import class_of, read_config
 from penjing.models import of_type
 from penjing.nn import MARK, fill_in
 
@@ -64,7 +65,7 @@ def _with_modules(loader: Any, folder: Path, config: Mapping[str, Any], dtype: A
 
     def init(self: Any, settings: Any, *args: Any, **kwargs: Any) -> None:
         stock.__init__(self, settings, *args, **kwargs)
-        fill_in(self, config, strict=True)
+        fill_in(mix_in(self, config, lambda c: stock(read_config(c))), config, strict=True)
         for part in self.modules():
             if hasattr(part, DRAWS):
                 setattr(part, DRAWS, _careful(getattr(part, DRAWS)))
@@ -72,7 +73,9 @@ def _with_modules(loader: Any, folder: Path, config: Mapping[str, Any], dtype: A
     names = {"__module__": stock.__module__, "__qualname__": stock.__qualname__, "__init__": init}
     kind: Any = type(stock.__name__, (stock,), names)
     try:
-        module, found = kind.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
+        module, found = kind.from_pretrained(
+            folder, config=read_config(config), dtype=dtype, local_files_only=True, output_loading_info=True
+        )
     except (RuntimeError, ValueError, OSError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
         raise CheckpointError(f"{folder} cannot be loaded as {stock.__name__} with its modules: {line}") from error

@@ -1,6 +1,6 @@
 """Plans carried out: checked first, then streamed from files to files or done in memory, then opened again."""
 
-from penjing.surgery.memory import apply, masked
+from penjing.surgery.memory import apply, masked, stock_config
 from penjing.surgery.outcome import Outcome, work_out
 from penjing.surgery.recipe import Recipe
 from penjing.surgery.reopen import ReopenResult, reopen
@@ -16,6 +16,7 @@ __all__ = [
     "apply",
     "masked",
     "reopen",
+    "stock_config",
     "stream",
     "verify",
     "work_out",

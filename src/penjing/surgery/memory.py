@@ -1,6 +1,7 @@
 """A plan carried out on a live module, and the reference it is held to: the same shapes with zeros."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -154,15 +155,15 @@ def _rebuild(module: Any, recipes: Mapping[str, Recipe], config: Mapping[str, An
     """The stock module of a config with the cut tensors loaded, every name accounted for."""
     from transformers.initialization import no_init_weights
 
+    from penjing.layouts.config.layers import mix_in
     from penjing.layouts.config.stock import quiet, read_config
 
     settings = read_config(config)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    made = partial(type(module)._from_config, dtype=dtype, attn_implementation=module.config._attn_implementation)
     with quiet(), no_init_weights():
-        smaller = type(module)._from_config(
-            settings, dtype=dtype, attn_implementation=module.config._attn_implementation
-        )
-        fill_in(smaller, config, strict=True)
+        smaller = made(settings)
+        fill_in(mix_in(smaller, config, lambda c: made(read_config(c))), config, strict=True)
     smaller.tie_weights()
     state = module.state_dict()
     values = {n: cut_of(r, state) for n, r in recipes.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from penjing.core import Layout, Spec
 from penjing.core.pattern import cut, leaves
-from penjing.core.spec import specs_of, with_specs
+from penjing.core.spec import shorter, specs_of, with_specs
 from penjing.errors import PlanError
 from penjing.layouts.config import paths, scales
 from penjing.layouts.config.stock import build, full_config
@@ -119,7 +119,8 @@ def without_blocks(config: Mapping[str, Any], layout: Layout, outcome: Outcome) 
             values = paths.get(full, path)
             if isinstance(values, list | tuple) and len(values) == block.size:
                 changes[path] = [values[u] for u in units]
-    return paths.put(config, changes)
+    kept = [outcome.blocks[b.axis] for b in layout.blocks if b.axis in outcome.blocks]
+    return shorter(paths.put(config, changes), kept[0]) if kept else paths.put(config, changes)
 
 
 def _derive(config: Mapping[str, Any], outcome: Outcome) -> Layout:

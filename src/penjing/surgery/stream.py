@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from penjing.core import Layout, Plan
-from penjing.core.spec import recorded, with_specs
+from penjing.core.spec import as_file, recorded
 from penjing.errors import PlanError
 from penjing.io import RECORD, OpenCheckpoint, Span, TensorSpec, carry_over, write_folder
 from penjing.surgery import cut
@@ -64,7 +64,7 @@ def stream(
             Path(out),
             specs,
             produce,
-            config=with_specs(verified.config, {}),
+            config=as_file(verified.config),
             side_files={**files, RECORD: record},
             shards=_shards(checkpoint, verified),
             fingerprint=fingerprint,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -82,19 +83,23 @@ def verify(
     allow_nonfinite: bool = False,
     config_of: ConfigOf | None = None,
     dtype: torch.dtype | None = None,
+    by_layer: bool = False,
 ) -> Verified:
     """Check every edit, find the config that holds the result, and count what it costs.
 
     A checkpoint without a config (a module of one's own) gets no config check. `config_of` finds the new config;
     it is `penjing.layouts.config.hold` unless another is given. `dtype` is what the result's floating point tensors are
-    stored in; None keeps each one's own.
+    stored in; None keeps each one's own. `by_layer` lets layers end at widths of their own, where no stock config
+    holds the result otherwise; then only `penjing.load` opens it.
 
     Raises:
         PlanError: an edit does not fit, an axis may not be cut, values are not finite (unless allowed), or no stock
             config holds the result.
     """
     if config_of is None:
-        from penjing.layouts import hold as config_of
+        from penjing.layouts import hold
+
+        config_of = partial(hold, by_layer=by_layer)
     may_cut: frozenset[State] = frozenset({"free", "sensitive"} if allow_sensitive else {"free"})
     outcome = work_out(layout, checkpoint.shapes, plan, may_cut=may_cut)
     _check_numbers(checkpoint, layout, outcome)

@@ -8,6 +8,7 @@ from torch import nn
 
 from penjing.core import Layout
 from penjing.core.pattern import names
+from penjing.core.spec import shorter
 from penjing.errors import CheckpointError
 from penjing.layouts.config import paths
 from penjing.layouts.config.stock import build
@@ -35,7 +36,7 @@ def shorten(config: Mapping[str, Any], count: Count, keep: tuple[int, ...]) -> d
     for path in count.per_block:
         values = paths.get(config, path)
         changes[path] = [values[k] for k in keep]
-    return paths.put(config, {**changes, **_stages(config, count, keep)})
+    return shorter(paths.put(config, {**changes, **_stages(config, count, keep)}), keep)
 
 
 def few_blocks(config: Mapping[str, Any], module: nn.Module) -> tuple[dict[str, Any], nn.Module, list[Count]]:

@@ -50,11 +50,11 @@ def held(
     new = _without_blocks(paths.put(full, changes), layout, kept)
     module = _build(new, full, layout, changes, moved)
     expected = _expected(layout, moved, kept)
-    _compare_shapes(expected, shapes_of(module), changes, moved)
-    _compare_constants(layout, full, module, changes, _rescaled(layout, moved, rescaled or {}))
+    compare_shapes(expected, shapes_of(module), changes, moved)
+    compare_constants(layout, full, module, changes, _rescaled(layout, moved, rescaled or {}))
     if moved:
-        _compare_patterns(expected, new, module, derive, changes, moved)
-    return _as_given(config, full, new)
+        compare_patterns(expected, new, module, derive, changes, moved)
+    return as_given(config, full, new)
 
 
 def _check_least(layout: Layout, wanted: Mapping[str, int]) -> None:
@@ -176,14 +176,18 @@ def _rescaled(layout: Layout, moved: Mapping[str, int], rescaled: Mapping[str, s
     return {c: math.sqrt(moved[a] / layout.axes[a].size) for c, a in rescaled.items() if a in moved}
 
 
-def _compare_constants(
+def compare_constants(
     layout: Layout,
     full: Mapping[str, Any],
     module: nn.Module,
     changes: Mapping[str, Any],
     rescaled: Mapping[str, float],
 ) -> None:
-    """Constants such as 1/sqrt(head_dim) must stay as they were, unless the weights make up for them."""
+    """See that constants such as 1/sqrt(head_dim) stay as they were, unless the weights make up for them.
+
+    Raises:
+        PlanError: one does not.
+    """
     paths_ = [p for e in layout.entries if e.scales for p in (e.path, *e.together) if p in changes]
     constants = scales.moved(build(full), module, rescaled) if paths_ else ()
     if constants:
@@ -195,12 +199,17 @@ def _compare_constants(
         )
 
 
-def _compare_shapes(
+def compare_shapes(
     expected: Mapping[str, Pattern],
     actual: Mapping[str, tuple[int, ...]],
     changes: Mapping[str, Any],
     moved: Mapping[str, int],
 ) -> None:
+    """See that a build has the shapes that a plan leaves.
+
+    Raises:
+        PlanError: it has not.
+    """
     for tensor, pattern in expected.items():
         made = shape(pattern, {})
         if actual.get(tensor) != made:
@@ -222,7 +231,7 @@ def _tied(tensor: str, expected: Mapping[str, Pattern], actual: Mapping[str, tup
     return tensor in actual and any(shape(p, {}) == actual[tensor] for p in expected.values())
 
 
-def _compare_patterns(
+def compare_patterns(
     expected: Mapping[str, Pattern],
     new: Mapping[str, Any],
     module: nn.Module,
@@ -230,6 +239,11 @@ def _compare_patterns(
     changes: Mapping[str, Any],
     moved: Mapping[str, int],
 ) -> None:
+    """See that a build groups every dimension as a plan leaves it, by a new trace.
+
+    Raises:
+        PlanError: it does not, or cannot be traced.
+    """
     try:
         found = derive(new, module)
     except LayoutError as error:
@@ -254,7 +268,7 @@ def _advice(moved: Mapping[str, int]) -> str:
     return f"keep {few or 'the axes'} whole, or cut the axes that share an entry by the same fraction"
 
 
-def _as_given(config: Mapping[str, Any], full: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def as_given(config: Mapping[str, Any], full: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The given config with only what changed, and with what would else be derived anew from what changed."""
     out = dict(config)
     for key, value in new.items():

@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penjing.core.spec import MODULES
+from penjing.core.spec import LAYERS, MODULES
 
 Number = int | float
 LONGEST = 32
 """Lists longer than this hold something else than one number per stage or block."""
 _SKIPPED = re.compile(
-    r"(^|\.)(penjing_modules|id2label|label2id|transformers_version|quantization_config|task_specific_params|rope_\w+|\w*_token_id\w*"
+    r"(^|\.)(penjing_modules|penjing_layers|id2label|label2id|transformers_version|quantization_config|task_specific_params|rope_\w+|\w*_token_id\w*"
     r"|\w*_token_index|initializer_\w+|\w*drop\w*|\w*_eps|\w*epsilon|problem_type|num_labels|\w*mask_\w*prob)"
     r"(\.|\[|$)"
 )
@@ -39,7 +39,7 @@ def skipped(path: str) -> bool:
 def lists(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
     """Every list of a config with its path."""
     for key, value in config.items():
-        if key == MODULES:
+        if key in (MODULES, LAYERS):
             continue
         if isinstance(value, Mapping):
             yield from lists(value, f"{prefix}{key}.")

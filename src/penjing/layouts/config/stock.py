@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from penjing.errors import CheckpointError, nearest
+from penjing.layouts.config.layers import mix_in
 from penjing.models import of_type
 from penjing.nn import fill_in
 
@@ -37,7 +38,7 @@ def build(config: Mapping[str, Any], *, device: str = "meta") -> nn.Module:
                 f"transformers {transformers.__version__} cannot build {name} from this config: {_line(error)}; "
                 f"correct the config"
             ) from error
-        fill_in(module, config)
+        fill_in(mix_in(module, config, lambda c: _make(kind, read_config(c)).eval()), config)
         moved = any(t.device.type != device for t in module.state_dict().values())
         return module.to(device) if moved else module
 

@@ -27,7 +27,7 @@ def new_values(
         if not any(axis in e.moves for e in entries):
             raise PlanError(
                 f"no config entry of this model holds another size of '{axis}' than {layout.axes[axis].size}; "
-                "leave it whole, or write for penjing.load() with a per-layer config"
+                "leave it whole"
             )
     if not entries:
         return {}
@@ -91,7 +91,8 @@ def _unequal(path: str, one: tuple[Axis, int], two: tuple[Axis, int]) -> str:
     if a.kind == b.kind and a.size == b.size:
         return (
             f"config entry '{path}' holds one size, but the plan leaves {n} in '{a.name}' and {m} in '{b.name}'; "
-            f"keep the same number in both, such as {max(n, m)}"
+            f"keep the same number in both, such as {max(n, m)}, or let penjing.load alone open the result "
+            "(opens_with='penjing', --opens-with penjing)"
         )
     return (
         f"config entry '{path}' sets '{a.name}' ({a.size}) and '{b.name}' ({b.size}) together, but the "
