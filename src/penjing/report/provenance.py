@@ -61,9 +61,10 @@ def loading(report: Report, place: str | None = None) -> Snippet | None:
 def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, text) of everything that tells how it was made, the important first.
 
-    `load` is left to `loading`, `notes` to the limits, and what has a view of its own to that.
+    `load` is left to `loading`, `notes` to the limits, and what has a view of its own to that; `dropped`, a line for
+    each matrix, to the plan.
     """
-    elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes", "answers", "curve")
+    elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes", "answers", "curve", "dropped")
     keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in elsewhere]
     return [(label(key), told(provenance[key])) for key in keys]
 

@@ -62,6 +62,8 @@ class Method:
             edits.append(_edit(view.model, m, found))
             dropped[m.tensor] = {"rank": rank[m.tensor], "error": found.error, "of": found.whole}
         made = {"method": "svd", "settings": asdict(self), "budget": str(view.budget), "dropped": dropped}
+        whole, lost = (sum(d[k] ** 2 for d in dropped.values()) for k in ("of", "error"))
+        made["error_share"] = float(f"{(lost / whole) ** 0.5:.4g}") if whole else 0.0
         seen = {"samples": view.stats.samples} if self.whiten else {}
         return Plan(tuple(edits), made={**made, **seen, "notes": notes})
 
