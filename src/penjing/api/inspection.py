@@ -41,7 +41,7 @@ def profiled(source: Source, asked: Profiling, run: Run, *, progress: Progress =
         PenjingError: as `profile`.
     """
     with surroundings(threads=run.threads, offline=run.offline):
-        opened, tokens = open_source(source, weights=False), {"context": asked.context, "tokens": asked.prompt}
+        opened = open_source(source, weights=False)
         dtype, threads = dtype_of(opened), run.threads
         if asked.calibrate:
             told = "calibrating this machine"
@@ -50,7 +50,10 @@ def profiled(source: Source, asked: Profiling, run: Run, *, progress: Progress =
             )
         else:
             machine = roofline.find(threads=threads, dtype=dtype)
-        speed = Speed(device=find_device(run.device), dtype=run.dtype or "auto", threads=threads, **tokens)
+        device = find_device(run.device)
+        speed = Speed(
+            device=device, dtype=run.dtype or "auto", threads=threads, context=asked.context, tokens=asked.prompt
+        )
         timed = measure_parts(opened, cache_folder(), speed, progress=progress) if asked.timed else None
         return explain(
             opened, context=asked.context, tokens=asked.prompt, profile=machine, measured=timed, progress=progress

@@ -9,7 +9,7 @@ and 124 million) include a head of 11,230 classes. Their baseline without residu
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,13 +71,13 @@ class ScalingMLPForImageClassification(PreTrainedModel):
     config_class = Config
     base_model_prefix = ""
     main_input_name = "pixel_values"
-    _no_split_modules = ("Block",)
+    _no_split_modules: ClassVar = ["Block"]
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.inputs = nn.Linear(config.num_channels * config.image_size**2, config.hidden_size)
         self.blocks = nn.ModuleList(Block(config, width) for width in config.widths())
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, int(config.num_labels or 1))
         self.post_init()
 
     @torch.no_grad()

@@ -175,12 +175,13 @@ def _strangers(checkpoint: Checkpoint, layout: Layout, outcome: Outcome) -> tupl
 
 
 def _told_of_strangers(config: Mapping[str, Any], strangers: tuple[str, ...]) -> list[str]:
-    if not strangers:
+    first = next(iter(strangers), None)
+    if first is None:
         return []
     classes = list(config.get("architectures") or [])
     named = classes[0] if classes else "the bare model, as the config names no class"
     rest = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
-    return [f"the files hold {strangers[0]}{rest}, unknown to {named}: kept as in the original"]
+    return [f"the files hold {first}{rest}, unknown to {named}: kept as in the original"]
 
 
 def _check_values(outcome: Outcome, dtypes: Mapping[str, torch.dtype], allow_nonfinite: bool) -> None:
