@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 import samples
 from samples import _m
 
 from penjing.core import Report, Subject
-from penjing.report import headline, page
+from penjing.report import headline, page, save
+from penjing.report.social import picture_svg
 from penjing.report.views import answers
 
 
@@ -59,3 +61,14 @@ def test_the_page_says_how_to_make_it_again_and_what_it_shows_elsewhere():
     assert "<code>penjing shrink model -o small --keep 0.75" in text
     assert "penjing run penjing.json" in text
     assert '<meta property="og:description" content="15 % fewer parameters' in text
+
+
+def test_a_link_to_the_page_has_a_picture_of_the_answer(tmp_path):
+    pytest.importorskip("vl_convert", reason="needs penjing[charts]")
+    save(samples.FULL, tmp_path)
+    found = (tmp_path / "picture.png").read_bytes()
+    assert found[:8] == b"\x89PNG\r\n\x1a\n"
+    assert len(found) < 300_000
+    assert '<meta property="og:image" content="picture.png">' in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "15 % fewer" in picture_svg(samples.FULL)
+    assert "<script" not in picture_svg(samples.HOSTILE)

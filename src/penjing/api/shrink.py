@@ -22,6 +22,7 @@ from penjing.pipeline.evidence import SoFar, counted, measured, read_material
 from penjing.pipeline.in_memory import Metric, Trial, module_report
 from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan, record, remember
 from penjing.pipeline.request import Choice, Measure, Request, Run
+from penjing.pipeline.sizes import with_sizes
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.tables import from_python, place_names
 from penjing.pipeline.time_check import time_notes
@@ -159,6 +160,8 @@ def _into_folder(
         )  # fmt: skip
         known = replace(known, notes=(*known.notes, *time_notes(plan.made, known)))
         report = known
+    known = with_sizes(known, source, request.run.output_dtype)
+    report = known if report is not None else None
     _save(published(known, place_names(request)), request, source, unfinished, pages=report is not None)
     unfinished.finish()
     return Shrunk(plan=plan, folder=out, report=report, applied=done)

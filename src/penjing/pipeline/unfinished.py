@@ -34,7 +34,7 @@ MARK = "unfinished run of penjing"
 FILES = ("asked.json", "written.json", "reopened.json")
 FOLDERS = ("plan", "parts", "pages")
 MEMBERS = frozenset({"lock", *FILES, *(f"{name}.new" for name in FILES), *FOLDERS})
-PAGES = ("items.jsonl", "report.json", "report.html", "README.md")
+PAGES = ("picture.png", "items.jsonl", "report.json", "report.html", "README.md")
 """What measuring leaves beside the weights; the card comes last, so that with it all is there."""
 
 log = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ def save(report: Report, folder: str | Path) -> tuple[Path, Path]:
     place = Path(folder)
     text = json.dumps(to_json(report), ensure_ascii=False, allow_nan=False, indent=1)
     _save_items(report, place / FILE)
+    _save_picture(report, place)
     return _write(place / "report.json", text + "\n"), save_page(report, place / "report.html")
 
 
@@ -98,6 +99,14 @@ def _values(subject: Subject) -> dict[str, float | None]:
     return {name: value if value is None or abs(value) != float("inf") else None for name, value in found.items()}
 
 
+def _save_picture(report: Report, folder: Path) -> None:
+    """The picture for links, where it can be drawn."""
+    from penjing.report.social import PICTURE, picture_png
+
+    if (found := picture_png(report)) is not None:
+        _write(folder / PICTURE, found)
+
+
 def _save_items(report: Report, path: Path) -> None:
     if any(f.items for s in report.subjects for f in s.figures):
         _write(path, item_lines(report))
@@ -106,12 +115,15 @@ def _save_items(report: Report, path: Path) -> None:
         path.unlink()
 
 
-def _write(path: Path, text: str | Iterable[str]) -> Path:
+def _write(path: Path, text: str | bytes | Iterable[str]) -> Path:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines([text] if isinstance(text, str) else text)
+        if isinstance(text, bytes):
+            part.write_bytes(text)
+        else:
+            with part.open("w", encoding="utf-8") as file:
+                file.writelines([text] if isinstance(text, str) else text)
         part.replace(path)
     except OSError as error:
         raise OutputError(

@@ -15,6 +15,7 @@ from penjing.report.headline import answer
 from penjing.report.picture import picture
 from penjing.report.plot import gauge, scatter
 from penjing.report.provenance import command_of, limits, loading, made
+from penjing.report.social import PICTURE
 from penjing.report.store import to_json
 from penjing.report.views import answers as answered
 from penjing.report.views import (
@@ -105,6 +106,7 @@ def view(report: Report, *, charts: bool) -> dict[str, Any]:
         "marks": marks(report),
         "numbers": {s.name: i for i, s in reversed(list(enumerate(report.subjects)))},
         "headline": said,
+        "linked": PICTURE if there() else "",
         "unsaid": unsaid,
         "tiles": _tiles(lines_of) if len(report.subjects) == 2 else [],
         "lineup": lineup(report) if len(report.subjects) > 2 else [],

@@ -1,0 +1,47 @@
+"""The picture that stands beside a link to the page: the answer, large enough to read in a list."""
+
+from textwrap import wrap
+from xml.sax.saxutils import escape
+
+from penjing.core import Report
+from penjing.report.build import Row, rows
+from penjing.report.charts import there
+from penjing.report.headline import answer
+
+PICTURE = "picture.png"
+WIDTH, HEIGHT = 1200, 630
+SHOWN = 3
+"""Figures below the sentence."""
+
+
+def picture_svg(report: Report) -> str:
+    """The picture as SVG."""
+    said = wrap(answer(report)[0], 44)[:5]
+    lines = "".join(f'<tspan x="72" dy="{62 if i else 0}">{escape(line)}</tspan>' for i, line in enumerate(said))
+    told = [r for r in rows(report) if len(r.cells) == 2 and r.cells[1].change][:SHOWN]
+    tiles = "".join(_tile(row, 72 + i * 360) for i, row in enumerate(told))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fbfaf6"/><rect width="{WIDTH}" height="14" fill="#3c6b47"/>'
+        f'<text x="72" y="92" font-family="sans-serif" font-size="28" fill="#5f6458">{escape(report.title[:70])}</text>'
+        f'<text x="72" y="176" font-family="serif" font-size="48" fill="#23261f">{lines}</text>{tiles}</svg>'
+    )
+
+
+def picture_png(report: Report) -> bytes | None:
+    """The picture as PNG; None where the packages of `penjing[charts]` are not installed."""
+    if not there():
+        return None
+    import vl_convert
+
+    return vl_convert.svg_to_png(picture_svg(report))
+
+
+def _tile(row: Row, left: int) -> str:
+    color = {"better": "#3c6b47", "worse": "#8a4b1d"}.get(row.cells[1].tone, "#23261f")
+    label = row.label if len(row.label) <= 26 else f"{row.label[:25]}…"
+    change = escape(row.cells[1].change)
+    return (
+        f'<text x="{left}" y="500" font-family="sans-serif" font-size="24" fill="#5f6458">{escape(label)}</text>'
+        f'<text x="{left}" y="562" font-family="serif" font-size="52" fill="{color}">{change}</text>'
+    )
