@@ -17,7 +17,7 @@ OUT ?= out/smollm2-0.75
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method statistic task model algorithm exporter clean
+.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method module statistic task model algorithm exporter clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -110,6 +110,9 @@ task: $(READY) ## make task name=race
 
 model: $(READY) ## make model name=my_mixer
 	@$(BIN)/python templates/new_file.py model "$(name)"
+
+module: $(READY) ## make module name=my_gate
+	@$(BIN)/python templates/new_file.py module "$(name)"
 
 algorithm: $(READY) ## make algorithm name=my_search
 	@$(BIN)/python templates/new_file.py algorithm "$(name)"

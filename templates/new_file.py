@@ -15,6 +15,7 @@ PLACES = {
     "statistic": ("src/penjing/calibrate/statistics", "tests/calibrate/statistics"),
     "task": ("src/penjing/tasks/kinds", "tests/tasks/kinds"),
     "model": ("src/penjing/models", "tests/models"),
+    "module": ("src/penjing/nn", "tests/nn"),
     "algorithm": ("src/penjing/search/algorithms", "tests/search/algorithms"),
     "exporter": ("src/penjing/exporters/formats", "tests/exporters/formats"),
 }

@@ -1,4 +1,4 @@
-"""`make statistic`, `task`, `model`, `exporter` write files that work as they are, several at once, and edit none."""
+"""`make statistic`, `task`, `model`, `module` and so on write files that work as they are, and edit none."""
 
 import shutil
 import subprocess
@@ -11,11 +11,12 @@ from tests.house import tree
 MADE = [
     ("statistic", "sample_peak"), ("statistic", "sample_top"), ("task", "sample_race"),
     ("model", "sample_net"), ("exporter", "sample_weights"), ("algorithm", "sample_walk"),
+    ("module", "sample_gate"),
 ]  # fmt: skip
 """All at once; two of one kind, for they could meet in a file."""
 OF_EVERY = (
     "tests/house/test_registries.py", "tests/exporters/test_formats.py", "tests/models/test_architectures.py",
-    "tests/search/algorithms/test_algorithms.py",
+    "tests/search/algorithms/test_algorithms.py", "tests/nn/test_every_kind.py",
 )  # fmt: skip
 """Tests that look at everything in a folder."""
 

@@ -125,9 +125,8 @@ class Choice:
     allow_sensitive: bool = option(False, "Cut axes whose cut differs from masking (such as residual).")
     allow_nonfinite: bool = option(False, "Go on although weights hold NaN or infinity.")
     opens_with: str = option(
-        "stock", "What must open the result: stock loaders, or penjing (layers may differ in width).", metavar="LOADER",
-        known=LOADERS,
-    )  # fmt: skip
+        "stock", "What must open it: stock, or penjing (layers may differ in width).", metavar="LOADER", known=LOADERS
+    )
 
     def __post_init__(self) -> None:
         settle(self)
