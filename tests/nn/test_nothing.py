@@ -10,6 +10,7 @@ import penjing
 from penjing.core import Keep, Plan, Replace, Spec
 from penjing.errors import PenjingError
 from penjing.io import open_checkpoint
+from penjing.running.live import Running
 from penjing.surgery import apply, masked, stream, verify
 
 GPT2 = {
@@ -71,3 +72,16 @@ def test_a_count_of_outputs_that_is_none_is_refused(tmp_path):
     checkpoint, layout = tables.opened(tmp_path / "whole")
     with pytest.raises(PenjingError, match="a whole number from 0"):
         verify(checkpoint, layout, Plan((Replace("model.layers.1.mlp", Spec("nothing", {"outputs": -1})),)))
+
+
+def test_the_running_model_runs_all_blocks_again_when_a_sublayer_is_out(tmp_path):
+    """What blocks gave before may be kept, and a sublayer without tensors changes none that tells where it is."""
+    module = tables.llama(tmp_path / "whole")
+    _, layout = tables.opened(tmp_path / "whole")
+    path = "model.layers.0.mlp"
+    live = Running(module, [{"input_ids": tables.tokens(), "labels": tables.tokens()}], layout)
+    whole = [live.value(Plan()) for _ in range(3)]
+    out = [live.value(Plan((Replace(path, Spec("nothing")),))) for _ in range(2)]
+    wanted = Running(naive(module, [path], ("down_proj",)), live.batches, layout).value(Plan())
+    assert whole[0] == whole[2] != wanted
+    assert out == [wanted, wanted]

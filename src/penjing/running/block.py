@@ -111,6 +111,11 @@ class CutBlock:
                 raise PlanError(
                     f"{recipe.source} goes through a rotation, which runs through all blocks; rotate before walking"
                 )
+            if recipe.brought:
+                raise PlanError(
+                    f"{recipe.brought} is of a module that stands in for another, which is not seen block by block; "
+                    "plan at once"
+                )
             if not recipe.untouched:
                 new[self._inside[recipe.source]].copy_(old_shape(recipe, stored))
 

@@ -119,7 +119,7 @@ class Running:
         self._open += 1
         try:
             with acting(self.module, self.layout, outcome, self.names or {}) as changed:
-                known = self._open == 1 and not outcome.blocks
+                known = self._open == 1 and not outcome.blocks and not outcome.modules
                 yield self._prefix.first(changed) if known else 0
         finally:
             self._open -= 1

@@ -304,3 +304,25 @@ def test_what_transformers_saves_of_it_opens_again(result, tmp_path):
     first = penjing.load(result)
     first.save_pretrained(tmp_path / "saved")
     assert torch.equal(logits(penjing.load(tmp_path / "saved")), logits(first))
+
+
+@pytest.mark.parametrize("after", [1, 9, 25])
+def test_stopped_at_any_tensor_it_goes_on_to_the_same_bytes(after, layout, plan, folder, result, tmp_path):
+    class StopError(Exception):
+        pass
+
+    told, seen = tmp_path / "out", []
+
+    def stopping(_: int) -> None:
+        seen.append(1)
+        if len(seen) == after:
+            raise StopError
+
+    with open_checkpoint(folder) as checkpoint:
+        with pytest.raises(StopError):
+            stream(checkpoint, layout, plan, told, progress=stopping)
+        assert not told.exists()
+        more = []
+        stream(checkpoint, layout, plan, told, progress=more.append)
+    assert (told / "model.safetensors").read_bytes() == (result / "model.safetensors").read_bytes()
+    assert (told / "penjing.json").read_bytes() == (result / "penjing.json").read_bytes()
