@@ -25,8 +25,7 @@ MOST = 400
 def rehearse(inference: Inference) -> tuple[Setting, ...]:
     """Mark what the module's code cannot do without; give the attributes that have to follow what can be cut."""
     found = _Rehearsal(inference)
-    found.settle()
-    found.weigh()
+    found.weigh(found.settle())
     return found.followers()
 
 
@@ -37,14 +36,15 @@ class _Rehearsal:
         self.cut = dict.fromkeys(self.stage.free)
         self.settings: list[Setting] = []
 
-    def settle(self) -> None:
-        """Go on until the whole run is as foretold."""
+    def settle(self) -> Trial:
+        """Go on until the whole run is as foretold; the last run."""
         while self.cut and self.stage.runs < MOST:
             trial = self.stage.run(self.cut, self.settings)
             if trial.at >= len(self.calls):
-                return
+                return trial
             if not self._by_attributes(trial):
                 self._leave_out(trial)
+        return self.stage.run(self.cut, self.settings)
 
     def _by_attributes(self, trial: Trial) -> bool:
         """Whether an attribute that follows gets the run further; it is kept."""
@@ -146,9 +146,9 @@ class _Rehearsal:
         cut = set(self.cut)
         return tuple(s for s in (*bare, *self.settings) if any(a in cut for d in s.dims for a in atoms.leaves(list(d))))
 
-    def weigh(self) -> None:
+    def weigh(self, trial: Trial) -> None:
         """Mark as sensitive what numbers that are no sizes follow."""
-        moved = self.stage.run(self.cut, self.settings).moved
+        moved = trial.moved
         places = {m[0]: self._by_ratio(m[2], m[3]) for m in moved}
         told = {a for found in places.values() for a in found}
         rest = [a for a in self.cut if a not in told]
