@@ -79,7 +79,7 @@ def shrink(
     model: Model, out: str | Path | None = None, *, data: Any = None, choice: Choice | None = None,
     measure: Measure | bool = True, speed: bool = True, run: Run | None = None, progress: Progress = silent,
     so_far: SoFar | None = None, force: bool = False, held_out: Any = None, metric: Metric | None = None,
-    **options: Unpack[Everyday],
+    graph: bool = False, **options: Unpack[Everyday],
 ) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
@@ -93,6 +93,9 @@ def shrink(
     `held_out` (as the module takes them; without, on the example and one like it), and what `metric` says: it is
     called with each module and gives a number, or several by name.
 
+    With `graph` the smaller module is a `torch.fx.GraphModule`, recorded from the module on its example, in which every
+    size is rewritten: so it is cut also where the module's code holds a size as a number, or a scale made of one.
+
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
     """
@@ -101,6 +104,8 @@ def shrink(
         request = replace(request, measure=replace(request.measure, speed=False))
     if request.measure is not None and (held_out is not None or metric is not None):
         request = replace(request, measure=replace(request.measure, held_out=held_out, metric=metric))
+    if graph:
+        request = replace(request, source=replace(request.source, graph=True))
     return carry(replace(request, force=force), progress=progress, so_far=so_far)
 
 
@@ -114,6 +119,7 @@ def carry(
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
         request = replace(request, run=placed_run(request.run))
+        _check_graph_wish(request)
         source, module = open_source(request.source), module_of(request.source)
         if earlier is not None:
             check_model(earlier, source.weights())
@@ -193,7 +199,10 @@ def _in_memory(module: nn.Module, source: Source, plan: Plan, request: Request, 
         by_layer=request.choice.opens_with == "penjing",
     )  # fmt: skip
     example: Any = request.source.example
-    smaller = surgery.apply(module, source.layout, plan, verified=verified, example=example)
+    if request.source.graph:
+        smaller: nn.Module = surgery.as_graph(module, source.layout, plan, verified, example=example)
+    else:
+        smaller = surgery.apply(module, source.layout, plan, verified=verified, example=example)
     smaller = smaller if dtype is None else smaller.to(dtype)
     report, wish = None, request.measure
     if wish is not None:
@@ -203,7 +212,19 @@ def _in_memory(module: nn.Module, source: Source, plan: Plan, request: Request, 
             Trial(batches=wish.held_out, metric=metric, speed=wish.speed), example=example,
             notes=(*wish.notes, *plan.made.get("notes", ())), progress=progress,
         )  # fmt: skip
-    return Shrunk(plan=plan, module=smaller, report=report, code=rebuilding_code(module, smaller))
+    code = "" if request.source.graph else rebuilding_code(module, smaller)
+    return Shrunk(plan=plan, module=smaller, report=report, code=code)
+
+
+def _check_graph_wish(request: Request) -> None:
+    """Refuse to cut a graph where there is none.
+
+    Raises:
+        RequestError: the model is no module in memory with an example, or a folder is to be written.
+    """
+    asked = request.source
+    if asked.graph and (module_of(asked) is None or request.out is not None or asked.example is None):
+        raise RequestError("graph=True takes a module in memory and an example of its inputs, and no folder to write")
 
 
 def _check_module_wish(measure: Measure | None) -> None:

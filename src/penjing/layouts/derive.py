@@ -35,18 +35,18 @@ def of_config(config: Mapping[str, Any], *, cache: bool) -> Layout:
     return layout
 
 
-def from_module(module: nn.Module, example: Any) -> Layout:
+def from_module(module: nn.Module, example: Any, *, graph: bool = False) -> Layout:
     """The layout of any module, from an example of its inputs: a tensor, a tuple of arguments or a dict of keywords.
 
     No weight is changed. No config is known, so no axis has entries. Axes whose sizes a module of one's own holds as
-    numbers in its code are uncut, with the line.
+    numbers in its code are uncut, with the line; with `graph` they are not, for it is the graph that is cut.
 
     Raises:
         LayoutError: its forward cannot be run without values, or the example is of another kind.
     """
     args, kwargs = split_example(example)
     stock = type(module).__module__.startswith("transformers.")
-    return infer_thin(module, args, kwargs, infer if stock else infer_own)
+    return infer_thin(module, args, kwargs, infer if stock or graph else infer_own)
 
 
 def traced(module: nn.Module) -> Layout:

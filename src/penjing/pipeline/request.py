@@ -41,6 +41,7 @@ class Source:
         None, "A layout saved by 'penjing layout --save', perhaps corrected.", metavar="PATH", kind="path"
     )
     example: object = option(None, "An input of the module, where it is not one of transformers.", flag=None)
+    graph: bool = option(False, "Of a module: its recorded graph is cut, not its code.", flag=None)
 
     def __post_init__(self) -> None:
         settle(self)

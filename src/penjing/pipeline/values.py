@@ -37,8 +37,9 @@ def open_source(source: Source, *, weights: bool = True) -> running_source.Sourc
     """
     model: Any = source.model
     return running_source.resolve(
-        model, example=source.example, table=_path(source.table), weights=weights, revision=source.revision
-    )
+        model, example=source.example, table=_path(source.table), weights=weights, revision=source.revision,
+        graph=source.graph,
+    )  # fmt: skip
 
 
 def module_of(source: Source) -> nn.Module | None:

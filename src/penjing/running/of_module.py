@@ -10,15 +10,17 @@ from penjing.errors import CheckpointError, LayoutError
 from penjing.layouts import from_config, from_module
 
 
-def layout_of(module: nn.Module, example: Any) -> Layout:
+def layout_of(module: nn.Module, example: Any, *, graph: bool = False) -> Layout:
     """The axes of a module, from an example of its inputs, or for a module of transformers from its config.
 
     Where the example leads to other axes than the config (it runs other parts), those of the example count, without
-    entries.
+    entries. With `graph` the axes are those of the recorded graph, whatever the module's code holds.
 
     Raises:
         LayoutError: the module cannot be traced, or is not of transformers and there is no example.
     """
+    if graph:
+        return from_module(module, example, graph=True)
     own = _by_config(module)
     if own is None or example is None:
         return from_module(module, example) if own is None else own

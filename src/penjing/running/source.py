@@ -49,13 +49,13 @@ def hub_id(source: Source) -> str | None:
 
 def resolve(
     model: str | Path | nn.Module, *, example: Any = None, table: Path | None = None, weights: bool = True,
-    revision: str | None = None,
+    revision: str | None = None, graph: bool = False,
 ) -> Source:  # fmt: skip
     """Open a model and derive its layout, or read the layout from a corrected `table`.
 
     `model` is a folder, a hub id, a GGUF file, a config.json (or a folder with nothing else in it) or a module;
     a module that is not of transformers needs an `example` input. With `weights=False` a config is enough.
-    `revision` is a branch, tag or commit of a hub id.
+    `revision` is a branch, tag or commit of a hub id. With `graph` the axes are those of a module's recorded graph.
 
     Raises:
         CheckpointError: the model cannot be read, or is quantised and its weights are asked for.
@@ -63,7 +63,7 @@ def resolve(
     """
     if isinstance(model, nn.Module):
         checkpoint = open_checkpoint(model)
-        layout = load_layout(table) if table else layout_of(model, example)
+        layout = load_layout(table) if table else layout_of(model, example, graph=graph)
         return Source(type(model).__name__, checkpoint, checkpoint.config, layout)
     bare = bare_config(Path(model))
     if bare is not None and not weights:

@@ -1,5 +1,6 @@
 """Plans carried out: checked first, then streamed from files to files or done in memory, then opened again."""
 
+from penjing.surgery.graphs import as_graph
 from penjing.surgery.memory import apply, masked, stock_config
 from penjing.surgery.outcome import Outcome, work_out
 from penjing.surgery.recipe import Recipe
@@ -14,6 +15,7 @@ __all__ = [
     "ReopenResult",
     "Verified",
     "apply",
+    "as_graph",
     "masked",
     "reopen",
     "stock_config",

@@ -161,7 +161,7 @@ class _Run(TorchDispatchMode):
         out = self.values.asked(func, args, kwargs)
         if out is not NotImplemented:
             return tree_map_only(Tensor, self._found, out)
-        out = _batch_norm(*args) if func is _BATCH_NORM else func(*args, **kwargs)
+        out: Any = _batch_norm(*args) if func is _BATCH_NORM else func(*args, **kwargs)
         if func in _SAME:
             self._keep(out, self._node(args[0]))
         else:

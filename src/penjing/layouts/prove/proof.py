@@ -20,9 +20,9 @@ from penjing.errors import LayoutError
 from penjing.layouts.graph.atoms import Atom, Dim
 from penjing.layouts.graph.infer import Inference, infer_traced
 from penjing.layouts.graph.trace import trace
-from penjing.layouts.graph.walk import arguments, is_assertion, op_name
+from penjing.layouts.graph.walk import is_assertion
+from penjing.layouts.prove.calls import call_of
 from penjing.layouts.prove.masked import Kept, mask, outputs_of, reference, stored_values
-from penjing.layouts.rules.shape import COPIES, SPLITS
 
 TOGETHER = "all together"
 TOLERANCE = 1e-7
@@ -170,15 +170,8 @@ def _call(inference: Inference, node: Node, env: Mapping[Node, Any], kept: Kept)
         return _narrowed(env[source], walk.dims[source], seen[source], kept) if source in seen else env[source]
 
     if isinstance(node.target, torch._ops.OpOverload):
-        changed = _new_sizes(inference, node, kept)
-        given = {k: map_arg(changed.get(k, v), value) for k, v in arguments(node).items()}
-        if op_name(node) in {"view", "reshape", "_unsafe_view", "as_strided", "_reshape_copy", "view_copy"}:
-            return given["self"].reshape(_sizes(walk.dims[node], kept))
-        if op_name(node) in SPLITS:
-            place = arguments(node)["dim"] % len(walk.uses[node][arguments(node)["self"]])
-            sizes = [_sizes(part, kept)[place] for part in walk.dims[node] or ()]
-            return given["self"].split(sizes, place)
-        return node.target(**given)
+        target, given = call_of(inference, node, kept)
+        return target(**{k: map_arg(v, value) for k, v in given.items()})
     return node.target(*map_arg(node.args, value))  # type: ignore[operator]
 
 
@@ -190,34 +183,3 @@ def _narrowed(tensor: Any, stored: Any, used: Sequence[Dim], kept: Kept) -> Any:
             place = torch.searchsorted(here.nonzero().flatten(), there.nonzero().flatten())
             tensor = tensor.index_select(i, place)
     return tensor
-
-
-def _sizes(dims: Any, kept: Kept) -> list[int]:
-    return [int(mask(d, kept).sum()) for d in dims]
-
-
-def _new_sizes(inference: Inference, node: Node, kept: Kept) -> dict[str, Any]:
-    """The arguments that are sizes, derived from what is kept."""
-    name, arg, walk = op_name(node), arguments(node), inference.walk
-    used = walk.uses.get(node, {})
-    first = used.get(node.args[0]) if node.args and isinstance(node.args[0], Node) else None
-    if name == "expand":
-        return {"size": _sizes(walk.dims[node], kept)}
-    if first is None or name in COPIES:
-        return {}
-    if name == "repeat":
-        new, old = _sizes(walk.dims[node], kept), _sizes(first, kept)
-        return {"repeats": [n // o for n, o in zip(new, [1] * (len(new) - len(old)) + old, strict=True)]}
-    if name in {"slice", "slice_scatter"} and arg["step"] == 1:
-        whole = mask(first[arg["dim"] % len(first)], kept)
-        start, end, _ = slice(arg["start"], arg["end"], 1).indices(len(whole))
-        return {"start": int(whole[:start].sum()), "end": int(whole[: max(start, end)].sum())}
-    if "normalized_shape" in arg:
-        return {"normalized_shape": _sizes(first[-len(arg["normalized_shape"]) :], kept)}
-    if name == "native_group_norm":
-        sizes = _sizes(first, kept)
-        rest = int(torch.tensor(sizes[2:]).prod())
-        return {"N": sizes[0], "C": sizes[1], "HxW": rest, "group": int(mask(walk.groups[node], kept).sum())}
-    if name == "convolution" and arg["groups"] > 1:
-        return {"groups": int(mask(walk.groups[node], kept).sum())}
-    return {}
