@@ -241,7 +241,7 @@ def _settle(module: nn.Module, reference: nn.Module, example: Any, found: list[C
             setattr(module.get_submodule(c.path), c.attribute, c.new)
         try:
             given = run(module, example)
-            if not strict or (agree(given, wanted)):
+            if not strict or agree(given, wanted):
                 return
             why = why or f"its output is {list(given.shape)} and differs from its mask, {list(wanted.shape)}"
         except (RuntimeError, ValueError, IndexError, AssertionError, TypeError) as error:
