@@ -9,7 +9,7 @@ from torch import nn
 
 from penjing import surgery
 from penjing.api.keywords import Everyday, Model, asked, everyday
-from penjing.core import Plan, Report
+from penjing.core import Measurement, Plan, Report
 from penjing.core.places import cache_folder
 from penjing.core.printing import short
 from penjing.core.progress import Progress, silent
@@ -20,6 +20,7 @@ from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
 from penjing.pipeline.evidence import SoFar, counted, measured, read_material
 from penjing.pipeline.in_memory import Metric, Trial, module_report
+from penjing.pipeline.parts import Figures
 from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan, record, remember
 from penjing.pipeline.request import Choice, Measure, Request, Run
 from penjing.pipeline.sizes import with_sizes
@@ -41,6 +42,7 @@ from penjing.pipeline.values import (
 from penjing.report import SOURCE_CARD, base_of, headline, published, save, save_card, source_card
 from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder, hub_id
+from penjing.search.curve import check_shares, size_curve
 from penjing.search.plan_for import plan_for
 from penjing.surgery.memory import stock_config
 from penjing.surgery.rebuilding import rebuilding_code
@@ -143,6 +145,8 @@ def _into_folder(
 ) -> Shrunk:  # fmt: skip
     cache, measure, out = cache_folder(), request.measure, unfinished.out
     wish = evidence_of(measure, request.data, calibrated=True) if measure is not None else None
+    if measure is not None:
+        check_shares(request.choice.method, measure.curve)
     material = read_material(as_folder(source, cache, progress), wish) if wish is not None else None
 
     plan = unfinished.plan() or _planned(request, source, None, lender, progress)
@@ -155,6 +159,7 @@ def _into_folder(
     manner = manner_of(request.choice, request.run, told=told)
     done = carry_out(source, plan, out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress)
 
+    curve = _curve(request, source, unfinished, lender, progress)
     folders, command = [as_folder(source, cache, progress), out], shrink_command(request)
     report, notes = None, tuple(plan.made.get("notes", ()))
     if measure is None or wish is None:
@@ -166,11 +171,28 @@ def _into_folder(
         )  # fmt: skip
         known = replace(known, notes=(*known.notes, *time_notes(plan.made, known)))
         report = known
+    known = replace(known, provenance={**known.provenance, **curve})
     known = with_sizes(known, source, request.run.output_dtype)
     report = known if report is not None else None
     _save(published(known, place_names(request)), request, source, unfinished, pages=report is not None)
     unfinished.finish()
     return Shrunk(plan=plan, folder=out, report=report, applied=done)
+
+
+def _curve(
+    request: Request, source: Source, unfinished: Unfinished, lender: Lender, progress: Progress
+) -> dict[str, Any]:  # fmt: skip
+    """The entry `curve` of the provenance, where one was asked for."""
+    shares = request.measure.curve if request.measure is not None else ()
+    if not shares:
+        return {}
+
+    def make() -> Figures:
+        order = order_of(request.choice, request.data, request.run)
+        found = size_curve(source, order, shares, cache=cache_folder(), lender=lender, progress=progress)
+        return {"all": [Measurement(name="curve", value=None, unit="", details=found)]}
+
+    return {"curve": dict(unfinished.parts.take("curve", make)["all"][0].details)}
 
 
 def _save(report: Report, request: Request, source: Source, unfinished: Unfinished, *, pages: bool) -> None:

@@ -45,7 +45,7 @@ def _words(part: Any, name: str) -> Iterator[str]:
         for each in value:
             yield from (flag, str(each))
     else:
-        yield from (flag, ",".join(value) if isinstance(value, tuple) else str(value))
+        yield from (flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value))
 
 
 def _setting(value: Any) -> str:

@@ -138,7 +138,15 @@ def _converted(name: str, told: Option, kinds: tuple[type, ...], value: Any) -> 
     return value
 
 
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise RequestError(f"{name} holds '{text}'; needed numbers with commas between them, as 0.9,0.5") from None
+
+
 def _several(one: Field[Any], value: Any) -> tuple[Any, ...]:
+    told: Option = one.metadata["option"]
     part = part_of(one.type) or str
     if isinstance(value, str | os.PathLike):
         value = (value,)
@@ -148,6 +156,8 @@ def _several(one: Field[Any], value: Any) -> tuple[Any, ...]:
     for each in value:
         if part is float and isinstance(each, int) and not isinstance(each, bool):
             each = float(each)
+        if part is float and told.joined and isinstance(each, str):
+            each = _number(one.name, each)
         each = os.fspath(each) if isinstance(each, os.PathLike) else each
         if not isinstance(each, part):
             raise RequestError(f"{one.name} holds {each!r}; needed {_NAMES.get(part, part.__name__)}")

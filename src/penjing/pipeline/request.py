@@ -175,6 +175,9 @@ class Measure:
     )
     shots: int = option(0, "Solved examples before each question.", least=0)
     speed: bool = option(True, "Measure prefill, decode and peak memory.", off="--no-speed")
+    curve: tuple[float, ...] = option(
+        (), "Shares kept to draw a curve of, beside random choice, as 0.9,0.75,0.5.", metavar="SHARES", joined=True
+    )
     answers: bool = option(True, "Show how each model goes on with a few prompts.", off="--no-answers")
     held_out: object = option(None, "Batches to hold a module's outputs on, or a callable that gives them.", flag=None)
     metric: object = option(None, "Takes a module and gives a number, or several by name: taken of both.", flag=None)

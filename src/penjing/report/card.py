@@ -10,7 +10,7 @@ from typing import Any
 from penjing.core import Measurement, Report, Subject
 from penjing.errors import DataError
 from penjing.report.build import known, rows, speeds
-from penjing.report.figures import AGAINST, kind, stem
+from penjing.report.figures import RANKS, kind, stem
 from penjing.report.formats import ratio
 from penjing.report.headline import headline
 from penjing.report.provenance import limits, loading, made
@@ -89,7 +89,7 @@ def index(report: Report, subject: Subject, name: str) -> list[str]:
         return []
     lines = ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
     for figure, value, data_set in data:
-        what = figure.name.rpartition(":")[2]
+        what = figure.name.partition(":")[2] or figure.unit or figure.name
         reads = figure.unit.startswith("perplexity")
         lines += [
             "  - task:",
@@ -109,8 +109,7 @@ def _data_of(figure: Measurement) -> str:
     """What a figure was taken on; empty where that is not known."""
     if text := figure.details.get("text"):
         return str(text)
-    task, found, _ = figure.name.partition(":")
-    return task if found and stem(figure.name) not in AGAINST and task not in ("perplexity", "metric") else ""
+    return "" if stem(figure.name) in RANKS else figure.name.partition(":")[0]
 
 
 def _differences(report: Report, subject: Subject) -> list[str]:

@@ -57,7 +57,7 @@ def _pair(report: Report) -> tuple[str, str]:
         if name is None:
             continue
         quality = group == "quality"
-        part = _quality(report, after, _worse(report, after, name)) if quality else _saving(report, after, name)
+        part = _quality(report, after, worse_text(report, after, name)) if quality else _saving(report, after, name)
         if part:
             said.append(part)
         else:
@@ -83,7 +83,7 @@ def _saving(report: Report, subject: Subject, name: str) -> str:
     return f"{amount} {way}{' (within the spread)' if unclear(ratio) else ''}"
 
 
-def _worse(report: Report, subject: Subject, name: str) -> str:
+def worse_text(report: Report, subject: Subject, name: str) -> str:
     """Of several texts, the one on which the perplexity rose most; any other figure is itself."""
     if name != "perplexity":
         return name

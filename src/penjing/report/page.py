@@ -8,14 +8,14 @@ from typing import Any
 from penjing.core import Report
 from penjing.errors import PenjingError
 from penjing.report import formats
-from penjing.report.build import Row, rows, speeds
+from penjing.report.build import rows, speeds
 from penjing.report.charts import embedded, figures_data, there
 from penjing.report.comparison_rows import lineup
 from penjing.report.headline import answer
 from penjing.report.picture import picture
 from penjing.report.plot import gauge, scatter
 from penjing.report.provenance import command_of, limits, loading, made
-from penjing.report.social import PICTURE
+from penjing.report.social import PICTURE, tiles
 from penjing.report.store import to_json
 from penjing.report.views import answers as answered
 from penjing.report.views import (
@@ -32,6 +32,7 @@ from penjing.report.views import (
     reasons,
     reliability,
     sensitivity,
+    size_curves,
     sweep,
     tournament,
     withheld,
@@ -39,8 +40,6 @@ from penjing.report.views import (
 )
 from penjing.report.views.lines import told
 
-TILES = ("parameters", "bytes", "decode_seconds_per_token", "perplexity")
-"""The figures that stand large under the headline, when a report has them; else the first four rows."""
 SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
     ("answers", "The same prompts"),
@@ -108,7 +107,7 @@ def view(report: Report, *, charts: bool) -> dict[str, Any]:
         "headline": said,
         "linked": PICTURE if there() else "",
         "unsaid": unsaid,
-        "tiles": _tiles(lines_of) if len(report.subjects) == 2 else [],
+        "tiles": tiles(report, lines_of) if len(report.subjects) == 2 else [],
         "lineup": lineup(report) if len(report.subjects) > 2 else [],
         "picture": picture(report),
         "rows": lines_of,
@@ -138,7 +137,7 @@ def _evidence(report: Report) -> dict[str, Any]:
         "together": correlations(report),
         "unswept": withheld(report),
         "grids": grids(report),
-        "curves": [lines(c) for c in curves(report)],
+        "curves": [lines(c) for c in (*size_curves(report), *curves(report))],
         "reliability": [lines(c) for c in reliability(report)],
         "kinds": kinds(report),
         "flips": flips(report),
@@ -153,7 +152,7 @@ def _evidence(report: Report) -> dict[str, Any]:
 
 def _charts(report: Report, shown: dict[str, Any], charts: bool) -> dict[str, Any]:
     """The embedded charts, what their axes can be, and the measures that the page's control offers."""
-    drawings = [*shown["curves"], *shown["reliability"]]
+    drawings = [d for d in (*shown["curves"], *shown["reliability"]) if not d.chart.legend]
     tradeoff, wanted = shown["scatter"] is not None, shown["scatter"] is not None or bool(drawings)
     figures = figures_data(report)["figures"]
     out: dict[str, Any] = {
@@ -165,12 +164,6 @@ def _charts(report: Report, shown: dict[str, Any], charts: bool) -> dict[str, An
     if charts and wanted:
         out["charts"] = embedded(report, drawings, tradeoff=tradeoff)
     return out
-
-
-def _tiles(lines: list[Row]) -> list[Row]:
-    chosen = [r for name in TILES for r in lines if r.name == name]
-    rest = [r for r in lines if r not in chosen]
-    return (chosen + rest)[:4]
 
 
 def bind(text: str) -> str:

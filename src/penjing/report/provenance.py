@@ -84,7 +84,7 @@ def label(key: str) -> str:
 def told(value: Any) -> str:
     """Plain data as one line of text: `torch 2.13.0, transformers 5.23.0`."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {told(v)}" for k, v in value.items()) or "none"
+        return ", ".join(f"{k} {told(v)}" for k, v in value.items() if v is not None) or "none"
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return ", ".join(told(v) for v in value) or "none"
     if value is None:

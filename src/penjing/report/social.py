@@ -6,25 +6,36 @@ from xml.sax.saxutils import escape
 from penjing.core import Report
 from penjing.report.build import Row, rows
 from penjing.report.charts import there
-from penjing.report.headline import answer
+from penjing.report.headline import answer, worse_text
 
 PICTURE = "picture.png"
 WIDTH, HEIGHT = 1200, 630
 SHOWN = 3
 """Figures below the sentence."""
+TILES = ("parameters", "bytes", "decode_seconds_per_token", "perplexity")
+"""The figures that stand large under the headline, when a report has them; else the first four rows."""
+
+
+def tiles(report: Report, lines: list[Row]) -> list[Row]:
+    """The rows that stand large: of several texts the one that the headline tells of."""
+    told = [worse_text(report, report.subjects[-1], name) for name in TILES]
+    chosen = [r for name in told for r in lines if r.name == name]
+    rest = [r for r in lines if r not in chosen and r.name not in TILES]
+    return (chosen + rest)[:4]
 
 
 def picture_svg(report: Report) -> str:
     """The picture as SVG."""
     said = wrap(answer(report)[0], 44)[:5]
     lines = "".join(f'<tspan x="72" dy="{62 if i else 0}">{escape(line)}</tspan>' for i, line in enumerate(said))
-    told = [r for r in rows(report) if len(r.cells) == 2 and r.cells[1].change][:SHOWN]
-    tiles = "".join(_tile(row, 72 + i * 360) for i, row in enumerate(told))
+    large = tiles(report, rows(report)) if len(report.subjects) == 2 else []
+    told = [r for r in large if r.cells[1].change and r.name != "bytes"][:SHOWN]
+    drawn = "".join(_tile(row, 72 + i * 360) for i, row in enumerate(told))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fbfaf6"/><rect width="{WIDTH}" height="14" fill="#3c6b47"/>'
         f'<text x="72" y="92" font-family="sans-serif" font-size="28" fill="#5f6458">{escape(report.title[:70])}</text>'
-        f'<text x="72" y="176" font-family="serif" font-size="48" fill="#23261f">{lines}</text>{tiles}</svg>'
+        f'<text x="72" y="176" font-family="serif" font-size="48" fill="#23261f">{lines}</text>{drawn}</svg>'
     )
 
 

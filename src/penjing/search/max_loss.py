@@ -44,7 +44,7 @@ def plan_within_loss(
         raise PlanError("found method 'auto' and a limit of loss; let auto choose at a share, then limit its winner")
     parted = split(source, order, HELD_OUT, cache=cache, progress=progress)
     with Opened(source, cache=cache, module=module, lender=lender, progress=progress) as opened:
-        tries = _Trial(source, parted, cache, opened.module(), progress)
+        tries = Trial(source, parted, cache, opened.module(), progress)
         found = over_keep(tries.attempt, limit, by="smallest")
     best = found[-1]
     if best.plan is None or not best.holds(limit):
@@ -60,7 +60,7 @@ def plan_within_loss(
     return Plan(best.plan.edits, made | {"notes": [*best.plan.made.get("notes", ()), *_notes(found, limit, parted)]})
 
 
-class _Trial:
+class Trial:
     """The running model, and what is tried on it."""
 
     def __init__(self, source: Source, parted: Split, cache: Path, module: nn.Module, progress: Progress) -> None:

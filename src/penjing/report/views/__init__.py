@@ -10,10 +10,12 @@ from penjing.report.views.kinds import kinds
 from penjing.report.views.lines import Lines, Mark, lines, marks
 from penjing.report.views.network import depths, zeros
 from penjing.report.views.sensitivity import sensitivity
+from penjing.report.views.sizes import size_curves
 from penjing.report.views.sweep import classes, sweep
 from penjing.report.views.together import correlations, reasons, withheld
 
 __all__ = [
     "Lines", "Mark", "answers", "classes", "correlations", "curves", "depths", "differences", "flips", "grids", "kinds",
-    "lines", "marks", "reasons", "reliability", "sensitivity", "sweep", "tournament", "withheld", "zeros",
+    "lines", "marks", "reasons", "reliability", "sensitivity", "size_curves", "sweep", "tournament", "withheld",
+    "zeros",
 ]  # fmt: skip

@@ -46,7 +46,8 @@ class Series:
 class Chart:
     """What a drawing shows, before it is placed.
 
-    `diagonal` draws x = y; `level` a line at that height; `thread` joins all points in order.
+    `diagonal` draws x = y; `level` a line at that height; `thread` joins all points in order. With a `legend` the
+    series are no models of the report, and are named under the heading.
     """
 
     key: str
@@ -60,6 +61,7 @@ class Chart:
     percent_across: bool = False
     log: bool = False
     thread: bool = False
+    legend: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
