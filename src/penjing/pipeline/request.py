@@ -66,9 +66,7 @@ class Data:
     batches: object = option(None, "Batches as the module takes them, or a callable that gives them anew.", flag=None)
     rows: int = option(32, "Rows of calibration text, or images.", least=1)
     length: int = option(512, "Tokens per row.", least=2)
-    batch: int | None = option(
-        None, "Examples that go through the model together.", least=1, shown="by kind"
-    )
+    batch: int | None = option(None, "Examples that go through the model together.", least=1, shown="by kind")
     seed: int = option(0, "Seed of everything random.")
 
     def __post_init__(self) -> None:
@@ -117,9 +115,7 @@ class Choice:
     protect: tuple[str, ...] = option(
         (), "Globs of axes to leave whole, such as 'neurons.0,neurons.29'.", metavar="GLOBS", joined=True
     )
-    multiple: int | None = option(
-        None, "Round widths to a multiple; 1 does not round.", least=1, shown="by width"
-    )
+    multiple: int | None = option(None, "Round widths to a multiple; 1 does not round.", least=1, shown="by width")
     settings: Mapping[str, Any] = option(
         {}, "A setting of the method; may be repeated.", flag="--set", metavar="NAME=VALUE"
     )
@@ -162,17 +158,13 @@ class Measure:
         (), "Text to measure on; may be repeated.", flag="--eval-text", metavar="PATH", kind="path",
         shown="shipped text",
     )  # fmt: skip
-    length: int | None = option(
-        None, "Tokens per window of text.", flag="--eval-length", least=2, shown="as --length"
-    )
+    length: int | None = option(None, "Tokens per window of text.", flag="--eval-length", least=2, shown="as --length")
     tasks: tuple[object, ...] = option(
         (),
         f"One of {', '.join(wishes().values())}; may be repeated.",
         flag="--task", metavar="TASK",
     )  # fmt: skip
-    limit: int | None = option(
-        None, "Items of each task at most, drawn by the seed.", least=1, shown="all"
-    )
+    limit: int | None = option(None, "Items of each task at most, drawn by the seed.", least=1, shown="all")
     shots: int = option(0, "Solved examples before each question.", least=0)
     speed: bool = option(True, "Measure prefill, decode and peak memory.", off="--no-speed")
     curve: tuple[float, ...] = option(
@@ -206,9 +198,7 @@ class Run:
         None, "What the result is stored in: float32, bfloat16 or float16.", metavar="DTYPE", known=DTYPES,
         shown="as the original",
     )  # fmt: skip
-    threads: int | None = option(
-        None, "Threads that torch computes on.", least=1, shown="torch's own choice"
-    )
+    threads: int | None = option(None, "Threads that torch computes on.", least=1, shown="torch's own choice")
     offline: bool = option(False, "Ask no hub for anything: what is not on this machine is missing.", recorded=False)
 
     def __post_init__(self) -> None:
