@@ -88,23 +88,22 @@ def through(family: str, folder: Path) -> dict[str, Any]:
     if loading["missing_keys"] or loading["mismatched_keys"] or after >= count:
         raise Fault("open", f"{count} -> {after} parameters, {loading}")
     out["after"] = after
-    out["difference"] = _differs(kind.from_pretrained(folder / "model").eval(), small.eval(), plan)
+    out["difference"] = _differs(kind.from_pretrained(folder / "model").eval(), small.eval(), layout, plan)
     if out["difference"] > TOLERANCE:
         raise Fault("mask", f"differs from its mask by {out['difference']:.3g} of the largest output")
     return out
 
 
-def _differs(before: Any, small: Any, plan: Any) -> float:
+def _differs(before: Any, small: Any, layout: Any, plan: Any) -> float:
     """The largest difference of the outputs of the cut model and the masked one, over the largest output."""
     import torch
 
     from penjing.layouts.graph.inputs import example
-    from penjing.running.of_module import layout_of
     from penjing.surgery.memory import masked, run
 
     inputs = example(before, device="cpu")
     with torch.no_grad():
-        wanted = run(masked(before, layout_of(before, None), plan), inputs).double()
+        wanted = run(masked(before, layout, plan), inputs).double()
         given = run(small, inputs).double()
     if given.shape != wanted.shape:
         return float("inf")

@@ -127,6 +127,8 @@ def small(config: Mapping[str, Any], images: bool = True) -> dict[str, Any]:
         out["per_layer_config"] = {k: v for k, v in out["per_layer_config"].items() if int(k) < 2}
     if images and "image_size" in out and "window_size" in out:
         out["window_size"] = 4
+    if isinstance(out.get("kv_lora_rank"), int) and "num_key_value_heads" in out:
+        out["num_key_value_heads"] = out["num_attention_heads"]
     if "expand" in out and "num_heads" in out and isinstance(out.get("head_dim"), int):
         out["num_heads"] = out["hidden_size"] * out["expand"] // out["head_dim"]
     if "mamba_expand" in out and "mamba_n_heads" in out:

@@ -116,3 +116,12 @@ def test_an_entry_that_published_configs_leave_out_is_written(tmp_path):
     small, told = kind.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not told["missing_keys"]
     assert (small.config.head_dim, small.config.num_attention_heads) == (4, 3)
+
+
+def test_a_tied_tensor_may_be_kept_under_another_name_than_the_module_has_it(tmp_path):
+    torch.manual_seed(0)
+    kind = transformers.CamembertForCausalLM
+    config = transformers.CamembertConfig(**SIZES, max_position_embeddings=20, is_decoder=True)
+    kind(config).save_pretrained(tmp_path / "in")
+    penjing.apply(tmp_path / "in", EIGHT, tmp_path / "out", reopening=False)
+    assert kind.from_pretrained(tmp_path / "out").config.intermediate_size == 8
