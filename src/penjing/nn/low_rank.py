@@ -30,14 +30,26 @@ class Settings:
 class LowRank(nn.Module):
     """up(down(x)): `down` [rank in] without a bias, `up` [out rank] with the bias of the old module, if it had one."""
 
-    def __init__(self, down: nn.Module, up: nn.Module) -> None:
-        """Take the two factors."""
+    def __init__(self, down: nn.Module, up: nn.Module, *, transposed: bool = False) -> None:
+        """Take the two factors, and whether the old matrix was [in out]."""
         super().__init__()
-        self.down, self.up = down, up
+        self.down, self.up, self.transposed = down, up, transposed
 
     def forward(self, x: Tensor) -> Tensor:
         """What the old module gave, nearly."""
         return self.up(self.down(x))
+
+    @property
+    def weight(self) -> Tensor:
+        """The product, for stock code that looks at a layer's weight; it is made anew each time."""
+        up, down = self.up.get_parameter("weight"), self.down.get_parameter("weight")
+        product = (up.flatten(1) @ down.flatten(1)).reshape(len(up), *down.shape[1:])
+        return product.T if self.transposed else product
+
+    @property
+    def bias(self) -> Tensor | None:
+        """That of the old module."""
+        return self.up.bias if isinstance(self.up.bias, Tensor) else None
 
 
 def tensors(old: Place, settings: Settings) -> dict[str, str]:
@@ -65,17 +77,21 @@ def build(old: nn.Module, settings: Settings) -> LowRank:
     Raises:
         PlanError: the old module is of another kind.
     """
-    weight = getattr(old, "weight", None)
-    if not isinstance(weight, Tensor):
-        raise PlanError(f"a {type(old).__name__} has no weight that has a rank; name a linear layer or a convolution")
+    weight, kind = getattr(old, "weight", None), type(old)
+    plain = next((k for k in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(old, k)), None)
+    turned = plain is None and isinstance(weight, Tensor) and weight.dim() == 2 and _transposed(old)
+    if not isinstance(weight, Tensor) or not (turned or (plain is not None and kind.forward is plain.forward)):
+        raise PlanError(
+            f"a {kind.__name__} does more than multiply by its weight, so two factors cannot stand in for it; protect "
+            "it, and name linear layers and convolutions"
+        )
     bias, rank = getattr(old, "bias", None) is not None, settings.rank
     with torch.device(weight.device):
-        if isinstance(old, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        if plain is not None and plain is not nn.Linear:
             return _convolution(old, rank, bias).to(weight.dtype)
-        if weight.dim() != 2:
-            raise PlanError(f"a {type(old).__name__} with a weight of {weight.dim()} dimensions has no rank; leave it")
-        out, into = weight.shape if isinstance(old, nn.Linear) or not _transposed(old) else tuple(weight.shape)[::-1]
-        return LowRank(nn.Linear(into, rank, bias=False), nn.Linear(rank, out, bias=bias)).to(weight.dtype)
+        out, into = tuple(weight.shape)[::-1] if turned else weight.shape
+        down, up = nn.Linear(into, rank, bias=False), nn.Linear(rank, out, bias=bias)
+        return LowRank(down, up, transposed=turned).to(weight.dtype)
 
 
 def _transposed(old: Any) -> bool:
@@ -85,11 +101,14 @@ def _transposed(old: Any) -> bool:
 
 def _convolution(old: Any, rank: int, bias: bool) -> LowRank:
     if old.groups != 1:
-        raise PlanError(f"a convolution in {old.groups} groups has no two factors; leave it as it is")
+        raise PlanError(f"a convolution in {old.groups} groups has no two factors; protect it")
     kind = type(old)
     down = kind(
         old.in_channels, rank, old.kernel_size, stride=old.stride, padding=old.padding, dilation=old.dilation,
         padding_mode=old.padding_mode, bias=False,
     )  # fmt: skip
-    return LowRank(down, kind(rank, old.out_channels, 1, bias=bias))
+    out = LowRank(down, kind(rank, old.out_channels, 1, bias=bias))
+    for name in ("stride", "padding", "dilation", "kernel_size", "groups"):  # stock code may pad by them
+        setattr(out, name, getattr(old, name))
+    return out
 

@@ -96,5 +96,6 @@ def _alone_cost(layout: Layout, m: Matrix, budget: Budget, model: Checkpoint) ->
 def _alone(layout: Layout, m: Matrix) -> bool:
     made = [d for d in range(len(m.shape)) if d not in m.inputs]
     grouped = any(n.split(".", 1)[0] == "groups" for n in names(layout.patterns[m.tensor]))
-    window = len(m.shape) > 2 and m.inputs[0] != 1
-    return m.tensor.endswith(".weight") and len(made) == 1 and not grouped and not window
+    turned = len(m.shape) > 2 and m.inputs[0] != 1
+    depthwise = len(m.shape) > 2 and m.shape[m.inputs[0]] == 1
+    return m.tensor.endswith(".weight") and len(made) == 1 and not (grouped or turned or depthwise)

@@ -209,7 +209,7 @@ def _check_shapes(config: Mapping[str, Any], outcome: Outcome) -> None:
         if recipe.brought and name not in wanted:
             raise PlanError(
                 f"the files name {name.rpartition('.')[0]} otherwise than the stock code does, so nothing can be put "
-                "there; open the model with transformers, save it again, and plan on that"
+                "there; protect it, or open the model with transformers, save it again, and plan on that"
             )
         if name in wanted and wanted[name] != recipe.shape:
             raise PlanError(
