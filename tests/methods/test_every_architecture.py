@@ -13,13 +13,13 @@ import penjing
 from penjing import surgery
 from penjing.calibrate.statistics import find
 from penjing.core import Mask
-from penjing.errors import UnsupportedError
+from penjing.errors import PlanError, UnsupportedError
 from penjing.methods import METHODS
 from penjing.select.weights import matrices
 
 MODELS = {NAMED["decoder"], NAMED["cnn"]}
 PAIR = {"magnitude", "activation"}
-SPARSE = "sparsify"
+SPARSE, FACTOR = "sparsify", "factor"
 CASES = [(name, "*") for name in OWN] + [(name, "neurons.*") for name in STOCK if name != "resnet"]
 CASES += [(name, "heads.*") for name in ("llama", "qwen2", "bert", "vit", "dinov2", "swin")] + [("resnet", "*")]
 QUICK = {"multiple": 1, "steps": 3, "batch": 4}
@@ -43,7 +43,7 @@ HELD = {
 def pairs(*, sparse: bool):
     """(method, model, axes) of all methods that zero single weights, or of all that take units away."""
     for method, (family, _) in sorted(METHODS.places().items()):
-        if (family == SPARSE) != sparse:
+        if family == FACTOR or (family == SPARSE) != sparse:
             continue
         for name, axes in dict.fromkeys((n, "" if sparse else a) for n, a in CASES):
             fast = name in MODELS or method in PAIR
@@ -119,3 +119,29 @@ def test_the_sparse_model_has_the_zeros_that_were_planned(method, name, axes):
     state = smaller.state_dict()
     assert all(bool((state[tensor][~kept] == 0).all()) for tensor, kept in masks.items())
     assert bool(model.output(smaller).isfinite().all())
+
+
+def factored():
+    """(method, model) of all methods that write matrices as products."""
+    for method, (family, _) in sorted(METHODS.places().items()):
+        for name in (*OWN, *STOCK) if family == FACTOR else ():
+            yield pytest.param(method, name, marks=() if name in MODELS else pytest.mark.nightly)
+
+
+@pytest.mark.parametrize(("method", "name"), list(factored()))
+def test_the_factored_model_is_smaller_and_is_its_mask(method, name):
+    model, wish = subject(name), {"method": method, "keep": 0.5, "settings": {"whiten": False}}
+    smaller, plan, said = None, None, ""
+    try:
+        plan = penjing.plan(model.module, **wish, example=model.example, table=model.table)
+        smaller = penjing.apply(model.module, plan, stock=False, example=model.example, table=model.table)
+    except (UnsupportedError, PlanError) as error:  # no layer, or one that is used otherwise than by being called
+        said = str(error)
+    if smaller is None or plan is None:
+        assert name not in MODELS
+        assert any(words in said for words in ("protect", "nothing has a rank", "none has rows to rank"))
+        return
+    before, after = (sum(p.numel() for p in m.parameters()) for m in (model.module, smaller))
+    assert after < before
+    found, masked = model.output(smaller), model.output(surgery.masked(model.module, model.layout, plan))
+    torch.testing.assert_close(found, masked, rtol=1e-5, atol=1e-5 * float(masked.abs().max()))
