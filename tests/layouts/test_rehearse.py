@@ -215,6 +215,15 @@ def test_a_norm_without_weights_follows():
     assert list(layout.attributes) == ["g.num_groups"]
 
 
+def test_what_was_not_looked_for_is_noted(monkeypatch):
+    from penjing.layouts.graph import rehearse
+
+    monkeypatch.setattr(rehearse, "MOST", 0)
+    layout = from_module(Flat().eval(), modules.image())
+    assert "the first left is at test_rehearse.py:" in layout.notes[0]
+    assert {a.size for a in layout.axes.values() if a.state == "free"} == {8, 12, 32, 20}
+
+
 def test_many_blocks_are_rehearsed_as_three():
     class Deep(nn.Module):
         def __init__(self):

@@ -18,8 +18,8 @@ from penjing.layouts.graph.infer import Inference
 from penjing.layouts.graph.settings import Setting
 from penjing.layouts.graph.trial import Stage, Trial
 
-MOST = 400
-"""Runs after which what is not settled is left as the graph says."""
+MOST = 200_000
+"""Operators run after which what is not settled is left as the graph says; some thousand a second."""
 
 
 def rehearse(inference: Inference) -> tuple[Setting, ...]:
@@ -38,13 +38,17 @@ class _Rehearsal:
 
     def settle(self) -> Trial:
         """Go on until the whole run is as foretold; the last run."""
-        while self.cut and self.stage.runs < MOST:
+        while self.cut and self.stage.operators < MOST:
             trial = self.stage.run(self.cut, self.settings)
             if trial.at >= len(self.calls):
                 return trial
             if not self._by_attributes(trial):
                 self._leave_out(trial)
-        return self.stage.run(self.cut, self.settings)
+        trial = self.stage.run(self.cut, self.settings)
+        if self.cut and trial.at < len(self.calls):
+            where = f" at {trial.line}" if trial.line else ""
+            self.walk.notes[f"the code holds more sizes than were looked for; the first left is{where}"] = None
+        return trial
 
     def _by_attributes(self, trial: Trial) -> bool:
         """Whether an attribute that follows gets the run further; it is kept."""
@@ -178,7 +182,7 @@ class _Rehearsal:
         """The leaves of some that each move the number at a place, found by halves."""
         if (
             not among
-            or self.stage.runs > MOST
+            or self.stage.operators > MOST
             or all(m[0] != place for m in self.stage.run(among, self.settings).moved)
         ):
             return []

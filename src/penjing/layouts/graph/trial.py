@@ -42,7 +42,7 @@ class Stage:
         self.inference, self.walk = inference, inference.walk
         self.module = inference.traced.module
         self.calls = inference.traced.recording.calls
-        self.runs = 0
+        self.operators = 0
         leaves = [a for dims in inference.tensors.values() for d in dims for a in atoms.leaves(d)]
         self.free = list(dict.fromkeys(a for a in leaves if not a.frozen))
         above = max([64, *(a.size for a in leaves)])
@@ -51,7 +51,6 @@ class Stage:
 
     def run(self, cut: Iterable[Atom], chosen: Sequence[Setting]) -> Trial:
         """Run with the leaves in `cut` at their new sizes."""
-        self.runs += 1
         sizes = {a: self.sizes[a] for a in cut}
         done: list[Node] = []
         trial = Trial(0)
@@ -66,6 +65,7 @@ class Stage:
                 setting.put(self.module, sizes)
 
         def tell(node: Node) -> None:
+            self.operators += 1
             self._compare(node, len(done), sizes, trial)
             done.append(node)
 
