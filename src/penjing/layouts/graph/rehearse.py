@@ -55,12 +55,19 @@ class _Rehearsal:
         found = self._candidates(trial.at, self.cut)
         held = {(s.path, s.attribute): s for s in self.settings}
         fresh = [s for s in found if (s.path, s.attribute) not in held]
-        for chosen in [[s] for s in fresh] + ([_first_each(fresh)] if len(fresh) > 1 else []):
-            if self.stage.run(self.cut, [*self.settings, *chosen]).at > trial.at:
+        known = {self._kind(s) for s in self.settings}
+        tried = [_first_each([s for s in fresh if self._kind(s) in known]), *([s] for s in fresh), _first_each(fresh)]
+        for chosen in tried:
+            if chosen and self.stage.run(self.cut, [*self.settings, *chosen]).at > trial.at:
                 self.settings += chosen
                 return True
         again = [(held[s.path, s.attribute], s) for s in found if (s.path, s.attribute) in held]
         return any(self._one_axis(trial.at, first, second) for first, second in again)
+
+    def _kind(self, setting: Setting) -> tuple[type, str, tuple[int, ...]]:
+        """What settings of like modules share: blocks of a kind are settled alike, which saves most of the runs."""
+        owner = type(self.module.get_submodule(setting.path))
+        return owner, setting.attribute, tuple(a.size for d in setting.dims for a in d)
 
     def _candidates(self, at: int, cut: Iterable[Atom]) -> list[Setting]:
         """Attributes that may have to follow: `reshape` fails before the copy and the view that it is made of."""
