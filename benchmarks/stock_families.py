@@ -165,7 +165,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         f"is written, with the reason below. {bad} do neither. **{share:.1%} pass or are refused with a reason**",
         "(`python -m benchmarks.stock_families`; float32, random weights).", "",
         f"{len(results) - len(tried)} further families have no tiny config here: a class that needs a package that is",
-        "not installed, or sizes that the names of entries do not tell.", "",
+        "not installed, or sizes that the names of entries do not tell. Families in no table have not been run.", "",
         "## Pass", "",
         "| family | class | parameters | after | cut | differs from its mask by |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
