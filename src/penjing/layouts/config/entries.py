@@ -85,7 +85,9 @@ class _Trials:
             module = build(paths.put(self.config, changes))
         except CheckpointError:
             return None
-        return _Trial(module, factor) if set(module.state_dict()) == set(self.shapes) else None
+        made = shapes_of(module)
+        comparable = made.keys() == self.shapes.keys() and all(len(s) == len(self.shapes[n]) for n, s in made.items())
+        return _Trial(module, factor) if comparable else None
 
     def _settings(self, trial: _Trial) -> dict[str, dict[str, int]]:
         return settings_of(trial.module, self.reader.unsure)
