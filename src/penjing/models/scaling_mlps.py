@@ -9,7 +9,7 @@ and 124 million) include a head of 11,230 classes. Their baseline without residu
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,7 @@ class ScalingMLPForImageClassification(PreTrainedModel):
     config_class = Config
     base_model_prefix = ""
     main_input_name = "pixel_values"
-    _no_split_modules: ClassVar = ["Block"]
+    _no_split_modules = ["Block"]  # noqa: RUF012 - as transformers declares it
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
