@@ -118,7 +118,7 @@ else:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # a process of its own under a limit, and its model on the disk
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the limit is one of Linux")
 def test_a_model_twice_as_large_as_the_limit_is_measured_under_a_limit_of_the_kernel(tmp_path):
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -70,14 +70,18 @@ def test_plan_and_apply(said):
     assert set(said("apply", "model", "plan", "-o", "applied")) == documented("apply")
 
 
+SOMETIMES = {"file_bytes", "dtype_bytes"}
+"""Figures of models that lay on disk otherwise than they are written: a GGUF file, another type."""
+
+
 def test_measure_without_speed(said):
     timed = {"decode_seconds_per_token", "prefill_seconds", "peak_memory_bytes"}
-    wanted = documented("measure, compare, shrink, demo") - timed
+    wanted = documented("measure, compare, shrink, demo") - timed - SOMETIMES
     found = said("measure", "model", "--no-speed")
     assert wanted - set(found) == set()
     assert found["perplexity"] > 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # times are measured
 def test_measure_with_speed(said):
-    assert documented("measure, compare, shrink, demo") - set(said("measure", "model")) == set()
+    assert documented("measure, compare, shrink, demo") - set(said("measure", "model")) == SOMETIMES

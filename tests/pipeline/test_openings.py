@@ -58,7 +58,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("name", ["tiny", "half"])
+@pytest.mark.parametrize("name", ["tiny", pytest.param("half", marks=pytest.mark.nightly)])
 def test_a_measured_shrink_opens_each_model_once(name, request, cache, tmp_path, opened):
     model = request.getfixturevalue(name)
     opened.clear()

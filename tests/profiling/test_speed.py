@@ -206,7 +206,7 @@ def test_models_one_after_the_other_would_have_shown_a_gain_that_is_none(tmp_pat
     assert sum(second) / sum(first) > 1.1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # times decide it
 def test_half_the_weights_zeroed_is_not_faster(tmp_path):
     """The null test: what is stored as zeros is read and multiplied like all else."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -286,7 +286,7 @@ def hear_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.nightly)])
 def test_no_child_outlives_the_parent(same, ending):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(same)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

@@ -24,7 +24,7 @@ def logits(module):
         return module(torch.arange(32).view(2, 16)).logits
 
 
-@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("family", ["llama", pytest.param("opt", marks=pytest.mark.nightly)])
 def test_a_pruned_folder_gets_the_smallest_common_width_and_the_same_outputs(family, tmp_path, monkeypatch):
     monkeypatch.setenv("PENJING_CACHE", str(tmp_path / "cache"))
     with torch.random.fork_rng():

@@ -33,7 +33,7 @@ def small(model, plan, tmp_path_factory):
     return load_file(out / "model.safetensors")
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["bfloat16", pytest.param("float16", marks=pytest.mark.nightly)])
 def test_the_result_is_the_cut_one_rounded_once_and_opens(name, model, plan, small, tmp_path):
     run = penjing.Run(output_dtype=name)
     done = penjing.apply(model, plan, tmp_path / "out", run=run)
