@@ -8,7 +8,7 @@ from samples import _m
 from penjing.core import Measurement, Report, Subject
 from penjing.report import headline
 from penjing.report.build import speeds
-from penjing.report.comparison_rows import lineup
+from penjing.report.comparison_rows import compared
 from penjing.report.provenance import limits
 
 
@@ -80,5 +80,5 @@ def test_a_change_held_back_is_not_called_unmeasured():
 
     held = Measurement(name="decode_ratio", value=None, unit="ratio", note="withheld: noisy", details={"subject": "b"})
     report = Report(title="t", subjects=(one("a", 1.0), one("b", 0.9), one("c", None)), ratios=(held,))
-    said = [{p.label: p.change for p in entry.parts} for entry in lineup(report)]
+    said = [{p.label: p.change for p in entry.parts} for entry in compared(report)]
     assert [s["Time per generated token"] for s in said] == ["withheld", "not measured"]

@@ -28,7 +28,7 @@ class Entry:
     verdict: str
 
 
-def lineup(report: Report) -> list[Entry]:
+def compared(report: Report) -> list[Entry]:
     """An entry for each model but the original."""
     tones: dict[int, list[str]] = {}
     for compared in differences(report):

@@ -10,7 +10,7 @@ from penjing.errors import PenjingError
 from penjing.report import formats
 from penjing.report.build import rows, speeds
 from penjing.report.charts import embedded, figures_data, there
-from penjing.report.comparison_rows import lineup
+from penjing.report.comparison_rows import compared
 from penjing.report.headline import answer
 from penjing.report.picture import picture
 from penjing.report.plot import gauge, scatter
@@ -108,7 +108,7 @@ def view(report: Report, *, charts: bool) -> dict[str, Any]:
         "linked": PICTURE if there() else "",
         "unsaid": unsaid,
         "tiles": tiles(report, lines_of) if len(report.subjects) == 2 else [],
-        "lineup": lineup(report) if len(report.subjects) > 2 else [],
+        "comparison": compared(report) if len(report.subjects) > 2 else [],
         "picture": picture(report),
         "rows": lines_of,
         "scatter": scatter(report),

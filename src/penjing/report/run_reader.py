@@ -12,7 +12,7 @@ from typing import Any
 
 from penjing.errors import DataError
 from penjing.report.store import from_json as report_from_json
-from penjing.report.summary import Gist, from_json, gist
+from penjing.report.summary import Summary, from_json, summary
 
 RUN_BYTES = 64 * 1024
 REPORT_BYTES = 16 * 1024 * 1024
@@ -43,7 +43,7 @@ class RunSummary:
     host: str = ""
     error: str = ""
     has_report: bool = False
-    gist: Gist | None = None
+    summary: Summary | None = None
 
 
 def check_key(key: str) -> None:
@@ -131,17 +131,17 @@ def head(folder: int, key: str) -> RunSummary:
             raise DataError("holds neither run.json nor report.json; it is no run, or was only begun")
         when = report.st_mtime
         return RunSummary(
-            key=key, name=key, started=when, updated=when, status="done", has_report=True, gist=_gist(folder)
+            key=key, name=key, started=when, updated=when, status="done", has_report=True, summary=_summary_of(folder)
         )
     data = read_object(folder, "run.json", RUN_BYTES)
     if data.get("schema") != 1:
         raise DataError(f"run.json is of schema {str(data.get('schema'))[:40]!r}; this penjing reads schema 1")
-    told = data.get("gist")
+    told = data.get("summary")
     there = report is not None
-    return _checked(data, key, there, from_json(told) if told else _gist(folder) if there else None)
+    return _checked(data, key, there, from_json(told) if told else _summary_of(folder) if there else None)
 
 
-def _checked(data: Mapping[str, Any], key: str, has_report: bool, short: Gist | None) -> RunSummary:
+def _checked(data: Mapping[str, Any], key: str, has_report: bool, short: Summary | None) -> RunSummary:
     status = data.get("status")
     if status not in STATES:
         raise DataError(f"run.json says its status is {str(status)[:40]!r}; needed one of {', '.join(STATES)}")
@@ -162,13 +162,13 @@ def _checked(data: Mapping[str, Any], key: str, has_report: bool, short: Gist | 
         host=_text(data, "host"),
         error=_text(data, "error"),
         has_report=has_report,
-        gist=short,
+        summary=short,
     )
 
 
-def _gist(folder: int) -> Gist:
+def _summary_of(folder: int) -> Summary:
     try:
-        return gist(report_from_json(read_object(folder, "report.json", REPORT_BYTES)))
+        return summary(report_from_json(read_object(folder, "report.json", REPORT_BYTES)))
     except ODD as error:
         raise DataError(f"report.json cannot be understood ({type(error).__name__}); write it again") from error
 

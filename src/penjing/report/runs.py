@@ -29,9 +29,9 @@ from penjing.report.run_reader import (
     read_plain,
 )  # fmt: skip
 from penjing.report.store import from_json, to_json
-from penjing.report.summary import Gist, gist
+from penjing.report.summary import Summary, summary
 
-__all__ = ["Gist", "Known", "RunSummary", "RunWriter", "list_runs", "read_report", "read_run", "report_bytes"]
+__all__ = ["Known", "RunSummary", "RunWriter", "Summary", "list_runs", "read_report", "read_run", "report_bytes"]
 
 SCHEMA = 1
 """Rises when a key of run.json changes its meaning."""
@@ -64,7 +64,7 @@ class RunWriter:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "error": None,
-            "gist": None,
+            "summary": None,
         }
 
     def __enter__(self) -> Self:
@@ -112,18 +112,18 @@ class RunWriter:
             return  # hours of work do not end for a progress bar; a disk still full at the end is told then
 
     def report(self, report: Report) -> None:
-        """Write the figures taken so far: report.json, its items beside it, and their gist in run.json.
+        """Write the figures taken so far: report.json, its items beside it, and their summary in run.json.
 
         Raises:
             DataError: the report holds something that is not plain data.
             OutputError: the folder cannot be written to.
         """
         text = json.dumps(to_json(report), ensure_ascii=False, allow_nan=False, indent=1)
-        short = gist(report).to_json()
+        short = summary(report).to_json()
         _put(self.folder / FILE, item_lines(report))
         _put(self.folder / "report.json", [text, "\n"])
         with self._lock:
-            self._state["gist"] = short
+            self._state["summary"] = short
         self._write()
 
     def _write(self) -> None:

@@ -16,7 +16,7 @@ LONG, MANY = 400, 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gist:
+class Summary:
     """A report's answer in short; of several models the figures are those of the second, the first result.
 
     `parameters` and `score` are for sorting; `size` and `quality` are the same as text, and `change` and `worse` what
@@ -38,17 +38,17 @@ class Gist:
         return {**asdict(self), "models": list(self.models)}
 
 
-def gist(report: Report) -> Gist:
-    """The gist of a report."""
+def summary(report: Report) -> Summary:
+    """The summary of a report."""
     result = report.subjects[:2][-1] if report.subjects else None
     if result is None:
-        return Gist(title=_short(report.title), headline=_short(headline(report)))
+        return Summary(title=_short(report.title), headline=_short(headline(report)))
     size = result.figure("parameters")
     parameters = known(size)
     judged = [n for n in names(report) if said(report, n).group == "quality"]
     quality = next((f for n in judged if (f := result.figure(n)) and known(f) is not None), None)
     score = known(quality)
-    return Gist(
+    return Summary(
         title=_short(report.title),
         headline=_short(headline(report)),
         models=tuple(_short(s.name) for s in report.subjects[:MANY]),
@@ -61,19 +61,19 @@ def gist(report: Report) -> Gist:
     )
 
 
-def from_json(data: Any) -> Gist:
-    """The gist that `to_json` gave.
+def from_json(data: Any) -> Summary:
+    """The summary that `to_json` gave.
 
     Raises:
         DataError: it is not one.
     """
     if not isinstance(data, Mapping):
-        raise DataError(f"its gist is a {type(data).__name__}; needed an object")
+        raise DataError(f"its summary is a {type(data).__name__}; needed an object")
     texts = {key: _short(data.get(key, "")) for key in ("title", "headline", "size", "change", "measure", "quality")}
     models = data.get("models", [])
     if not isinstance(models, list):
-        raise DataError("its gist names no list of models; write it again with this penjing")
-    return Gist(
+        raise DataError("its summary names no list of models; write it again with this penjing")
+    return Summary(
         models=tuple(_short(m) for m in models[:MANY]),
         parameters=_number(data.get("parameters")),
         score=_number(data.get("score")),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from penjing.core import Axis, Budget, Checkpoint, Keep, Layout, Live, Plan
 from penjing.maths.topk import best
-from penjing.select import size_grid as rung
+from penjing.select import size_grid
 from penjing.select.knapsack import Option, solve
 from penjing.select.uniform import cost
 
@@ -48,10 +48,10 @@ class MeasuredSizes:
         self.options: dict[str, list[Option]] = {}
         self.curves: dict[str, list[tuple[float, float]]] = {}
         for name, group in groups.items():
-            found = rung.rungs(group, steps)
-            tried = rung.nearest(group, found, fractions)
-            self.points[name] = [(rung.share(group, r), figure(r) - self.whole) for r in tried]
-            self.curves[name] = rung.curve(self.points[name])
+            found = size_grid.sizes_between(group, steps)
+            tried = size_grid.nearest(group, found, fractions)
+            self.points[name] = [(size_grid.share(group, r), figure(r) - self.whole) for r in tried]
+            self.curves[name] = size_grid.curve(self.points[name])
             self.options[name] = [Option(sizes=r, loss=self._height(name, r)) for r in found]
 
     def sizes(self, layout: Layout, budget: Budget, model: Checkpoint) -> dict[str, int]:
@@ -70,7 +70,7 @@ class MeasuredSizes:
                 return cost(layout, at, budget, model) <= budget.limit
             return all(sum(at[a] for a in names) <= most[kind] for kind, names in self._kinds.items())
 
-        return rung.filled(self.groups, self.curves, self.steps, found, fits)
+        return size_grid.filled(self.groups, self.curves, self.steps, found, fits)
 
     def facts(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """What a plan says of it; shares are of the units kept, the rest in the figure's unit."""
@@ -95,7 +95,7 @@ class MeasuredSizes:
         return {a.name: a.size for group in self.groups.values() for a in group}
 
     def _height(self, name: str, at: Mapping[str, int]) -> float:
-        return rung.height(self.curves[name], rung.share(self.groups[name], at))
+        return size_grid.height(self.curves[name], size_grid.share(self.groups[name], at))
 
     @cached_property
     def _kinds(self) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ def together(axes: Sequence[Axis], *, even: bool) -> dict[str, list[Axis]]:
     return {g[0].name if len(g) == 1 else f"{g[0].name} to {g[-1].name}": g for g in out.values()}
 
 
-def rungs(group: Sequence[Axis], steps: Mapping[str, int]) -> list[Sizes]:
+def sizes_between(group: Sequence[Axis], steps: Mapping[str, int]) -> list[Sizes]:
     """The sizes that a group can have, from whole to smallest: every axis at the same share, in its own steps."""
     widest = max(group, key=lambda a: a.size // steps[a.name])
     least = smallest(steps[widest.name], full=widest.size, least=widest.least)
@@ -51,7 +51,7 @@ def share(group: Sequence[Axis], sizes: Mapping[str, int]) -> float:
 
 
 def nearest(group: Sequence[Axis], found: Sequence[Sizes], fractions: Sequence[float]) -> list[Sizes]:
-    """The rungs nearest to some fractions, and the smallest, none of them the whole; the largest first."""
+    """The sizes nearest to some fractions, and the smallest, none of them the whole; the largest first."""
     cut = [r for r in found if share(group, r) < 1]
     wanted = [min(cut, key=lambda r, f=f: abs(share(group, r) - f)) for f in fractions] if cut else []
     return [r for r in cut if r in wanted or r is cut[-1]]

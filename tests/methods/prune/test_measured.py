@@ -19,7 +19,7 @@ from penjing.errors import DataError, PenjingError, PlanError
 from penjing.layouts import costs
 from penjing.methods.prune.measured import Method, score
 from penjing.running.live import Running
-from penjing.select import size_grid as rungs
+from penjing.select import size_grid
 
 WEIGHT = {"neurons.0": 1.0, "neurons.1": 4.0, "heads.0": 0.5, "heads.1": 3.0}
 
@@ -76,7 +76,7 @@ def naive_sizes(curves, full, allowed):
     best = math.inf
     for choice in itertools.product(*(range(1, n + 1) for n in full)):
         if sum(choice) <= allowed:
-            best = min(best, sum(rungs.height(c, n / f) for c, n, f in zip(curves, choice, full, strict=True)))
+            best = min(best, sum(size_grid.height(c, n / f) for c, n, f in zip(curves, choice, full, strict=True)))
     return best
 
 
@@ -87,8 +87,8 @@ def test_sizes_are_the_best_of_all_that_the_measured_curves_allow():
     found = sizes(plan)
     assert sum(found.values()) == 24
     assert found["neurons.1"] > found["neurons.0"]
-    curves = [rungs.curve([tuple(p) for p in plan.made["measured"]["increase"][a]]) for a in found]
-    got = sum(rungs.height(c, n / 24) for c, n in zip(curves, found.values(), strict=True))
+    curves = [size_grid.curve([tuple(p) for p in plan.made["measured"]["increase"][a]]) for a in found]
+    got = sum(size_grid.height(c, n / 24) for c, n in zip(curves, found.values(), strict=True))
     assert got == pytest.approx(naive_sizes(curves, [24, 24], 24), abs=1e-3)  # shares are told to four digits
 
 

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from penjing.report.runs import RunSummary
 from penjing.report.serve.listing import KEYS, PAGE, Query, asked, ordered, select
-from penjing.report.summary import Gist
+from penjing.report.summary import Summary
 
 
 def run(number, *, status="done", model="m", parameters=None):
-    gist = Gist(models=(model,), parameters=parameters, headline=f"headline {number}")
-    return RunSummary(key=f"k{number}", name=f"Run {number}", started=float(number + 1), status=status, gist=gist)
+    summary = Summary(models=(model,), parameters=parameters, headline=f"headline {number}")
+    return RunSummary(key=f"k{number}", name=f"Run {number}", started=float(number + 1), status=status, summary=summary)
 
 
 MANY = [run(i, status="failed" if i % 10 == 0 else "done", model=f"m{i % 3}", parameters=i or None) for i in range(250)]

@@ -43,10 +43,11 @@ def test_the_error_goes_on(tmp_path):
 
 def test_a_list_has_the_gist_without_the_report(runs):
     (runs / "full" / "report.json").write_text("{ not read by a list", encoding="utf-8")
-    gist = by_key(runs)["full"].gist
-    assert gist.models == ("SmolLM2-135M", "SmolLM2-135M-0.75")
-    assert (gist.size, gist.change, gist.measure, gist.quality) == ("114.6 M", "−15 %", "Perplexity", "34.8")
-    assert gist.headline.startswith("15 % fewer parameters")
+    summary = by_key(runs)["full"].summary
+    assert summary.models == ("SmolLM2-135M", "SmolLM2-135M-0.75")
+    assert (summary.size, summary.change) == ("114.6 M", "−15 %")
+    assert (summary.measure, summary.quality) == ("Perplexity", "34.8")
+    assert summary.headline.startswith("15 % fewer parameters")
 
 
 def test_the_report_and_its_items_lie_in_the_folder(tmp_path):
@@ -114,7 +115,7 @@ def test_a_result_folder_without_run_json_is_a_finished_run(tmp_path):
 
     save(samples.FULL, tmp_path / "shrunk")
     found = by_key(tmp_path)["shrunk"]
-    assert (found.status, found.name, found.gist.change) == ("done", "shrunk", "−15 %")
+    assert (found.status, found.name, found.summary.change) == ("done", "shrunk", "−15 %")
 
 
 GOOD = {
@@ -145,8 +146,8 @@ def test_the_plain_contract_is_enough(tmp_path):
         (json.dumps({**GOOD, "started": "soon"}), "'started' that is a time"),
         (json.dumps({**GOOD, "progress": [1]}), "progress"),
         (json.dumps({**GOOD, "progress": {"done": 1e999}}), "done"),
-        (json.dumps({**GOOD, "gist": "x"}), "gist"),
-        (json.dumps({**GOOD, "gist": {"models": 3}}), "models"),
+        (json.dumps({**GOOD, "summary": "x"}), "summary"),
+        (json.dumps({**GOOD, "summary": {"models": 3}}), "models"),
         (json.dumps({**GOOD, "name": "x" * RUN_BYTES}), "at most"),
     ],
 )

@@ -19,8 +19,8 @@ KEYS: dict[str, Callable[[RunSummary], Any]] = {
     "name": lambda r: r.name.casefold(),
     "status": lambda r: r.status,
     "model": lambda r: model(r).casefold() or None,
-    "size": lambda r: r.gist.parameters if r.gist else None,
-    "quality": lambda r: (r.gist.measure, r.gist.score) if r.gist and r.gist.score is not None else None,
+    "size": lambda r: r.summary.parameters if r.summary else None,
+    "quality": lambda r: (r.summary.measure, r.summary.score) if r.summary and r.summary.score is not None else None,
     "started": lambda r: r.started or None,
 }
 """What each column is sorted by; None goes last either way."""
@@ -97,7 +97,7 @@ def asked(params: Mapping[str, str]) -> Query:
 
 def model(run: RunSummary) -> str:
     """The model a run is about: the first of its report."""
-    return run.gist.models[0] if run.gist and run.gist.models else ""
+    return run.summary.models[0] if run.summary and run.summary.models else ""
 
 
 def select(runs: Sequence[RunSummary], query: Query) -> Listing:
@@ -131,11 +131,11 @@ def ordered(runs: Sequence[RunSummary], sort: str, *, down: bool) -> list[RunSum
 
 
 def _fits(run: RunSummary, words: Sequence[str], wanted: str) -> bool:
-    if wanted and (run.gist is None or wanted not in run.gist.models):
+    if wanted and (run.summary is None or wanted not in run.summary.models):
         return False
     if not words:
         return True
-    short = run.gist
+    short = run.summary
     parts = [run.key, run.name, run.command, run.error, run.what]
     parts += [short.title, short.headline, *short.models] if short else []
     whole = "\n".join(parts).casefold()

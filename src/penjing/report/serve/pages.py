@@ -99,7 +99,7 @@ def _bytes(text: str) -> bytes:
 
 def _row(run: RunSummary) -> dict[str, Any]:
     """What a line of the list shows of a run."""
-    short = run.gist
+    short = run.summary
     share = min(1.0, run.done / run.total) if run.total else None
     return {
         "run": run,
