@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penjing.core import Plan
-from penjing.search.algorithms.smallest import GRID
+from penjing.search.algorithm import GRID
 from penjing.search.over_keep import Try, over_keep, uneven
 
 

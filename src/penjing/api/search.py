@@ -42,8 +42,8 @@ def sensed(request: Request, sensing: Sensing, *, progress: Progress = silent) -
         PenjingError: as `sensitivity`.
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
-        order = order_of(replace(request.choice, axes=None, keep=1.0), request.data, request.run)
         source = open_source(request.source)
+        order = order_of(replace(request.choice, axes=None, keep=1.0), request.data, request.run, source.config)
         with lent(source, module_of(request.source), request.run, progress) as module:
             return measure_sensitivity(
                 source, order, axes=request.choice.axes, fractions=sensing.fractions, held_out=sensing.held_out,
@@ -84,6 +84,7 @@ def selected(request: Request, selecting: Selecting, *, progress: Progress = sil
         held_out_texts=tuple(map(Path, selecting.held_out_texts)),
     )  # fmt: skip
     with surroundings(threads=request.run.threads, offline=request.run.offline):
-        source, order = open_source(request.source), order_of(request.choice, request.data, request.run)
+        source = open_source(request.source)
+        order = order_of(request.choice, request.data, request.run, source.config)
         with lent(source, module_of(request.source), request.run, progress) as module:
             return choose_data(source, order, search, cache=cache_folder(), module=module, progress=progress)

@@ -188,7 +188,7 @@ def _curve(
         return {}
 
     def make() -> Figures:
-        order = order_of(request.choice, request.data, request.run)
+        order = order_of(request.choice, request.data, request.run, source.config)
         found = size_curve(source, order, shares, cache=cache_folder(), lender=lender, progress=progress)
         return {"all": [Measurement(name="curve", value=None, unit="", details=found)]}
 
@@ -208,7 +208,7 @@ def _planned(
     request: Request, source: Source, module: nn.Module | None, lender: Lender, progress: Progress
 ) -> Plan:  # fmt: skip
     return plan_for(
-        source, order_of(request.choice, request.data, request.run), machine=machine_of(request.run),
+        source, order_of(request.choice, request.data, request.run, source.config), machine=machine_of(request.run),
         cache=cache_folder(), module=module, lender=lender, progress=progress,
     )  # fmt: skip
 

@@ -96,8 +96,8 @@ def planned(request: Request, *, progress: Progress = silent) -> Plan:
         PenjingError: as `plan`.
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
-        order = order_of(request.choice, request.data, request.run)
         source, module = open_source(request.source), module_of(request.source)
+        order = order_of(request.choice, request.data, request.run, source.config)
         run = placed_run(request.run)
         with lender_of(run) as lender:
             return plan_for(

@@ -1,6 +1,6 @@
 """Negative log-likelihoods of windows: batched, float32, in row chunks so that big vocabularies fit."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,8 @@ Model = nn.Module | Callable[[Tensor], Any]
 Progress = Callable[[int, int], None]
 REFUSALS = (ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError)
 """What models raise that take other inputs than they are given."""
+POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+"""Entries of configs that bound how many tokens a model takes."""
 _CHUNK_VALUES = 8 << 20  # float32 logits converted at a time: 32 MB
 _BATCH_VALUES = 64 << 20  # logits of one batch: 256 MB in float32
 
@@ -141,10 +143,21 @@ def check_fits(model: Model, windows: Sequence[Window]) -> None:
 
 def max_positions(model: Model) -> int | None:
     """How many tokens the model's config allows, or None when it does not say."""
-    for entry in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
+    for entry in POSITIONS:
         if (found := _config_size(model, entry)) is not None:
             return found
     return None
+
+
+def fitting(length: int, *configs: Mapping[str, Any]) -> int:
+    """A length in tokens, or less where one of the models has fewer positions than that.
+
+    >>> fitting(512, {"n_positions": 64}, {"text_config": {"max_position_embeddings": 100}}), fitting(512, {})
+    (64, 512)
+    """
+    held = [table for c in configs for table in (c, c.get("text_config")) if isinstance(table, Mapping)]
+    found = [n for table in held for entry in POSITIONS if isinstance(n := table.get(entry), int) and n > 0]
+    return min(length, *found) if found else length
 
 
 def _config_size(model: Model, entry: str) -> int | None:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from penjing.errors import DataError
+from penjing.evaluate.scoring import REFUSALS
 from penjing.running.stock import tokenizer
 
 PROMPTS = (
@@ -45,7 +46,7 @@ def answers(module: nn.Module, folder: Path, prompts: Sequence[str] = PROMPTS) -
             with torch.inference_mode(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of settings for drawing, where nothing is drawn
                 found = generate(input_ids=ids, do_sample=False, num_beams=1, pad_token_id=ending or 0, **more)[0]
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, NotImplementedError):
+        except REFUSALS:
             return ()  # a model that does not go on with text shows none
         begins = found[: ids.shape[1]].tolist() == ids[0].tolist()
         out.append(reader.decode(found[ids.shape[1] :] if begins else found, skip_special_tokens=True))

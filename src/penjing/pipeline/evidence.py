@@ -18,6 +18,8 @@ from penjing.core.progress import Progress, silent
 from penjing.data import read_texts, require_disjoint, shipped, tokenise
 from penjing.errors import DataError
 from penjing.evaluate import Blocks
+from penjing.evaluate.scoring import fitting
+from penjing.io import read_contents
 from penjing.pipeline.answers import as_table
 from penjing.pipeline.battery import paired, require_unseen, swept
 from penjing.pipeline.carry_out import Applied
@@ -65,7 +67,7 @@ def read_material(folder: Path, wish: Evidence) -> Material:
     Raises:
         DataError: a text cannot be read, or it or a task occurs in the calibration text.
     """
-    ids, told = _evaluation(folder, wish)
+    ids, told = _evaluation(folder, _fitted(wish, [folder]))
     if wish.calibration is not None and wish.tasks:
         require_unseen(read_texts(list(wish.calibration) or shipped("calibration")), wish.tasks)
     told |= {"tasks": [f"{t.name}: {t.key()}" for t in wish.tasks]} if wish.tasks else {}
@@ -93,9 +95,9 @@ def measured(  # noqa: PLR0913 - one call carries a whole report
 
     Raises:
         DataError: a text is too short, or occurs in the calibration text.
-        MeasureError: a window is longer than a model's positions.
         CheckpointError: a folder cannot be read.
     """
+    wish = _fitted(wish, folders)
     read = material or read_material(folders[0], wish)
     bare = Report(
         title=f"{'Shrunk by penjing' if applied is not None else 'Measured by penjing'}: {folders[0].name}",
@@ -122,6 +124,11 @@ def measured(  # noqa: PLR0913 - one call carries a whole report
     if so_far is not None:
         so_far(said)
     return said
+
+
+def _fitted(wish: Evidence, folders: Sequence[Path]) -> Evidence:
+    """The same with windows that every model has positions for."""
+    return replace(wish, length=fitting(wish.length, *(read_contents(f).config for f in folders)))
 
 
 def counted(folders: Sequence[Path], *, applied: Applied, notes: Sequence[str] = (), command: str = "") -> Report:

@@ -15,6 +15,7 @@ from penjing.core import Measurement, Subject
 from penjing.core.progress import Progress
 from penjing.errors import MeasureError
 from penjing.evaluate.costs import Costs, costs, generates
+from penjing.evaluate.scoring import fitting
 from penjing.pipeline import quality
 from penjing.pipeline.answers import answers
 from penjing.pipeline.battery import examine
@@ -256,8 +257,7 @@ class SideBySide:
             return speed
         if not speed:
             return None
-        known = [m.counted.config.get("max_position_embeddings") for m in self._models.values()]
-        room = min((p for p in known if isinstance(p, int)), default=4096)
+        room = fitting(4096, *(m.counted.config for m in self._models.values()))
         dtype = "auto" if self._lender.dtype is None else str(self._lender.dtype).removeprefix("torch.")
         usual = Speed(device=self._lender.device, dtype=dtype, threads=self._lender.threads)
         return replace(usual, tokens=min(usual.tokens, room), context=max(1, min(usual.context, room - 32)))

@@ -12,6 +12,7 @@ from torch import nn
 from penjing.core import Budget
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress
+from penjing.evaluate.scoring import fitting
 from penjing.methods import METHODS
 from penjing.pipeline.carry_out import Manner
 from penjing.pipeline.evidence import Evidence
@@ -47,8 +48,8 @@ def module_of(source: Source) -> nn.Module | None:
     return source.model if isinstance(source.model, nn.Module) else None
 
 
-def order_of(choice: Choice, data: Data, run: Run) -> Order:
-    """The order for a plan.
+def order_of(choice: Choice, data: Data, run: Run, config: Mapping[str, Any]) -> Order:
+    """The order for a plan of the model with this config, whose positions bound the rows' length.
 
     Raises:
         BudgetError: the budget is out of range.
@@ -58,8 +59,8 @@ def order_of(choice: Choice, data: Data, run: Run) -> Order:
         method=choice.method, budget=budget_of(choice), settings=choice.all_settings(),
         texts=tuple(map(Path, data.texts)), images=tuple(map(Path, data.images)),
         audio=tuple(map(Path, data.audio)), labels=_path(data.labels),
-        batches=batches, batch=data.batch, rows=data.rows, length=data.length, seed=data.seed, memory=run.memory,
-        stored=dtype_of(run.output_dtype),
+        batches=batches, batch=data.batch, rows=data.rows, length=fitting(data.length, config),
+        seed=data.seed, memory=run.memory, stored=dtype_of(run.output_dtype),
     )  # fmt: skip
 
 

@@ -47,8 +47,21 @@ def outline(
         layout = load_layout(table)
     else:
         check_config(model, config)
-        layout = from_config(config, stored=None if contents is None else contents.shapes)
+        layout = _derived(model, config, contents, revision)
     return Outline(name=str(model), config=config, layout=layout, contents=contents)
+
+
+def _derived(
+    model: "str | Path", config: Mapping[str, Any], contents: Contents | None, revision: str | None
+) -> Layout:
+    try:
+        return from_config(config, stored=None if contents is None else contents.shapes)
+    except CheckpointError:
+        if contents is not None:  # names the cause, where codes lie under other names or shapes
+            from penjing.io import open_checkpoint, refuse_quantised
+
+            refuse_quantised(open_checkpoint(model, revision=revision), str(model))
+        raise
 
 
 def check_config(model: str | Path, config: Mapping[str, Any]) -> None:

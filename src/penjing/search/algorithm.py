@@ -56,6 +56,15 @@ def search(
     return Found(results=tuple(results), taken=algorithm.best(told))
 
 
+GRID = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125)
+"""Shares of a range that are tried before the gap between two of them is halved."""
+
+
+def halved(name: str, one: float, other: float, close: float) -> Point | None:
+    """The middle of a gap; None where it is no wider than `close`."""
+    return None if abs(one - other) <= close else {name: round((one + other) / 2, 6)}
+
+
 def least(told: Sequence[Told]) -> int:
     """The first of those with the least figure; of none with a figure, the first."""
     known = [i for i, t in enumerate(told) if t.figure is not None]

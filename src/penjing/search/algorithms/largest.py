@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penjing.search.algorithm import Point, Space, Told, least
-
-GRID = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125)
+from penjing.search.algorithm import GRID, Point, Space, Told, halved, least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +21,7 @@ class Algorithm:
         if inside is None:
             return {name: low + self.grid[len(told)] * (high - low)} if len(told) < len(self.grid) else None
         outside = min((v for v in tried if v > inside), default=high)
-        return None if outside - inside <= self.close else {name: round((inside + outside) / 2, 6)}
+        return halved(name, inside, outside, self.close)
 
     def best(self, told: Sequence[Told]) -> int:
         """The largest that will do; else the one with the least figure."""

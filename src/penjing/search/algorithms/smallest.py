@@ -6,9 +6,7 @@ That smaller values do worse is not taken for granted on the grid, whose values 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penjing.search.algorithm import Point, Space, Told, least
-
-GRID = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125)
+from penjing.search.algorithm import GRID, Point, Space, Told, halved, least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +24,7 @@ class Algorithm:
         tried = {t.point[name]: t.holds for t in told}
         inside = min((v for v, holds in tried.items() if holds), default=high)
         outside = max((v for v in tried if v < inside), default=low)
-        return None if inside - outside <= self.close else {name: round((inside + outside) / 2, 6)}
+        return halved(name, inside, outside, self.close)
 
     def best(self, told: Sequence[Told]) -> int:
         """The smallest that will do; else the one with the least figure."""

@@ -6,9 +6,8 @@ recording in a .txt file of its name. CTC models take the best path, others writ
 
 from collections.abc import Sequence
 
-from penjing.data.sounds import read_sounds
-from penjing.errors import DataError
-from penjing.tasks.kind import Asked, Kind, named, parted
+from penjing.tasks.kind import Asked, Kind
+from penjing.tasks.speech.wished import recordings
 from penjing.tasks.speech.words import WordErrors
 from penjing.tasks.task import Task
 
@@ -19,15 +18,8 @@ def read(data: str, asked: Asked) -> Sequence[Task]:
     Raises:
         DataError: there are no recordings with their words.
     """
-    paths, _ = parted(data, {}, "speech")
-    if len(paths) != 1:
-        raise DataError(f"found {len(paths)} paths, {', '.join(paths)}; needed one folder of recordings")
-    sounds = read_sounds(paths[0])
-    if not sounds.texts:
-        raise DataError(
-            f"{paths[0]} has recordings by class and not their words; write these down, or take the task for classes"
-        )
-    return [WordErrors(sounds=sounds.take(asked.limit, seed=asked.seed), name=named(paths[0]))]
+    sounds, name = recordings("speech", data, asked, words=True)
+    return [WordErrors(sounds=sounds, name=name)]
 
 
 KIND = Kind(read=read, better="lower")
