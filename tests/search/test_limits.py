@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 import penjing
 from penjing.core import Budget, Measurement, Report, Subject
-from penjing.errors import BudgetError, PlanError
+from penjing.errors import BudgetError
 from penjing.pipeline.time_check import time_notes
 from penjing.planning.order import Order
 from penjing.profiling import roofline
 from penjing.running.source import resolve
 from penjing.search.max_seconds import Machine, plan_within_seconds
+from penjing.search.plan_for import plan_for
 
 SETTINGS = {"axes": "*", "multiple": 1}
 
@@ -81,11 +82,22 @@ def test_a_loss_that_nothing_holds_is_refused(trained):
         within(trained, -10.0)
 
 
-def test_auto_has_no_limit_of_its_own(trained):
+def test_auto_finds_a_method_and_then_its_share(trained):
     net, data, example = trained
-    for limit in ({"max_loss": 0.1}, {"limit_seconds": 0.1}):
-        with pytest.raises(PlanError, match="let auto choose at a share"):
-            penjing.plan(net, method="auto", data=data, example=example, choice=penjing.Choice(**limit))
+    plan = penjing.plan(
+        net, method="auto", settings={**SETTINGS, "candidates": "magnitude,l2_rows"}, data=data, example=example,
+        choice=penjing.Choice(max_loss=0.05),
+    )  # fmt: skip
+    told = json.loads(json.dumps(plan.made))
+    assert told["limit"]["unit"] == "loss"
+    assert told["method"] in ("magnitude", "l2_rows")
+    assert {s["name"] for s in told["tournament"]["standings"]} == {"magnitude", "l2_rows"}
+    alone = penjing.plan(
+        net, method=told["method"], settings=SETTINGS, data=data, example=example, choice=penjing.Choice(max_loss=0.05)
+    )
+    assert told["limit"]["keep"] == alone.made["limit"]["keep"]
+    assert plan.keeps() == alone.keeps()
+    assert any("flatters" in n for n in told["notes"])
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,22 @@ def test_the_largest_that_is_predicted_in_time_is_taken(llama, known, tmp_path):
     assert told["predicted"] == tried[told["keep"]] <= limit < told["unpruned"]
     assert all(f > limit for k, f in tried.items() if k > told["keep"])
     assert plan.made["budget"] == {"seconds": limit}
+
+
+def test_auto_in_seconds_takes_the_winner_at_the_share_that_is_in_time(llama, known, tmp_path):
+    plan_within_seconds_calibrates(llama, tmp_path)
+    limit = sum(plan_within_seconds_of(llama, tmp_path)) / 2
+    wanted = order(limit, method="auto", settings={"multiple": 1, "candidates": "magnitude,l2_rows"})
+    plan = plan_for(llama, wanted, cache=tmp_path)
+    told = plan.made["limit"]
+    assert told["unit"] == "seconds"
+    assert told["predicted"] <= limit < told["unpruned"]
+    assert plan.made["method"] == plan.made["tournament"]["standings"][0]["name"]
+
+
+def plan_within_seconds_calibrates(llama, cache):
+    with pytest.raises(BudgetError, match="nothing to cut"):
+        plan_within_seconds(llama, order(1e9), cache=cache)
 
 
 def plan_within_seconds_of(llama, cache):

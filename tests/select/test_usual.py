@@ -8,7 +8,7 @@ from penjing.core import Axis, Budget, Entry
 from penjing.errors import LayoutError
 from penjing.select.axes import choose
 from penjing.select.uniform import sizes
-from penjing.select.usual import holdable, told, usual
+from penjing.select.usual import by_kind, holdable, usual
 
 
 def of(**axes):
@@ -64,7 +64,7 @@ def test_nothing_that_a_config_holds_is_refused():
 def test_protection_of_all_of_them_names_them():
     with pytest.raises(LayoutError, match=r"'neurons \(2 axes\)' matches 2 axes"):
         choose(llama()[1], None, protect=("neurons",))
-    assert told(usual(llama()[1])) == "neurons (2 axes)"
+    assert by_kind(usual(llama()[1])) == "neurons (2 axes)"
 
 
 def stages(value, *, whole):

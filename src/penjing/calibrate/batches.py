@@ -30,8 +30,8 @@ def run(module: nn.Module, batch: Batch) -> Any:
     except (ValueError, TypeError, IndexError, RuntimeError) as error:  # such as images of another size
         said = " ".join(str(error).split())[:300]
         raise DataError(
-            f"{type(module).__name__} cannot take a batch of {told(batch)}: {said}; give batches as its forward takes "
-            "them"
+            f"{type(module).__name__} cannot take a batch of {describe(batch)}: {said}; give batches as its forward "
+            "takes them"
         ) from error
 
 
@@ -87,7 +87,7 @@ def examples(batch: Batch) -> int:
     """
     first = _first(batch)
     if first is None:
-        raise DataError(f"found a batch of {told(batch)} without a tensor; give a tensor, a sequence or a mapping")
+        raise DataError(f"found a batch of {describe(batch)} without a tensor; give a tensor, a sequence or a mapping")
     return first.shape[0] if first.ndim else 1
 
 
@@ -122,12 +122,12 @@ def _picked(item: Any, places: list[int], count: int) -> Any:
     return item
 
 
-def told(batch: Any) -> str:
+def describe(batch: Any) -> str:
     """What a batch is, for a message."""
     if isinstance(batch, Tensor):
         return f"{str(batch.dtype).removeprefix('torch.')} {list(batch.shape)}"
     if isinstance(batch, Mapping):
-        return ", ".join(f"{k} {told(v)}" for k, v in batch.items())
+        return ", ".join(f"{k} {describe(v)}" for k, v in batch.items())
     if isinstance(batch, tuple | list):
-        return ", ".join(told(v) for v in batch)
+        return ", ".join(describe(v) for v in batch)
     return type(batch).__name__

@@ -3,7 +3,7 @@
 from typing import Any
 
 from penjing.data.items import ChoiceItem, identifier, place_of
-from penjing.data.jsonl import Record, told
+from penjing.data.jsonl import Record, brief
 
 
 def labelled(r: Record, key: str) -> ChoiceItem:
@@ -20,7 +20,7 @@ def labelled(r: Record, key: str) -> ChoiceItem:
     texts, labels = _columns(r, choices)
     answer = r.text("answerKey")
     if answer.strip() not in labels:
-        raise r.wrong(f"the answerKey {told(answer)}", f"one of the labels {', '.join(labels)}")
+        raise r.wrong(f"the answerKey {brief(answer)}", f"one of the labels {', '.join(labels)}")
     return ChoiceItem(
         id=identifier(r), question=r.as_text(stem, key), choices=texts, answer=labels.index(answer.strip())
     )
@@ -31,7 +31,7 @@ def _columns(r: Record, choices: Any) -> tuple[tuple[str, ...], tuple[str, ...]]
     if isinstance(choices, list) and all(isinstance(c, dict) for c in choices):
         choices = {"text": [c.get("text") for c in choices], "label": [c.get("label") for c in choices]}
     if not isinstance(choices, dict):
-        raise r.wrong(f"{told(choices)} as 'choices'", "an object with lists 'text' and 'label'")
+        raise r.wrong(f"{brief(choices)} as 'choices'", "an object with lists 'text' and 'label'")
     texts = r.texts(choices.get("text"), "choices.text", least=2)
     labels = r.texts(choices.get("label"), "choices.label", least=2)
     if len(texts) != len(labels) or len(set(labels)) < len(labels):

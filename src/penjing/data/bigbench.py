@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penjing.data.items import AnyChoice, ChoiceItem, ExactItem, ScoredItem, scores_of, unique
-from penjing.data.jsonl import Record, check_file, parsed, told
+from penjing.data.jsonl import Record, brief, check_file, parsed
 from penjing.errors import DataError
 
 DEFAULT_REGEX = r"[^\.\?\!\;\n]+"
@@ -70,20 +70,20 @@ def _task(path: Path, name: str) -> BigBench | None:
     check_file(path, "task.json")
     fields = parsed(path, "line 1", path.read_bytes())
     if not isinstance(fields, dict):
-        raise DataError(f"{path}: found {told(fields)}, needed an object with 'examples'")
+        raise DataError(f"{path}: found {brief(fields)}, needed an object with 'examples'")
     if "examples" not in fields:
         return None
     r = Record(path, "task", fields)
     examples = fields["examples"]
     if not isinstance(examples, list) or not examples:
-        raise r.wrong(f"{told(examples)} as 'examples'", "a list of one or more objects")
+        raise r.wrong(f"{brief(examples)} as 'examples'", "a list of one or more objects")
     form = _form(r)
     rows = [Record(path, f"example {i}", e) for i, e in enumerate(examples, start=1)]
     extra = {"form": form, "group": name}
     choices, exact = [], []
     for row in rows:
         if not isinstance(row.fields, dict):
-            raise row.wrong(told(row.fields), "an object with 'input'")
+            raise row.wrong(brief(row.fields), "an object with 'input'")
         if "target_scores" in row.fields:
             choices.append((_choices(row, name, extra), row))
         if "target" in row.fields:
@@ -106,7 +106,7 @@ def _form(r: Record) -> Form:
     usual = Form()
     append = r.fields.get("append_choices_to_input", True)
     if not isinstance(append, bool):
-        raise r.wrong(f"{told(append)} as 'append_choices_to_input'", "true or false")
+        raise r.wrong(f"{brief(append)} as 'append_choices_to_input'", "true or false")
     return Form(
         task_prefix=r.text("task_prefix", usual.task_prefix),
         input_prefix=r.text("example_input_prefix", usual.input_prefix),
@@ -124,7 +124,7 @@ def _optional(r: Record, key: str) -> str | None:
 def _choices(r: Record, task: str, extra: Mapping[str, Any]) -> AnyChoice:
     given = r.fields["target_scores"]
     if not isinstance(given, dict) or len(given) < 2:
-        found = f"{len(given)} choices" if isinstance(given, dict) else told(given)
+        found = f"{len(given)} choices" if isinstance(given, dict) else brief(given)
         raise r.wrong(f"{found} as 'target_scores'", "an object of two or more choices with their scores")
     question = r.text("input")
     order = sorted(given)

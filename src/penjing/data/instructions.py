@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from penjing.data.jsonl import Record, records, told
+from penjing.data.jsonl import Record, brief, records
 from penjing.errors import DataError, nearest
 
 Sort = Literal["count", "relation", "phrase", "symbol", "language", "pattern", "patterns"]
@@ -115,14 +115,15 @@ def _prompt(record: Record) -> InstructedPrompt:
     item, where = record.fields, record.where
     key, prompt = item.get("key"), record.text("prompt")
     if not isinstance(key, str | int) or isinstance(key, bool) or not str(key).strip():
-        raise DataError(f"{where}: found {told(key)} as 'key', needed a number or a name that no other line has")
+        raise DataError(f"{where}: found {brief(key)} as 'key', needed a number or a name that no other line has")
     if not prompt.strip():
         raise DataError(f"{where}: 'prompt' is empty, needed the text to give to the model")
     kinds, settings = item.get("instruction_id_list"), item.get("kwargs")
     if not isinstance(kinds, list) or not kinds:
-        raise DataError(f"{where}: found {told(kinds)} as 'instruction_id_list', needed a list of at least one kind")
+        raise DataError(f"{where}: found {brief(kinds)} as 'instruction_id_list', needed a list of at least one kind")
     if not isinstance(settings, list) or len(settings) != len(kinds):
-        raise DataError(f"{where}: found {told(settings)} as 'kwargs', needed {len(kinds)} objects, one an instruction")
+        found = brief(settings)
+        raise DataError(f"{where}: found {found} as 'kwargs', needed {len(kinds)} objects, one an instruction")
     found = tuple(_instruction(k, s, where) for k, s in zip(kinds, settings, strict=True))
     return InstructedPrompt(key=str(key), prompt=prompt, instructions=found)
 
@@ -130,9 +131,9 @@ def _prompt(record: Record) -> InstructedPrompt:
 def _instruction(kind: object, settings: object, where: str) -> Instruction:
     if not isinstance(kind, str) or kind not in PARAMETERS:
         hint = nearest(kind, PARAMETERS) if isinstance(kind, str) else ""
-        raise DataError(f"{where}: no instruction is called {told(kind)}{hint or '; needed one of the 25 of IFEval'}")
+        raise DataError(f"{where}: no instruction is called {brief(kind)}{hint or '; needed one of the 25 of IFEval'}")
     if not isinstance(settings, dict):
-        raise DataError(f"{where}: found {told(settings)} as the kwargs of {kind}, needed an object")
+        raise DataError(f"{where}: found {brief(settings)} as the kwargs of {kind}, needed an object")
     given = {name: value for name, value in settings.items() if value is not None}
     wanted = PARAMETERS[kind]
     if missing := [name for name in wanted if name not in given]:
@@ -149,14 +150,14 @@ def _value(value: object, sort: Sort, where: str) -> Any:
     if sort == "count":
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if isinstance(value, bool) or not whole or value < 0:  # type: ignore[operator]
-            raise DataError(f"{where} is {told(value)}, needed a whole number from 0 up")
+            raise DataError(f"{where} is {brief(value)}, needed a whole number from 0 up")
         return int(value)  # type: ignore[call-overload]
     if sort == "patterns":
         if not isinstance(value, list) or not value or not all(isinstance(w, str) and w.strip() for w in value):
-            raise DataError(f"{where} is {told(value)}, needed a list of words")
+            raise DataError(f"{where} is {brief(value)}, needed a list of words")
         return tuple(_pattern(w, where) for w in value)
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where} is {told(value)}, needed a text that is not empty")
+        raise DataError(f"{where} is {brief(value)}, needed a text that is not empty")
     return _text(value, sort, where)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from penjing.data.jsonl import Record, records, told
+from penjing.data.jsonl import Record, brief, records
 from penjing.errors import DataError
 
 LETTERS = string.ascii_uppercase
@@ -120,7 +120,7 @@ def identifier(r: Record, *keys: str) -> str:
             continue
         if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
             return r.as_text(str(value), key)
-        raise r.wrong(f"{told(value)} as '{key}'", "a string or a whole number")
+        raise r.wrong(f"{brief(value)} as '{key}'", "a string or a whole number")
     return r.place.rpartition(" ")[2]
 
 
@@ -137,7 +137,7 @@ def place_of(r: Record, answer: Any, count: int, *, labels: Sequence[str] = LETT
         place = list(labels).index(answer.strip())
     if not 0 <= place < count:
         letters = f"{labels[0]} to {labels[min(count, len(labels)) - 1]}"
-        raise r.wrong(f"the answer {told(answer)}", f"one of {count} choices: 0 to {count - 1}, or {letters}")
+        raise r.wrong(f"the answer {brief(answer)}", f"one of {count} choices: 0 to {count - 1}, or {letters}")
     return place
 
 
@@ -148,7 +148,7 @@ def scores_of(r: Record, value: Any, choices: Sequence[str]) -> tuple[float, ...
         DataError: they are not that.
     """
     if not isinstance(value, list) or len(value) != len(choices):
-        found = f"{len(value)} scores" if isinstance(value, list) else f"{told(value)} as scores"
+        found = f"{len(value)} scores" if isinstance(value, list) else f"{brief(value)} as scores"
         raise r.wrong(found, f"a list of {len(choices)}, one per choice")
     scores = tuple(r.number(each, f"scores[{i}]") for i, each in enumerate(value))
     if min(scores) < 0 or max(scores) > 1 or max(scores) == 0:

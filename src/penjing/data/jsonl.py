@@ -43,7 +43,7 @@ class Record:
             DataError: it is not.
         """
         if not isinstance(value, str):
-            raise DataError(f"{self.where}: found {told(value)} as '{what}', needed a string")
+            raise DataError(f"{self.where}: found {brief(value)} as '{what}', needed a string")
         try:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -60,7 +60,7 @@ class Record:
             DataError: it is not.
         """
         if not isinstance(value, list) or len(value) < least:
-            found = f"{len(value)} of them" if isinstance(value, list) else told(value)
+            found = f"{len(value)} of them" if isinstance(value, list) else brief(value)
             raise DataError(f"{self.where}: found {found} as '{what}', needed a list of {least} or more strings")
         return tuple(self.as_text(each, f"{what}[{i}]") for i, each in enumerate(value))
 
@@ -71,7 +71,7 @@ class Record:
             DataError: it is not.
         """
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise DataError(f"{self.where}: found {told(value)} as '{what}', needed a finite number")
+            raise DataError(f"{self.where}: found {brief(value)} as '{what}', needed a finite number")
         return float(value)
 
     def wrong(self, found: str, needed: str) -> DataError:
@@ -79,7 +79,7 @@ class Record:
         return DataError(f"{self.where}: found {found}, needed {needed}")
 
 
-def told(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value of a file in a few words, for a message."""
     if value is None:
         return "nothing"
@@ -143,7 +143,7 @@ def records(path: str | Path) -> Iterator[Record]:
                 continue
             value = parsed(path, f"line {number}", line)
             if not isinstance(value, dict):
-                raise DataError(f"{path}, line {number}: found {told(value)}, needed an object {{...}}")
+                raise DataError(f"{path}, line {number}: found {brief(value)}, needed an object {{...}}")
             found += 1
             yield Record(path, f"line {number}", value)
     if not found:

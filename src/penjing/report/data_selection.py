@@ -13,7 +13,7 @@ from penjing.pipeline.command import typed
 from penjing.pipeline.request import Data, Request
 from penjing.report.files import check_page
 from penjing.report.views.differences import p_value
-from penjing.report.views.lines import told
+from penjing.report.views.lines import tick
 from penjing.report.views.sensitivity import signed
 from penjing.search.data_selection import Selection, Tried
 
@@ -67,7 +67,7 @@ def selecting_lines(found: Selection) -> "Iterator[RenderableType]":
 
 
 def _cells(t: Tried) -> tuple[str, ...]:
-    own = (told(float(f"{t.divergence:.4g}"), False), told(float(f"{t.error:.2g}"), False))
+    own = (tick(float(f"{t.divergence:.4g}"), False), tick(float(f"{t.error:.2g}"), False))
     if t.behind is None:
         return (*own, "", "", "")
     return (*own, signed(t.behind[0]), f"{signed(t.behind[1])} to {signed(t.behind[2])}", p_value(t.p))

@@ -38,7 +38,7 @@ from penjing.report.views import (
     withheld,
     zeros,
 )
-from penjing.report.views.lines import told
+from penjing.report.views.lines import tick
 
 SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
@@ -90,7 +90,7 @@ def _template() -> Any:
     environment.filters["bind"] = bind
     environment.filters["bare"] = formats.without_spread
     environment.filters["ratio"] = formats.ratio
-    environment.filters["tick"] = told
+    environment.filters["tick"] = tick
     return environment.get_template("page.html")
 
 

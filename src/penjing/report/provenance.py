@@ -66,7 +66,7 @@ def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes", "answers", "curve", "dropped")
     keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in elsewhere]
-    return [(label(key), told(provenance[key])) for key in keys]
+    return [(label(key), as_text(provenance[key])) for key in keys]
 
 
 def command_of(report: Report) -> str:
@@ -81,12 +81,12 @@ def label(key: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def told(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Plain data as one line of text: `torch 2.13.0, transformers 5.23.0`."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {told(v)}" for k, v in value.items() if v is not None) or "none"
+        return ", ".join(f"{k} {as_text(v)}" for k, v in value.items() if v is not None) or "none"
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return ", ".join(told(v) for v in value) or "none"
+        return ", ".join(as_text(v) for v in value) or "none"
     if value is None:
         return "none"
     if isinstance(value, bool):

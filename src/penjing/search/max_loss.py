@@ -13,7 +13,7 @@ from torch import nn
 from penjing.calibrate import stored_names
 from penjing.core import Budget, Plan
 from penjing.core.progress import Progress, silent
-from penjing.errors import BudgetError, PlanError
+from penjing.errors import BudgetError
 from penjing.maths.student import mean_of
 from penjing.planning.order import Order
 from penjing.planning.plans import make_plan
@@ -35,13 +35,10 @@ def plan_within_loss(
     """The plan of the smallest share whose held-out loss rises by at most the budget; `made["limit"]` tells all tries.
 
     Raises:
-        PlanError: the method is `auto`, which has no plan of its own.
         BudgetError: no share that was tried holds the limit.
         DataError: the data does not serve.
     """
     limit = order.budget.limit
-    if order.method == "auto":
-        raise PlanError("found method 'auto' and a limit of loss; let auto choose at a share, then limit its winner")
     parted = split(source, order, HELD_OUT, cache=cache, progress=progress)
     with Opened(source, cache=cache, module=module, lender=lender, progress=progress) as opened:
         tries = Trial(source, parted, cache, opened.module(), progress)

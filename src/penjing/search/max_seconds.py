@@ -43,12 +43,9 @@ def plan_within_seconds(
     """The plan of the largest share whose predicted time is at most the budget; `made["limit"]` tells all tries.
 
     Raises:
-        PlanError: the method is `auto`, which has no plan of its own.
         BudgetError: times are not predicted on this device, the model is within the limit as it is, or no share is.
     """
     limit, machine = order.budget.limit, machine or Machine()
-    if order.method == "auto":
-        raise PlanError("found method 'auto' and a limit of seconds; let auto choose at a share, then limit its winner")
     profile = _profile(source, machine, progress)
     clock = _Clock(source, profile, order)
     whole = clock.whole()

@@ -1,5 +1,7 @@
 """The plan of an order, by whatever finds it: the method alone, several held against each other, or a search."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -11,6 +13,7 @@ from penjing.planning.plans import make_plan
 from penjing.running.lending import Lender
 from penjing.running.source import Source
 from penjing.search.auto import AUTO, hold
+from penjing.search.auto_limit import auto_within
 from penjing.search.max_loss import plan_within_loss
 from penjing.search.max_seconds import Machine, plan_within_seconds
 
@@ -24,9 +27,15 @@ def plan_for(
     Raises:
         PenjingError: as `make_plan`, `hold`, `plan_within_loss` and `plan_within_seconds`.
     """
+    made_by: Callable[..., Plan] = hold if order.method == AUTO else make_plan
     if order.budget.unit == "seconds":
-        return plan_within_seconds(source, order, machine, cache=cache, module=module, lender=lender, progress=progress)
-    if order.budget.unit == "loss":
-        return plan_within_loss(source, order, cache=cache, module=module, lender=lender, progress=progress)
-    made_by = hold if order.method == AUTO else make_plan
-    return made_by(source, order, cache=cache, module=module, lender=lender, progress=progress)
+        made_by = partial(plan_within_seconds, machine=machine)
+    elif order.budget.unit == "loss":
+        made_by = plan_within_loss
+
+    def one(asked: Order) -> Plan:
+        return made_by(source, asked, cache=cache, module=module, lender=lender, progress=progress)
+
+    if order.method == AUTO and order.budget.unit in ("seconds", "loss"):
+        return auto_within(source, order, one, cache=cache, module=module, lender=lender, progress=progress)
+    return one(order)

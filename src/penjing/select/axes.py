@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from penjing.core import Axis, Layout
 from penjing.core.layout import State, matches
 from penjing.errors import LayoutError
-from penjing.select.usual import told, usual
+from penjing.select.usual import by_kind, usual
 
 
 def choose(
@@ -24,6 +24,6 @@ def choose(
         layout.match(glob, states=("free", "sensitive", "uncut"))
     left = [a for a in found if not any(matches(a.name, g) for g in protect)]
     if not left:
-        asked, spared = axes or told(found), ", ".join(protect)
+        asked, spared = axes or by_kind(found), ", ".join(protect)
         raise LayoutError(f"'{asked}' matches {len(found)} axes and all are protected by '{spared}'; protect fewer")
     return left

@@ -28,7 +28,7 @@ from penjing.select.measured_sizes import MeasuredSizes, figure_of
 from penjing.select.steps import steps_of
 from penjing.select.uniform import sizes
 from penjing.select.units import all_rows, written_rows
-from penjing.select.weights import by_rows, density, group_of, matrices, told
+from penjing.select.weights import by_rows, density, group_of, matrices, zero_counts
 
 ALLOCATIONS = ("uniform", "global", "adaptive", "sensitivity")
 SCOPES = ("row", "tensor", "global")
@@ -160,7 +160,7 @@ class Weights:
         else:
             masks = [self._mask(s, keep, group) for s in scores]
         edits = tuple(Mask(m.tensor, m.back(kept)) for m, kept in zip(chosen, masks, strict=True))
-        return Plan(edits, made={**_made(self, view), **told(masks)})
+        return Plan(edits, made={**_made(self, view), **zero_counts(masks)})
 
     def _mask(self, scores: Tensor, keep: float, group: tuple[int, int] | None) -> Tensor:
         if group is not None or self.scope == "row":

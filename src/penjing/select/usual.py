@@ -47,7 +47,7 @@ def usual(layout: Layout) -> list[Axis]:
     return held
 
 
-def told(axes: Sequence[Axis]) -> str:
+def by_kind(axes: Sequence[Axis]) -> str:
     """The axes for people, by kind: "neurons (24 axes), channels (3 axes)"."""
     counts: dict[str, int] = {}
     for axis in axes:

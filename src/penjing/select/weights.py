@@ -140,7 +140,7 @@ def by_rows(scores: Tensor, keep: float, group: tuple[int, int] | None) -> Tenso
     return best_of_rows(scores, zeros_of(scores.shape[1], keep))
 
 
-def told(masks: Sequence[Tensor]) -> dict[str, int]:
+def zero_counts(masks: Sequence[Tensor]) -> dict[str, int]:
     """For a plan's `made`: how many weights the masks are of, and how many they zero."""
     zeros = sum(int(torch.count_nonzero(~m)) for m in masks)
     return {"weights": sum(m.numel() for m in masks), "zeros": zeros}

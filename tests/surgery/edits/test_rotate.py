@@ -114,6 +114,32 @@ def test_rotated_and_cut_divides_by_the_old_width_as_its_mask_does(case, tmp_pat
         torch.testing.assert_close(tensor, at_once.state_dict()[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("after", [1, 9, 17])
+def test_stopped_at_any_tensor_it_goes_on_to_the_same_bytes(after, tmp_path):
+    class StopError(Exception):
+        pass
+
+    seen = []
+
+    def stopping(_):
+        seen.append(1)
+        if len(seen) == after:
+            raise StopError
+
+    made("llama", tmp_path / "in")
+    checkpoint, layout = tables.opened(tmp_path / "in")
+    plan = Plan((Rotate("residual", basis(layout, 24)), Keep("residual", tuple(range(18)))))
+    verified = verify(checkpoint, layout, plan)
+    stream(checkpoint, layout, plan, tmp_path / "whole", verified=verified)
+    with pytest.raises(StopError):
+        stream(checkpoint, layout, plan, tmp_path / "out", verified=verified, progress=stopping)
+    assert not (tmp_path / "out").exists()
+    stream(checkpoint, layout, plan, tmp_path / "out", verified=verified)
+    names = sorted(p.name for p in (tmp_path / "whole").iterdir())
+    assert names == sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert all((tmp_path / "whole" / n).read_bytes() == (tmp_path / "out" / n).read_bytes() for n in names)
+
+
 def test_a_cut_before_a_rotation_and_one_after_it_are_one_pass_too(tmp_path):
     module = made("llama", tmp_path / "in", dtype=torch.bfloat16)
     checkpoint, layout = tables.opened(tmp_path / "in")

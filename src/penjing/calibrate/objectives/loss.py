@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from penjing.calibrate.batches import Batch, labels, tokens, told
+from penjing.calibrate.batches import Batch, describe, labels, tokens
 from penjing.calibrate.outputs import scores
 from penjing.errors import DataError
 
@@ -41,8 +41,8 @@ def loss(output: Any, batch: Batch) -> Tensor:
     if logits.ndim == 2:
         if given is None:
             raise DataError(
-                f"the loss of a classifier needs labels, and the batch ({told(batch)}) has none; give pairs (inputs, "
-                "labels) or a mapping with 'labels', or choose a method that needs no loss"
+                f"the loss of a classifier needs labels, and the batch ({describe(batch)}) has none; give pairs "
+                "(inputs, labels) or a mapping with 'labels', or choose a method that needs no loss"
             )
         return F.cross_entropy(logits, _checked(given, logits, (len(logits),)), reduction="none")
     if logits.ndim != 3:
@@ -53,7 +53,7 @@ def loss(output: Any, batch: Batch) -> Tensor:
 def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None) -> Tensor:
     found = tokens(batch)
     if found is None and given is None:
-        raise DataError(f"the loss needs tokens or labels, and the batch ({told(batch)}) has none; give 'labels'")
+        raise DataError(f"the loss needs tokens or labels, and the batch ({describe(batch)}) has none; give 'labels'")
     ids, mask = found if found is not None else (None, None)
     targets = ids if given is None else given
     assert targets is not None  # noqa: S101
@@ -77,7 +77,7 @@ def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None) -> Tensor:
 
 def _checked(targets: Tensor, logits: Tensor, shape: tuple[int, ...]) -> Tensor:
     if targets.is_floating_point() or tuple(targets.shape) != shape:
-        raise DataError(f"found labels {told(targets)}, needed whole numbers {list(shape)}; correct the labels")
+        raise DataError(f"found labels {describe(targets)}, needed whole numbers {list(shape)}; correct the labels")
     wrong = (targets != IGNORED) & ((targets < 0) | (targets >= logits.shape[-1]))
     if bool(wrong.any()):
         raise DataError(

@@ -21,7 +21,7 @@ from penjing.core import Card, Layout, Mask, Masks, Plan, Training, Update, Want
 from penjing.errors import BudgetError, PlanError
 from penjing.maths.schedules import due, polynomial
 from penjing.maths.sparse_masks import best_of_all, zeros_of
-from penjing.select.weights import density, matrices, told
+from penjing.select.weights import density, matrices, zero_counts
 
 CARD = Card(
     title="Gradual magnitude pruning",
@@ -102,7 +102,7 @@ class Method:
         edits = [Update(t, values) for t, values in run.changed().items()]
         edits += [Mask(t, m) for t, m in masks.items()]
         made = {"method": "gradual_magnitude", "settings": asdict(self), "budget": str(run.budget)}
-        return Plan(tuple(edits), made={**made, **told(list(masks.values()))})
+        return Plan(tuple(edits), made={**made, **zero_counts(list(masks.values()))})
 
     def _ranked(self, run: Training, tensor: str) -> Tensor:
         weight = run.weight(tensor)

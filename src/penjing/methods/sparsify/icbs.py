@@ -24,7 +24,7 @@ from penjing.core import Card, Layout, Live, Mask, Plan, Stats, View, Wants
 from penjing.errors import PlanError, nearest
 from penjing.maths.annealing import anneal, clipped
 from penjing.maths.optimal_brain import binary_problem
-from penjing.select.weights import Matrix, by_rows, density, group_of, matrices, told
+from penjing.select.weights import Matrix, by_rows, density, group_of, matrices, zero_counts
 
 ENERGY = "input_energy"
 STARTS = ("wanda", "magnitude")
@@ -132,7 +132,7 @@ class Method:
         curve = self._improve(states, view.running()) if any(not s.kept.all() for s in states) else []
         edits = tuple(s.mask() for s in states)
         made = {"method": "icbs", "settings": asdict(self), "budget": str(view.budget), "samples": view.stats.samples}
-        return Plan(edits, made={**made, **told([e.kept for e in edits]), "curve": curve})
+        return Plan(edits, made={**made, **zero_counts([e.kept for e in edits]), "curve": curve})
 
     def _begin(self, matrix: Matrix, weight: Tensor, stats: Stats, keep: float) -> _State:
         rows = matrix.rows(weight).float()

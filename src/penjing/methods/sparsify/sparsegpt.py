@@ -15,7 +15,7 @@ from torch import Tensor
 from penjing.core import Card, Checkpoint, Edit, Layout, Mask, Plan, Stats, Update, View, Wants
 from penjing.errors import UnsupportedError
 from penjing.maths.optimal_brain import factor, sweep
-from penjing.select.weights import Matrix, density, group_of, matrices, told
+from penjing.select.weights import Matrix, density, group_of, matrices, zero_counts
 
 MOMENT = "input_second_moment"
 
@@ -72,7 +72,7 @@ class Method:
         else:
             edits = decide([*chosen], view.stats)
         made = {"method": "sparsegpt", "settings": asdict(self), "budget": str(view.budget), "samples": min(samples)}
-        return Plan(tuple(edits), made={**made, **told(masks), "notes": notes})
+        return Plan(tuple(edits), made={**made, **zero_counts(masks), "notes": notes})
 
     def _swept(
         self, m: Matrix, model: Checkpoint, stats: Stats, keep: float, group: tuple[int, int] | None, notes: list[str]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from penjing.core import Card, Layout, Mask, Plan, Stats, View, Wants
-from penjing.select.weights import by_rows, density, group_of, matrices, told
+from penjing.select.weights import by_rows, density, group_of, matrices, zero_counts
 
 ENERGY = "input_energy"
 
@@ -70,4 +70,4 @@ class Method:
         else:
             edits = decide([*chosen], view.stats)
         made = {"method": "wanda", "settings": asdict(self), "budget": str(view.budget), "samples": min(samples)}
-        return Plan(tuple(edits), made={**made, **told(masks)})
+        return Plan(tuple(edits), made={**made, **zero_counts(masks)})

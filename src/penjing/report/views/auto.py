@@ -6,7 +6,7 @@ from typing import Any
 
 from penjing.report.plot import Scale, scale
 from penjing.report.views.differences import p_value
-from penjing.report.views.lines import finite, told
+from penjing.report.views.lines import finite, tick
 
 WHAT = {"loss": "nats per token or example", "divergence": "nats of divergence from the original"}
 
@@ -115,7 +115,7 @@ def _range(ends: Sequence[float] | None) -> str:
 
 
 def _signed(value: float) -> str:
-    return ("+" if value > 0 else "") + told(float(f"{value:.3g}"), False)
+    return ("+" if value > 0 else "") + tick(float(f"{value:.3g}"), False)
 
 
 def _held_out(found: Mapping[str, Any]) -> str:

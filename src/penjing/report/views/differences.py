@@ -9,7 +9,7 @@ from penjing.report import formats
 from penjing.report.build import known, names, reason
 from penjing.report.facts import said
 from penjing.report.figures import DIFFERENCE as TAIL
-from penjing.report.provenance import told
+from penjing.report.provenance import as_text
 from penjing.report.views.lines import Mark, finite, marks
 
 
@@ -123,5 +123,5 @@ def _flips(value: Any) -> str:
     if isinstance(value, list | tuple) and len(value) == 2:
         return f"{value[0]} lost, {value[1]} won"
     if isinstance(value, Mapping):
-        return ", ".join(f"{told(v)} {str(k).replace('_', ' ')}" for k, v in value.items())
-    return "" if value is None else told(value)
+        return ", ".join(f"{as_text(v)} {str(k).replace('_', ' ')}" for k, v in value.items())
+    return "" if value is None else as_text(value)

@@ -61,9 +61,9 @@ class _Ink:
         share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         share = 1 - share if self.better == "lower" else share
         text = f"{100 * value:.0f}" if self.percent else f"{value:.3g}"
-        return Cell(text=text, shade=min(STEPS - 1, max(0, int(share * STEPS))), said=self.told(value))
+        return Cell(text=text, shade=min(STEPS - 1, max(0, int(share * STEPS))), said=self.number(value))
 
-    def told(self, value: float) -> str:
+    def number(self, value: float) -> str:
         return formats.quantity(value, "fraction" if self.percent else "")
 
 
@@ -90,7 +90,7 @@ def _grid(report: Report, name: str) -> Grid | None:
     better = said(report, name).better
     percent = formats.is_share(unit)
     ink = _Ink(low=min(every), high=max(every), better=better, percent=percent)
-    ends = (ink.told(ink.low), ink.told(ink.high))
+    ends = (ink.number(ink.low), ink.number(ink.high))
     return Grid(
         name=name,
         label=said(report, name).label,

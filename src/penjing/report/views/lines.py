@@ -121,15 +121,15 @@ def lines(chart: Chart) -> Lines:
     return Lines(
         chart=chart,
         lines=tuple(_line(one, across, up) for one in chart.series),
-        across_ticks=tuple(Tick(place=across.place(t), text=told(t, chart.percent_across)) for t in below),
-        up_ticks=tuple(Tick(place=100 - up.place(t), text=told(t, chart.percent)) for t in beside),
+        across_ticks=tuple(Tick(place=across.place(t), text=tick(t, chart.percent_across)) for t in below),
+        up_ticks=tuple(Tick(place=100 - up.place(t), text=tick(t, chart.percent)) for t in beside),
         diagonal="M0 100L100 0" if chart.diagonal else "",
         thread=_thread(spots, across, up) if chart.thread else "",
         level=None if chart.level is None else 100 - up.place(chart.level),
     )
 
 
-def told(value: float, percent: bool) -> str:
+def tick(value: float, percent: bool) -> str:
     """A tick's number."""
     return f"{value * 100:.4g} %".replace("-", "\u2212") if percent else f"{value:.4g}".replace("-", "\u2212")
 

@@ -9,7 +9,7 @@ from penjing.report import formats
 from penjing.report.picture import plain
 from penjing.report.views.auto import WHAT
 from penjing.report.views.grids import STEPS, Cell
-from penjing.report.views.lines import DASHES, Chart, Lines, Mark, Series, Spot, finite, lines, told
+from penjing.report.views.lines import DASHES, Chart, Lines, Mark, Series, Spot, finite, lines, tick
 
 DECADES = 3
 """Over how many powers of ten the shades go, from the largest increase down."""
@@ -74,7 +74,7 @@ def sensitivity(made: Mapping[str, Any]) -> Sensed | None:
         method=str(found["method"]),
         marks=shown,
         panels=tuple(_panel(kind, members, shown, high, what) for kind, members in kinds.items()),
-        pale=f"{told(float(f'{high / 10**DECADES:.2g}'), False)} and less",
+        pale=f"{tick(float(f'{high / 10**DECADES:.2g}'), False)} and less",
         dark=signed(high),
         notes=tuple(
             (f"{c['axis']}, {formats.percent(p['keep'])} kept", str(p["note"]))
@@ -110,7 +110,7 @@ def data_of(found: Mapping[str, Any]) -> str:
 
 def signed(value: float) -> str:
     """A difference to three digits, with its sign."""
-    return ("+" if value > 0 else "") + told(float(f"{value:.3g}"), False)
+    return ("+" if value > 0 else "") + tick(float(f"{value:.3g}"), False)
 
 
 def span(point: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from penjing.core import Measurement
 from penjing.data.images import Images
 from penjing.tasks.images import reliability
-from penjing.tasks.images.forward import all_scores, told
+from penjing.tasks.images.forward import all_scores, protocol_of
 from penjing.tasks.images.preparation import Preparation, preparation
 from penjing.tasks.task import Examined, Progress
 
@@ -39,7 +39,7 @@ class ImageAccuracy:
         """Data and settings; not the batch, which changes no figure beyond rounding."""
         how = self.prepare.key() if self.prepare else "prepare=own"
         options = f"bins={self.bins} validation={self.validation:g} draws={self.draws} seed={self.seed}"
-        return f"{self.name}/{VERSION} {how} {options} {told(self.images, self.outputs)}"
+        return f"{self.name}/{VERSION} {how} {options} {protocol_of(self.images, self.outputs)}"
 
     def run(self, model: Examined, *, progress: Progress | None = None) -> tuple[Measurement, ...]:
         """Accuracy first, the others as `name:what`.
@@ -52,7 +52,7 @@ class ImageAccuracy:
         logits = all_scores(
             model.module, self.images, prepare, outputs=self.outputs, batch=self.batch, progress=progress
         )
-        protocol = f"{self.name}/{VERSION} {prepare.key()} {told(self.images, self.outputs)}"
+        protocol = f"{self.name}/{VERSION} {prepare.key()} {protocol_of(self.images, self.outputs)}"
         labels, ids = self.images.labels, self.images.ids
         return (
             top(logits, labels, ids, count=1, name=self.name, protocol=protocol),

@@ -18,7 +18,7 @@ from penjing.errors import MeasureError
 from penjing.maths.bootstrap import bootstrap
 from penjing.tasks.images.corrupted_images import CorruptedImages
 from penjing.tasks.images.corruptions import COMMON, SEVERITIES, label
-from penjing.tasks.images.forward import all_scores, evaluating, grouped, scores, told
+from penjing.tasks.images.forward import all_scores, evaluating, grouped, protocol_of, scores
 from penjing.tasks.images.preparation import Preparation, preparation
 from penjing.tasks.task import Examined, Progress
 
@@ -50,7 +50,7 @@ class Corrupted:
     def key(self) -> str:
         """Data and settings."""
         how = self.prepare.key() if self.prepare else "prepare=own"
-        return f"{self.name}/{VERSION} {how} {self.made.key()} {told(self.images, self.outputs)}"
+        return f"{self.name}/{VERSION} {how} {self.made.key()} {protocol_of(self.images, self.outputs)}"
 
     def run(self, model: Examined, *, progress: Progress | None = None) -> tuple[Measurement, ...]:
         """The mean corruption accuracy with `details["grid"]`, and the accuracy without corruption as `name:clean`.
@@ -79,7 +79,7 @@ class Corrupted:
         pixels_hash = self.made.digest()
         protocol = (
             f"{self.name}/{VERSION} {prepare.key()} {self.made.key()} pixels=sha256:{pixels_hash} "
-            f"{told(self.images, self.outputs)}"
+            f"{protocol_of(self.images, self.outputs)}"
         )
         return figures(right, clean.argmax(1) == labels, self, clean.shape[1], protocol)
 

@@ -14,7 +14,7 @@ from penjing.core.report import Better
 from penjing.data.images import Images
 from penjing.errors import MeasureError, nearest
 from penjing.tasks.images.corrupted_images import CorruptedImages
-from penjing.tasks.images.forward import evaluating, scores, told
+from penjing.tasks.images.forward import evaluating, protocol_of, scores
 from penjing.tasks.images.geometry import Geometry, geometry, last_linear
 from penjing.tasks.images.preparation import Preparation, preparation
 from penjing.tasks.task import Examined, Progress
@@ -49,7 +49,7 @@ class FeatureGeometry:
         """Data and settings."""
         how = self.prepare.key() if self.prepare else "prepare=own"
         made = f" {self.made.key()}" if self.made else ""
-        return f"{self.name}/{VERSION} {how} layer={self.layer or 'found'}{made} {told(self.images)}"
+        return f"{self.name}/{VERSION} {how} layer={self.layer or 'found'}{made} {protocol_of(self.images)}"
 
     def run(self, model: Examined, *, progress: Progress | None = None) -> tuple[Measurement, ...]:
         """The mean relative margin first, then `name:angle`, `name:length` and `name:margin`, of clean images.
@@ -78,7 +78,7 @@ class FeatureGeometry:
                 if progress:
                     progress((i + 2) * len(self.images), (len(cells) + 1) * len(self.images))
         pixels = f" {self.made.key()} pixels=sha256:{self.made.digest()}" if self.made else ""
-        protocol = f"{self.name}/{VERSION} {prepare.key()} layer={name}{pixels} {told(self.images)}"
+        protocol = f"{self.name}/{VERSION} {prepare.key()} layer={name}{pixels} {protocol_of(self.images)}"
         return _figures(found, self, layer, protocol)
 
     def _clean(self, module: nn.Module, layer: nn.Linear, prepare: Preparation) -> Geometry:

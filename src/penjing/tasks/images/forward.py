@@ -113,7 +113,7 @@ class evaluating:  # noqa: N801 - reads as a word after `with`
             self._module.train()
 
 
-def told(images: Images, outputs: Outputs = ()) -> str:
+def protocol_of(images: Images, outputs: Outputs = ()) -> str:
     """Which images these are and which outputs stand for their classes, for a protocol."""
     digest = sha256(f"{images.sha256};".encode())
     for each in images.ids:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penjing.data.items import ExactItem, identifier, unique
-from penjing.data.jsonl import Record, records, told
+from penjing.data.jsonl import Record, brief, records
 from penjing.tasks.generation import ExactMatch
 from penjing.tasks.kind import Asked, Kind
 from penjing.tasks.task import Task
@@ -31,7 +31,7 @@ def _item(r: Record) -> ExactItem:
     answer = r.text("answer")
     _, mark, number = answer.rpartition("#### ")
     if not mark or not number.strip():
-        raise r.wrong(f"an answer without a number, {told(answer)}", "reasoning that ends in '#### ' and a number")
+        raise r.wrong(f"an answer without a number, {brief(answer)}", "reasoning that ends in '#### ' and a number")
     return ExactItem(id=identifier(r), prompt=r.text("question"), targets=(number.strip(),), extra={"solution": answer})
 
 

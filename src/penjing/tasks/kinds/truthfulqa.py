@@ -11,7 +11,7 @@ from typing import Any
 
 from penjing.core import Measurement
 from penjing.data.items import ChoiceItem, ScoredItem, identifier, scores_of, unique
-from penjing.data.jsonl import Record, check_file, parsed, records, told
+from penjing.data.jsonl import Record, brief, check_file, parsed, records
 from penjing.errors import DataError
 from penjing.tasks.choices.grades import Scored, accuracy, margin, mean_with_error
 from penjing.tasks.choices.likelihood import log_likelihoods
@@ -68,7 +68,7 @@ def items(path: str | Path) -> tuple[list[ChoiceItem], list[ScoredItem]]:
 def _targets(r: Record, key: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
     value = r.fields.get(key)
     if not isinstance(value, dict):
-        raise r.wrong(f"{told(value)} as '{key}'", "an object with 'choices' and 'labels'")
+        raise r.wrong(f"{brief(value)} as '{key}'", "an object with 'choices' and 'labels'")
     if not {"choices", "labels"} <= set(value):
         value = {"choices": list(value), "labels": list(value.values())}
     choices = r.texts(value["choices"], f"{key}.choices", least=2)
@@ -79,7 +79,7 @@ def _array(path: Path) -> Iterator[Record]:
     check_file(path, ".json")
     value = parsed(path, "line 1", path.read_bytes())
     if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
-        raise DataError(f"{path}: found {told(value)}, needed a list of objects")
+        raise DataError(f"{path}: found {brief(value)}, needed a list of objects")
     for i, fields in enumerate(value, start=1):
         yield Record(path, f"example {i}", fields)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penjing.data.items import AnyChoice, ChoiceItem, identifier, place_of, unique
-from penjing.data.jsonl import Record, records, told
+from penjing.data.jsonl import Record, brief, records
 from penjing.tasks.choices.multiple import benchmark
 from penjing.tasks.choices.styles import Pair, Style, texts
 from penjing.tasks.kind import Asked, Kind
@@ -29,7 +29,7 @@ def items(path: str | Path) -> list[ChoiceItem]:
 def _item(r: Record) -> ChoiceItem:
     sentence = r.text("sentence")
     if "_" not in sentence:
-        raise r.wrong(f"a sentence without a blank, {told(sentence)}", "one with '_' where the option goes")
+        raise r.wrong(f"a sentence without a blank, {brief(sentence)}", "one with '_' where the option goes")
     answer = place_of(r, str(r.fields.get("answer")), 2, labels=("1", "2"))
     return ChoiceItem(
         id=identifier(r, "qID"), question=sentence, choices=(r.text("option1"), r.text("option2")), answer=answer
