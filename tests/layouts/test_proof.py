@@ -108,3 +108,34 @@ def test_a_module_that_computes_in_float32_is_held_to_what_float32_gives():
     found = prove(Single(), (modules.rows(5),))[TOGETHER]
     assert found.ok
     assert found.error < 1e-5
+
+
+class Wide(nn.Module):
+    """Sums in float32 what its graph sums in the very same order: only a cut sums it in another."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(5, 700), nn.Linear(700, 3)
+
+    def forward(self, x):
+        hidden = self.up(x).float().view(-1, 7, 100).sin().flatten(1)
+        return torch.nn.functional.linear(hidden, self.down.weight.float())
+
+
+def test_what_is_summed_in_float32_is_held_to_float32_even_where_the_whole_graph_agrees():
+    results = prove(Wide(), (modules.rows(5),))
+    assert all(r.ok for r in results.values())
+    assert 1e-9 < max(r.error for r in results.values()) < 1e-5
+
+
+class Alike(Single):
+    """As `Single`, and a little of something that cutting changes."""
+
+    def forward(self, x):
+        return super().forward(x) + 1e-3 * torch.softmax(self.up(x), dim=-1)[:, :3]
+
+
+def test_a_small_wrong_claim_is_seen_beside_float32():
+    found = prove(Alike(), (modules.rows(5),), axes=["neurons.up"])["neurons.up"]
+    assert found.changed
+    assert not found.ok
