@@ -2,7 +2,7 @@
 
 Run `python -m benchmarks.stock_families [NAME ...]` from the root of the repository; `--page` alone writes the page of
 the results that are kept in docs/understand/families.json. Each family has a process of its own, forked from one that
-has imported everything, and a time limit. What is measured in between (text, images) takes no part: it is no property
+has imported everything, and a limit of processor time. What is measured in between (text, images) takes no part: it is no property
 of a family. A family passes, or is refused before anything is written with the reason that is in the table.
 """
 
@@ -111,12 +111,12 @@ def _differs(before: Any, small: Any, layout: Any, plan: Any) -> float:
 
 
 def in_child(family: str, seconds: int) -> dict[str, Any]:
-    """What becomes of a family, found in a forked process that ends itself after so many seconds."""
+    """What becomes of a family, found in a forked process that ends itself after so many seconds of the processor."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        signal.alarm(seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         with os.fdopen(writing, "w") as file:
             file.write(json.dumps(_found(family)))
         os._exit(0)
@@ -124,7 +124,7 @@ def in_child(family: str, seconds: int) -> dict[str, Any]:
     with os.fdopen(reading) as file:
         told = file.read()
     os.waitpid(child, 0)
-    return json.loads(told) if told else {"fault": f"not done after {seconds} seconds, or killed", "stage": "time"}
+    return json.loads(told) if told else {"fault": f"not done after {seconds} seconds of the processor, or killed", "stage": "time"}
 
 
 def _found(family: str) -> dict[str, Any]:

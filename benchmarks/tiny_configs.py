@@ -25,9 +25,9 @@ LARGEST = 4_000_000
 
 RULES: tuple[tuple[str, int], ...] = (
     (r"(num_)?(key_value|kv)_heads|num_kv_heads|multi_query_group_num|num_key_value_groups", 2),
-    (r"moe_k|num_experts_per_tok(en)?|top_k|moe_topk|num_selected_experts|router_top_k|moe_router_topk|topk_group|"
+    (r"moe_k|num_experts_per_tok(en)?|top_k|moe_topk|num_selected_experts|router_top_k|moe_router_topk|"
      r"num_experts_per_token", 2),
-    (r"n_group", 1),
+    (r"n_group|topk_group", 1),
     (r"num_(local_)?experts|n_routed_experts|moe_num_experts|num_routed_experts|n_shared_experts_", 4),
     (r"n_shared_experts|num_shared_experts|moe_num_shared_experts", 1),
     (r"\w*(vocab_size|vocab_size_per_layer_input|num_tokens|src_vocab|tgt_vocab)", 99),
@@ -133,9 +133,11 @@ def small(config: Mapping[str, Any], images: bool = True) -> dict[str, Any]:
         out["num_heads"] = out["hidden_size"] * out["expand"] // out["head_dim"]
     if "mamba_expand" in out and "mamba_n_heads" in out:
         out["mamba_n_heads"] = out["hidden_size"] * out["mamba_expand"] // 8
-    for key in ("n_labels", "prediction_length"):
+    if "n_mamba_heads" in out and "mamba_expand" in out and "mamba_headdim" in out:
+        out["mamba_headdim"] = out["hidden_size"] * out["mamba_expand"] // out["n_mamba_heads"]
+    for key, number_ in (("n_labels", 4), ("prediction_length", 4), ("vocab_size", 99), ("num_experts_per_tok", 2)):
         if key in out and out[key] is None:
-            out[key] = 4
+            out[key] = number_
     if isinstance(out.get("layer_types"), list):
         kinds = list(dict.fromkeys(config["layer_types"]))
         count = max(2, len(kinds))

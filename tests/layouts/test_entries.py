@@ -91,6 +91,14 @@ def test_lists_with_one_item_per_block_are_found():
     assert few_blocks(config, build(config))[2][0].per_block == ("layer_types",)
 
 
+def test_entries_of_lists_that_became_shorter_are_no_longer_asked():
+    more = {k: [n] * 4 for k, n in (("conv_dim", 16), ("conv_kernel", 3), ("conv_stride", 2))}
+    config = full_config({**ZOO["wav2vec2"].config, **more, "num_feat_extract_layers": 4})
+    small, _, found = few_blocks(config, build(config))
+    assert len(small["conv_stride"]) == 2
+    assert "num_feat_extract_layers" in {c.entry for c in found}
+
+
 def test_the_entries_of_llama(llama):
     found = {e.path: dict(e.moves) for e in llama.entries}
     assert found["intermediate_size"] == {"neurons.0": 1.0, "neurons.1": 1.0}

@@ -227,3 +227,16 @@ def kept_positions(pattern: Pattern, kept: Mapping[str, "Tensor"]) -> "tuple[Ten
 def cut(pattern: Pattern, sizes: Mapping[str, int]) -> Pattern:
     """The pattern after each axis has been cut to the size given."""
     return tuple(_with_sizes(d, sizes) for d in pattern)
+
+
+def groups_after(count: int, before: Pattern | None, after: Pattern | None) -> int:
+    """In how many groups a layer computes after a cut: groups are the outer factors of its weight's first dimension."""
+    if count == 1 or not before or not after:
+        return count
+    seen, new = 1, 1
+    for old_part, new_part in zip(before[0].parts, after[0].parts, strict=True):
+        if seen == count:
+            break
+        seen *= size(old_part, {})
+        new *= size(new_part, {})
+    return new if seen == count else count

@@ -13,6 +13,7 @@ from penjing.layouts import kv_cache
 from penjing.layouts.config.entries import with_entries
 from penjing.layouts.config.hold import held
 from penjing.layouts.config.layers import held_by_layer
+from penjing.layouts.config.modules import held_by_module
 from penjing.layouts.config.stock import build, full_config
 from penjing.layouts.graph.infer import infer, infer_own
 from penjing.layouts.graph.inputs import example as example_of
@@ -73,7 +74,8 @@ def hold(
 
     `kept_blocks` names the blocks that stay, for each axis of blocks that is cut (the first ones, unless named).
     `rescaled` names constants that may follow the root of an axis, since weights make up for it. `by_layer` lets layers
-    have sizes of their own where else nothing holds them; of a model whose layers have, they may anyway.
+    have sizes of their own where else nothing holds them, in entries or else named one by one; of a model whose layers
+    have, they may anyway.
 
     Raises:
         PlanError: no stock config holds them; the message names the entry, both sizes and what would open.
@@ -89,7 +91,10 @@ def hold(
     except PlanError:
         if not by_layer or kept_blocks or rescaled:
             raise
-    return held_by_layer(config, own, sizes, own, derive)
+    try:
+        return held_by_layer(config, own, sizes, own, derive)
+    except PlanError:
+        return held_by_module(config, own, sizes, derive)
 
 
 def split_example(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
 
 from penjing.core import Layout
-from penjing.core.pattern import Leaf, Pattern, Product, leaves, shape, size
+from penjing.core.pattern import Leaf, Pattern, Product, groups_after, leaves, shape, size
+from penjing.nn.resized import fit
 from penjing.surgery.recipe import Recipe
 
 
@@ -40,27 +39,9 @@ def follow(module: nn.Module, recipes: Mapping[str, Recipe], before: Mapping[str
             _recurrent(part)
         elif isinstance(weight, Tensor):
             recipe, pattern = recipes.get(name), before.get(name)
-            _one(part, weight, None if recipe is None else recipe.pattern, pattern)
-
-
-def _one(part: Any, weight: Tensor, after: Pattern | None, before: Pattern | None) -> None:
-    if isinstance(part, nn.Linear):
-        part.out_features, part.in_features = weight.shape
-    elif isinstance(part, nn.Embedding):
-        part.num_embeddings, part.embedding_dim = weight.shape
-    elif isinstance(part, _ConvNd):
-        part.groups = _groups(part.groups, before, after)
-        inner, outer = weight.shape[1] * part.groups, weight.shape[0]
-        part.in_channels, part.out_channels = (outer, inner) if part.transposed else (inner, outer)
-    elif isinstance(part, nn.GroupNorm):
-        part.num_groups = _groups(part.num_groups, before, after)
-        part.num_channels = weight.shape[0]
-    elif isinstance(part, nn.LayerNorm | nn.RMSNorm):
-        part.normalized_shape = tuple(weight.shape)
-    elif isinstance(part, _NormBase):
-        part.num_features = weight.shape[0]
-    elif isinstance(part, nn.PReLU):
-        part.num_parameters = weight.shape[0]
+            count = getattr(part, "num_groups" if isinstance(part, nn.GroupNorm) else "groups", 1)
+            after = None if recipe is None else recipe.pattern
+            fit(part, groups_after(count, pattern, after) if isinstance(count, int) else 0)
 
 
 def _recurrent(part: Any) -> None:
@@ -70,19 +51,6 @@ def _recurrent(part: Any) -> None:
         part.hidden_size = part.weight_hr_l0.shape[1]
     else:
         part.hidden_size = part.weight_hh_l0.shape[1]
-
-
-def _groups(count: int, before: Pattern | None, after: Pattern | None) -> int:
-    """The count of groups after the cut: groups are the outer factors of the first dimension."""
-    if count == 1 or not before or not after:
-        return count
-    seen, new = 1, 1
-    for old_part, new_part in zip(before[0].parts, after[0].parts, strict=True):
-        if seen == count:
-            break
-        seen *= size(old_part, {})
-        new *= size(new_part, {})
-    return new if seen == count else count
 
 
 def follow_told(module: nn.Module, layout: Layout, sizes: Mapping[str, int]) -> None:

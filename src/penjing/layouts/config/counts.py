@@ -45,8 +45,8 @@ def few_blocks(config: Mapping[str, Any], module: nn.Module) -> tuple[dict[str, 
     small, built = dict(config), module
     for entry, value in sorted(paths.numbers(config), key=_likely):
         sizes = {len(blocks) for blocks in module_lists(built).values()}
-        if not isinstance(value, int) or value < 1 or value not in sizes:
-            continue
+        if not isinstance(value, int) or value < 1 or value not in sizes or paths.get(small, entry) != value:
+            continue  # an item of a list that has become shorter tells of blocks that are no longer there
         count, needed = _try(small, entry, value, built)
         if count is None:
             continue
