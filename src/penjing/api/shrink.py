@@ -38,6 +38,7 @@ from penjing.pipeline.values import (
     open_source,
     order_of,
     placed_run,
+    to_plan,
 )
 from penjing.report import SOURCE_CARD, base_of, headline, published, save, save_card, source_card
 from penjing.running.lending import Lender
@@ -189,7 +190,7 @@ def _curve(
 
     def make() -> Figures:
         order = order_of(request.choice, request.data, request.run, source.config)
-        found = size_curve(source, order, shares, cache=cache_folder(), lender=lender, progress=progress)
+        found = size_curve(to_plan(source, request.choice), order, shares, cache=cache_folder(), lender=lender, progress=progress)
         return {"all": [Measurement(name="curve", value=None, unit="", details=found)]}
 
     return {"curve": dict(unfinished.parts.take("curve", make)["all"][0].details)}
@@ -208,7 +209,8 @@ def _planned(
     request: Request, source: Source, module: nn.Module | None, lender: Lender, progress: Progress
 ) -> Plan:  # fmt: skip
     return plan_for(
-        source, order_of(request.choice, request.data, request.run, source.config), machine=machine_of(request.run),
+        to_plan(source, request.choice), order_of(request.choice, request.data, request.run, source.config),
+        machine=machine_of(request.run),
         cache=cache_folder(), module=module, lender=lender, progress=progress,
     )  # fmt: skip
 

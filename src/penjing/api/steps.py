@@ -28,6 +28,7 @@ from penjing.pipeline.values import (
     open_source,
     order_of,
     placed_run,
+    to_plan,
 )
 from penjing.profiling.look import Look, look_at
 from penjing.running.source import as_folder
@@ -101,7 +102,7 @@ def planned(request: Request, *, progress: Progress = silent) -> Plan:
         run = placed_run(request.run)
         with lender_of(run) as lender:
             return plan_for(
-                source, order, machine=machine_of(run), cache=cache_folder(), module=module, lender=lender,
+                to_plan(source, request.choice), order, machine=machine_of(run), cache=cache_folder(), module=module, lender=lender,
                 progress=progress,
             )  # fmt: skip
 

@@ -23,6 +23,7 @@ from penjing.running.lending import Lender
 from penjing.running.opened import Opened
 from penjing.running.placing import find_device
 from penjing.search.max_seconds import Machine
+from penjing.select.usual import beyond_entries
 from penjing.tasks.reading import read_tasks
 
 USUAL = Budget(keep=0.75)
@@ -62,6 +63,13 @@ def order_of(choice: Choice, data: Data, run: Run, config: Mapping[str, Any]) ->
         batches=batches, batch=data.batch, rows=data.rows, length=fitting(data.length, config),
         seed=data.seed, memory=run.memory, stored=dtype_of(run.output_dtype),
     )  # fmt: skip
+
+
+def to_plan(source: running_source.Source, choice: Choice) -> running_source.Source:
+    """The model as plans are made of it: what may be opened by `penjing.load` alone may go beyond the config's entries."""
+    if choice.opens_with == "stock":
+        return source
+    return replace(source, layout=beyond_entries(source.layout))
 
 
 def budget_of(choice: Choice) -> Budget:

@@ -1,6 +1,7 @@
 """Which axes are cut where none are named: chosen from the layout, never by the name of a family."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -33,8 +34,8 @@ def usual(layout: Layout) -> list[Axis]:
         some = ", ".join(dict.fromkeys(a.kind for a in free))
         raise LayoutError(
             f"this model has {len(free)} free axes ({some}), and no config entry holds another size of any of them by "
-            "itself, so no stock checkpoint can be written; cut the module in memory: "
-            "penjing.shrink(module, example=...) with stock=False in penjing.apply"
+            "itself, so no stock loader could open the result; let penjing.load open it (--opens-with penjing, "
+            "opens_with='penjing'), or cut the module in memory: stock=False in penjing.apply"
         )
     kinds = dict.fromkeys(a.kind for a in held)
     attention = any(a.kind in ATTENTION for a in layout.axes.values())
@@ -73,6 +74,18 @@ def holdable(layout: Layout, axes: Sequence[Axis]) -> set[str]:
             groups.setdefault(axis.entries, []).append(axis.name)
         out |= {name for group in groups.values() if _solved(layout, group) for name in group}
     return out
+
+
+def beyond_entries(layout: Layout) -> Layout:
+    """The layout to plan with where `penjing.load` may open the result: what no entry holds, layers are told of.
+
+    Only where entries hold no free axis at all are they left out of account.
+    """
+    free = [a for a in layout.axes.values() if a.state == "free"]
+    if not layout.entries or not free or holdable(layout, free):
+        return layout
+    axes = {n: replace(a, entries=()) for n, a in layout.axes.items()}
+    return replace(layout, axes=axes, entries=())
 
 
 def _solved(layout: Layout, names: Sequence[str]) -> bool:

@@ -144,8 +144,9 @@ def _check_numbers(checkpoint: Checkpoint, layout: Layout, outcome: Outcome) -> 
         beside = next((n for n in unknown if n.startswith((f"{name}_", f"{name}."))), "")
         if beside:
             raise PlanError(
-                f"{beside} seems to belong to {name}, which the plan edits, and the model's class does not know it; "
-                f"merge it into the weights first, or name the model class that reads it in 'architectures'"
+                f"{beside} seems to belong to {name}, which the plan edits, and nothing shows how it would have to "
+                "follow: the model's class does not know it, or never reads it; merge it into the weights first, name "
+                "the model class that reads it in 'architectures', or leave that axis whole"
             )
 
 

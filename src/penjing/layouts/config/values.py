@@ -27,7 +27,7 @@ def new_values(
         if not any(axis in e.moves for e in entries):
             raise PlanError(
                 f"no config entry of this model holds another size of '{axis}' than {layout.axes[axis].size}; "
-                "leave it whole"
+                "leave it whole, or let penjing.load alone open the result (opens_with='penjing', --opens-with penjing)"
             )
     if not entries:
         return {}

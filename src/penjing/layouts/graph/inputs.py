@@ -29,10 +29,13 @@ def example(module: nn.Module, *, device: str = "meta", seed: int = 0) -> dict[s
         wanted.append("pixel_values")
     if "decoder_input_ids" in takes and getattr(config, "is_encoder_decoder", False):
         wanted.append("decoder_input_ids")
+    needed = [n for n, p in takes.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    wanted += [n for n in needed if n not in wanted]
     unknown = [w for w in wanted if w not in MAKERS]
     if unknown:
+        verb = "starts from" if unknown[0] == name else "needs"
         raise LayoutError(
-            f"{type(module).__name__} starts from '{unknown[0]}', for which no example is known; "
+            f"{type(module).__name__} {verb} '{unknown[0]}', for which no example is known; "
             f"known are {', '.join(MAKERS)}; use penjing.layouts.from_module with an example of yours"
         )
     generator = torch.Generator().manual_seed(seed)
