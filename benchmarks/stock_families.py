@@ -2,8 +2,9 @@
 
 Run `python -m benchmarks.stock_families [NAME ...]` from the root of the repository; `--page` alone writes the page of
 the results that are kept in docs/understand/families.json. Each family has a process of its own, forked from one that
-has imported everything by taking llama through, and a limit of processor time. What is measured in between (text, images) takes no part: it is no property
-of a family. A family passes, or is refused before anything is written with the reason that is in the table.
+has imported everything by taking llama through, and a limit of processor time. What is measured in between (text,
+images) takes no part: it is no property of a family. A family passes, or is refused before anything is written with the
+reason that is in the table.
 """
 
 import argparse
@@ -124,7 +125,8 @@ def in_child(family: str, seconds: int) -> dict[str, Any]:
     with os.fdopen(reading) as file:
         told = file.read()
     os.waitpid(child, 0)
-    return json.loads(told) if told else {"fault": f"not done after {seconds} seconds of the processor, or killed", "stage": "time"}
+    late = f"not done after {seconds} seconds of the processor, or killed"
+    return json.loads(told) if told else {"fault": late, "stage": "time"}
 
 
 def _found(family: str) -> dict[str, Any]:

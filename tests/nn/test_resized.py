@@ -23,7 +23,7 @@ LAYERS = [
     (nn.PReLU(8), {"weight": (5,)}, 0, (2, 5), (2, 5)),
     (nn.Embedding(9, 8), {"weight": (None, 5)}, 0, None, (3, 5)),
     (
-        nn.BatchNorm2d(8).eval(), {n: (5,) for n in ("weight", "bias", "running_mean", "running_var")}, 0,
+        nn.BatchNorm2d(8).eval(), dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (5,)), 0,
         (2, 5, 3, 3), (2, 5, 3, 3),
     ),
 ]  # fmt: skip

@@ -190,7 +190,8 @@ def _curve(
 
     def make() -> Figures:
         order = order_of(request.choice, request.data, request.run, source.config)
-        found = size_curve(to_plan(source, request.choice), order, shares, cache=cache_folder(), lender=lender, progress=progress)
+        asked = to_plan(source, request.choice)
+        found = size_curve(asked, order, shares, cache=cache_folder(), lender=lender, progress=progress)
         return {"all": [Measurement(name="curve", value=None, unit="", details=found)]}
 
     return {"curve": dict(unfinished.parts.take("curve", make)["all"][0].details)}

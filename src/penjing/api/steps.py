@@ -102,8 +102,8 @@ def planned(request: Request, *, progress: Progress = silent) -> Plan:
         run = placed_run(request.run)
         with lender_of(run) as lender:
             return plan_for(
-                to_plan(source, request.choice), order, machine=machine_of(run), cache=cache_folder(), module=module, lender=lender,
-                progress=progress,
+                to_plan(source, request.choice), order, machine=machine_of(run), cache=cache_folder(), module=module,
+                lender=lender, progress=progress,
             )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from penjing.core import Layout
-from penjing.core.spec import layers_of, with_layers
+from penjing.core.spec import layers_of, opens_with, with_layers
 from penjing.errors import LayoutError, PlanError
 from penjing.layouts import cache as kept
 from penjing.layouts import kv_cache
@@ -89,7 +89,7 @@ def hold(
     try:
         return held(config, own, sizes, derive, kept_blocks, rescaled or {})
     except PlanError:
-        if not by_layer or kept_blocks or rescaled:
+        if not (by_layer or opens_with(config) != "stock") or kept_blocks or rescaled:
             raise
     try:
         return held_by_layer(config, own, sizes, own, derive)

@@ -12,6 +12,7 @@ from torch import nn
 from penjing.core import Budget
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress
+from penjing.core.spec import opens_with
 from penjing.evaluate.scoring import fitting
 from penjing.methods import METHODS
 from penjing.pipeline.carry_out import Manner
@@ -66,8 +67,8 @@ def order_of(choice: Choice, data: Data, run: Run, config: Mapping[str, Any]) ->
 
 
 def to_plan(source: running_source.Source, choice: Choice) -> running_source.Source:
-    """The model as plans are made of it: what may be opened by `penjing.load` alone may go beyond the config's entries."""
-    if choice.opens_with == "stock":
+    """The model as plans are made of it: what `penjing.load` alone may open may go beyond the config's entries."""
+    if choice.opens_with == "stock" and opens_with(source.config) == "stock":
         return source
     return replace(source, layout=beyond_entries(source.layout))
 

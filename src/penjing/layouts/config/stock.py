@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from penjing.errors import CheckpointError, nearest
+from penjing.errors import CheckpointError, PenjingError, nearest
 from penjing.layouts.config.layers import mix_in
 from penjing.models import of_type
 from penjing.nn import fill_in
@@ -31,14 +31,16 @@ def build(config: Mapping[str, Any], *, device: str = "meta") -> nn.Module:
     with quiet(), torch.device(device):
         kind = _class(config, settings)
         try:
-            module = _make(kind, settings).eval()
+            module = mix_in(_make(kind, settings).eval(), config, lambda c: _make(kind, read_config(c)).eval())
+        except PenjingError:
+            raise
         except Exception as error:
             name = getattr(kind, "__name__", str(kind))
             raise CheckpointError(
                 f"transformers {transformers.__version__} cannot build {name} from this config: {_line(error)}; "
                 f"correct the config"
             ) from error
-        fill_in(mix_in(module, config, lambda c: _make(kind, read_config(c)).eval()), config)
+        fill_in(module, config)
         moved = any(t.device.type != device for t in module.state_dict().values())
         return module.to(device) if moved else module
 

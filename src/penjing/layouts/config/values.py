@@ -10,6 +10,7 @@ from penjing.core import Axis, Entry, Layout
 from penjing.errors import PlanError
 from penjing.layouts.config import paths
 
+ALONE = "penjing.load alone open the result (opens_with='penjing', --opens-with penjing)"
 MOST = 10
 """With more entries than this, all are solved for at once instead of the fewest that do."""
 
@@ -27,7 +28,7 @@ def new_values(
         if not any(axis in e.moves for e in entries):
             raise PlanError(
                 f"no config entry of this model holds another size of '{axis}' than {layout.axes[axis].size}; "
-                "leave it whole, or let penjing.load alone open the result (opens_with='penjing', --opens-with penjing)"
+                f"leave it whole, or let {ALONE}"
             )
     if not entries:
         return {}
@@ -91,11 +92,10 @@ def _unequal(path: str, one: tuple[Axis, int], two: tuple[Axis, int]) -> str:
     if a.kind == b.kind and a.size == b.size:
         return (
             f"config entry '{path}' holds one size, but the plan leaves {n} in '{a.name}' and {m} in '{b.name}'; "
-            f"keep the same number in both, such as {max(n, m)}, or let penjing.load alone open the result "
-            "(opens_with='penjing', --opens-with penjing)"
+            f"keep the same number in both, such as {max(n, m)}, or let {ALONE}"
         )
     return (
         f"config entry '{path}' sets '{a.name}' ({a.size}) and '{b.name}' ({b.size}) together, but the "
         f"plan leaves {n} and {m}; "
-        f"cut both by the same fraction, or neither"
+        f"cut both by the same fraction, or neither, or let {ALONE}"
     )
