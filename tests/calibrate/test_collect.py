@@ -168,3 +168,14 @@ def test_a_mean_that_begins_late_counts_what_came_before_as_nothing():
     means.move(("w", "s"), None, 4)
     assert means.values["w", "s"].tolist() == [1.0]
     assert means.counts["w", "s"] == 8
+
+
+def test_each_statistic_says_how_many_samples_it_has():
+    class Pooled(Net):
+        def forward(self, x):
+            return self.second(torch.relu(self.first(x)).mean(1))
+
+    wanted = {"first.weight": frozenset({"input_mean"}), "second.weight": frozenset({"input_mean"})}
+    stats = collect(Pooled(), [torch.randn(4, 7, 3), torch.randn(2, 5, 3)], wanted)
+    assert (stats.seen("first.weight", "input_mean"), stats.seen("second.weight", "input_mean")) == (38, 6)
+    assert stats.samples == 6

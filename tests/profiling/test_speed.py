@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from tests.evaluate.models import folder
 
 from penjing.errors import MeasureError
 from penjing.profiling.speed import Speed, Timings, compare_speed, comparing, ratios
+from penjing.profiling.speed.jobs import fill, prepare
 from penjing.running.children import Child, physical_cpus
+from penjing.running.loading import load
 
 TINY = Speed(tokens=16, context=16, rounds=5, steps=3, threads=1, timeout=60, warm=0.05, batch=3)
 
@@ -122,13 +125,47 @@ def test_peak_memory_is_of_the_model_and_not_of_the_interpreter(result):
 
 
 def test_a_folder_that_does_not_load_says_what_the_worker_said(tmp_path):
-    with pytest.raises(MeasureError, match=r"(?s)ran broken ended with code 1 while loading.*no config\.json"):
+    with pytest.raises(MeasureError, match=r"broken was not run: .*no config\.json"):
         compare_speed({"broken": tmp_path}, speed=TINY)
 
 
 def test_too_many_tokens_for_the_positions_are_refused(same):
-    with pytest.raises(MeasureError, match=r"(?s)asked for 500 tokens.*the model has 96 positions"):
+    with pytest.raises(MeasureError, match=r"a was not run: speed was asked for 500 tokens.*the model has 96 positions"):
         compare_speed({"a": same}, speed=Speed(tokens=500, context=8, rounds=5, threads=1))
+
+
+def test_a_model_of_recordings_is_timed_by_recordings(whisper):
+    found = compare_speed({"a": whisper, "b": whisper}, speed=replace(TINY, energy="no"))
+    figures = {f.name: f for f in found.figures["b"]}
+    for name in ("prefill_seconds", "decode_seconds_per_token", "first_token_seconds", "batch_tokens_per_second"):
+        assert figures[name].value > 0, name
+    assert figures["prefill_seconds"].label == "Time to read the input"
+    assert "input_features=8x100 context=8" in figures["decode_seconds_per_token"].protocol
+
+
+def test_a_model_of_waves_is_timed_by_a_pass(ctc):
+    found = compare_speed({"a": ctc}, speed=replace(TINY, energy="no"))
+    figures = {f.name: f for f in found.figures["a"]}
+    assert figures["prefill_seconds"].value > 0
+    assert figures["prefill_seconds"].label == "Time per pass"
+    assert "input_values=160000" in figures["prefill_seconds"].protocol
+    assert figures["decode_seconds_per_token"].value is None
+
+
+def test_an_encoder_with_a_decoder_reads_the_input_once_and_writes_with_a_cache(whisper):
+    module = load(whisper, "cpu", "auto")
+    with torch.inference_mode():
+        loaded = prepare(module, "cpu", 8, 8)
+        loaded.cache = fill(loaded)
+        length = loaded.cache.get_seq_length()
+        given = dict(loaded.inputs)
+        given["decoder_input_ids"] = torch.cat([loaded.context, loaded.step], 1)
+        whole = module(**given).logits[:, -1]
+        step = module(
+            decoder_input_ids=loaded.step, encoder_outputs=loaded.encoded, past_key_values=loaded.cache, use_cache=True
+        ).logits[:, -1]
+    assert length == 8
+    torch.testing.assert_close(step, whole)
 
 
 def test_models_that_do_not_fit_are_refused_before_loading(same, monkeypatch):

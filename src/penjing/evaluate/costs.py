@@ -121,6 +121,21 @@ def generates(config: Mapping[str, Any]) -> bool:
     return any(word in named for word in ("CausalLM", "LMHead", "ConditionalGeneration"))
 
 
+def why_unread(config: Mapping[str, Any]) -> str:
+    """Why a model of this config predicts no text by itself, or an empty string."""
+    if not generates(config):
+        return "the model does not generate text"
+    from penjing.layouts.config.stock import class_of, read_config
+
+    kind = class_of(config)
+    takes = str(getattr(kind, "main_input_name", "input_ids"))
+    if takes != "input_ids":
+        return f"the model writes from {takes}, and predicts no text by itself"
+    if getattr(read_config(config), "is_encoder_decoder", False):
+        return "the model has an encoder and a decoder, and predicts no text by itself"
+    return ""
+
+
 def main_dtype(dtypes: Mapping[str, torch.dtype]) -> torch.dtype:
     """The dtype that most tensors have."""
     floating = [d for d in dtypes.values() if d.is_floating_point]

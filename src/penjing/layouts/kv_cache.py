@@ -7,7 +7,7 @@ from typing import Any
 from penjing.errors import LayoutError
 from penjing.layouts import cache as kept
 
-FORMAT = "penjing key-value cache 1"
+FORMAT = "penjing key-value cache 2"
 MOST = 2**63 - 1
 
 

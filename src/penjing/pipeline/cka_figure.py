@@ -10,6 +10,8 @@ from torch import Tensor
 
 from penjing.core import Measurement
 from penjing.core.progress import Progress, silent
+from penjing.data.features import Features
+from penjing.data.sounds import Sounds
 from penjing.errors import DataError, MeasureError
 from penjing.evaluate.scoring import REFUSALS
 from penjing.evaluate.similarity import similarity
@@ -23,14 +25,15 @@ CKA = Measurement(
 """The figure, without its value."""
 WINDOWS, LENGTH, PICTURES = 8, 128, 32
 """How much is looked at: that many windows of so many tokens, or that many pictures."""
-NOTHING = "there is neither a text nor a task of pictures that both models could look at"
+RECORDINGS = 8
+NOTHING = "there is neither a text nor a task of pictures or recordings that both models could look at"
 
 
 class Likeness:
     """The figure `cka` of models against an original: linear CKA of the last blocks.
 
-    Looked at are windows of the first of the texts `tokens` ([tokens] ids each); without texts the pictures of the
-    first task that has some. Where it cannot be done, the figure has no value and its note says why.
+    Looked at are windows of the first of the texts `tokens` ([tokens] ids each); without texts, and by models that take
+    no text, the pictures or recordings of the first task that has some. Where it cannot be done, the figure has no value and its note says why.
     `details["curve"]` has, for each block, the CKA with the most alike block of the original.
     """
 
@@ -40,7 +43,9 @@ class Likeness:
     @property
     def serves(self) -> bool:
         """Whether there is something to look at."""
-        return any(len(ids) for ids in self._tokens.values()) or any(_images(t) is not None for t in self._tasks)
+        return any(len(ids) for ids in self._tokens.values()) or any(
+            _images(t) is not None or _sounds(t) is not None for t in self._tasks
+        )
 
     def nothing(self) -> Measurement:
         """The figure where there is nothing to look at."""
@@ -67,8 +72,9 @@ def _missing(why: str) -> Measurement:
     return replace(CKA, note=f"withheld: {why}")
 
 
-def _batches(folder: Path, base: Any, tokens: Mapping[str, Tensor], tasks: Sequence[Task]) -> list[Tensor]:
-    for ids in tokens.values():
+def _batches(folder: Path, base: Any, tokens: Mapping[str, Tensor], tasks: Sequence[Task]) -> list[Any]:
+    reads = getattr(base, "main_input_name", "input_ids") == "input_ids"
+    for ids in tokens.values() if reads else ():
         limit = getattr(base.config, "max_position_embeddings", None) or LENGTH
         length = min(LENGTH, limit, len(ids))
         count = min(WINDOWS, len(ids) // length) if length else 0
@@ -79,7 +85,27 @@ def _batches(folder: Path, base: Any, tokens: Mapping[str, Tensor], tasks: Seque
             prepare = preparation(Examined(name=folder.name, module=base, folder=folder), None)
             some = images.take(min(PICTURES, len(images)))
             return [prepare(some.pixels[places]) for places in torch.arange(len(some)).split(8)]
+        if (sounds := _sounds(task)) is not None:
+            return _recordings(folder, base, sounds)
     raise DataError(NOTHING)
+
+
+def _recordings(folder: Path, base: Any, sounds: Sounds) -> list[dict[str, Tensor]]:
+    """A batch of each of the first recordings; what is said in it goes to a decoder where there is one."""
+    features = Features(folder)
+    writes = getattr(base.config, "is_encoder_decoder", False)
+    dtype = next(p.dtype for p in base.parameters() if p.is_floating_point())
+    out = []
+    for i in range(min(RECORDINGS, len(sounds))):
+        made = features([sounds.wave(i, features.rate)])
+        said = {"labels": features.tokens([sounds.texts[i]])} if writes and sounds.texts else {}
+        out.append({k: v.to(dtype) if v.is_floating_point() else v for k, v in made.items()} | said)
+    return out
+
+
+def _sounds(task: Task) -> Sounds | None:
+    found = getattr(task, "sounds", None)
+    return found if isinstance(found, Sounds) else None
 
 
 def _images(task: Task) -> Any:

@@ -14,7 +14,7 @@ from torch import nn
 from penjing.core import Measurement, Subject
 from penjing.core.progress import Progress
 from penjing.errors import MeasureError
-from penjing.evaluate.costs import Costs, costs, generates
+from penjing.evaluate.costs import Costs, costs, why_unread
 from penjing.evaluate.scoring import fitting
 from penjing.pipeline import quality
 from penjing.pipeline.answers import answers
@@ -151,8 +151,8 @@ class SideBySide:
 
     def _why_unread(self, name: str) -> str:
         """Why a model reads no text, or an empty string."""
-        if not generates(self._models[name].counted.config):
-            return "the model does not generate text"
+        if why := why_unread(self._models[name].counted.config):
+            return why
         return "" if self._reading.texts and self._reading.protocols else "no text was given"
 
     def _lend(self, name: str) -> AbstractContextManager[nn.Module]:

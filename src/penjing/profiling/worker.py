@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from penjing.errors import PenjingError
 from penjing.profiling.memory import AnonymousPeak, forget_peak, resident
 from penjing.profiling.speed.jobs import Loaded, at_once, decode, fill, first_token, inside, prefill, prepare, run_for
 from penjing.running.loading import load, stock_class
@@ -59,6 +60,7 @@ def start(settings: Mapping[str, Any]) -> tuple[Loaded, dict[str, Any]]:
     greeting = {
         "decodes": loaded.context is not None,
         "images": "pixel_values" in loaded.inputs,
+        "what": loaded.what,
         "dtype": str(next(module.parameters()).dtype).removeprefix("torch."),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
@@ -120,7 +122,11 @@ def serve(lines: IO[str], out: IO[str], settings: Mapping[str, Any]) -> None:
     import torch
 
     with torch.inference_mode():
-        loaded, greeting = start(settings)
+        try:
+            loaded, greeting = start(settings)
+        except PenjingError as error:  # nothing is broken: there is no model to time, and the parent says why
+            _answer(out, {"refused": str(error)})
+            return
         _answer(out, greeting)
         jobs = _Jobs(loaded, settings)
         gc.collect()

@@ -93,7 +93,7 @@ class CutBlock:
         reached = {t for t, _ in means.values}
         _require_reached(next((t for t in tensors if t not in reached), None))
         values = {key: find(key[1]).finish(value) for key, value in means.values.items()}
-        return Stats(values, samples=min(means.counts.values(), default=0))
+        return Stats(values, samples=min(means.counts.values(), default=0), counts=dict(means.counts))
 
     def edit(self, edits: Sequence[Edit]) -> None:
         """Carry edits out on the copy, after those before, in the old shapes.

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import logging
 import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,11 @@ from types import TracebackType
 from typing import Any
 
 from penjing.errors import MeasureError
+
+ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)(:|$)")
+"""The line of a traceback that says what was wrong."""
+
+log = logging.getLogger(__name__)
 
 
 def physical_cpus() -> list[int]:
@@ -111,17 +118,21 @@ class Child:
             ) from None
         if line is None:
             raise self._died(doing)
-        return json.loads(line)
+        answer = json.loads(line)
+        if "refused" in answer:
+            raise MeasureError(f"{self.name} was not run: {answer['refused']}")
+        return answer
 
     def _died(self, doing: str) -> MeasureError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
         self._errors.seek(0)
         tail = self._errors.read()[-4000:].decode("utf-8", "replace").strip().splitlines()[-12:]
-        said = "\n  ".join(tail) or "nothing"
+        log.info("the process that ran %s said:\n%s", self.name, "\n".join(tail))
+        last = next((line.strip() for line in reversed(tail) if ERROR.match(line)), tail[-1] if tail else "nothing")
         return MeasureError(
             f"the process that ran {self.name} ended with code {self._process.returncode} while {doing}; "
-            f"it said:\n  {said}"
+            f"it said: {last[:300]}"
         )
 
     def close(self) -> None:

@@ -189,6 +189,21 @@ def test_few_samples_hold_on_to_the_old_weights_more():
     assert moved[0] < moved[1]
 
 
+def test_each_reader_is_refitted_as_strongly_as_its_own_samples_allow():
+    model, layout = llama()
+    first, second = (f"model.layers.{i}.mlp.down_proj.weight" for i in range(2))
+    values = stats_for(model, layout, ["neurons.0", "neurons.1"], samples=200)[0].values
+    few = Stats(values, 1)
+    uneven = Stats(values, 1, {(first, MOMENT): 1000, (second, MOMENT): 1})
+    plans = [Method().plan(View(model, layout, s, Budget(keep=0.5))) for s in (few, uneven)]
+    new = [{e.tensor: e.values for e in p if isinstance(e, Update)} for p in plans]
+    assert not torch.equal(new[0][first], new[1][first])
+    assert torch.equal(new[0][second], new[1][second])
+    told = "and 1 more: 1 samples"
+    assert [told in p.made["notes"][0] for p in plans] == [True, False]
+    assert [len(p.made["notes"]) for p in plans] == [1, 1]
+
+
 def test_wants_the_second_moment_of_each_reader_and_nothing_else():
     _, layout = llama()
     wanted = {"model.layers.1.mlp.down_proj.weight": frozenset({MOMENT})}

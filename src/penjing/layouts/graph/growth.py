@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from penjing.layouts.config.paths import numbers
 from penjing.layouts.config.stock import quiet
+from penjing.layouts.graph.inputs import BATCH, example
 from penjing.layouts.graph.thin import Group, thinned
 
 
@@ -60,9 +61,18 @@ def _of_all(groups: list[Group], counts: Mapping[int, int], module: nn.Module) -
 
 def _by_layer(module: Any, length: int) -> dict[int, int]:
     """Layer of the cache -> its values for each of `length` tokens of one sequence."""
-    ids = torch.zeros((1, length), dtype=torch.long, device="meta")
+    given: dict[str, Any] = {"input_ids": torch.zeros((1, length), dtype=torch.long, device="meta")}
+    if getattr(module.config, "is_encoder_decoder", False):
+        ids = torch.zeros((BATCH, length), dtype=torch.long, device="meta")
+        given = {**example(module), "decoder_input_ids": ids}
     with quiet(), torch.no_grad():
-        cache = getattr(module(input_ids=ids, use_cache=True), "past_key_values", None)
+        cache = getattr(module(**{**given, "use_cache": True}), "past_key_values", None)
+    if "decoder_input_ids" in given:  # what is kept of the encoder's does not grow with the tokens
+        return {k: n // BATCH for k, n in _layers(getattr(cache, "self_attention_cache", None), length).items()}
+    return _layers(cache, length)
+
+
+def _layers(cache: Any, length: int) -> dict[int, int]:
     seen: set[int] = set()
     counts: dict[int, int] = {}
     for k, layer in enumerate(getattr(cache, "layers", ())):
@@ -86,5 +96,5 @@ def _unlike(config: Mapping[str, Any]) -> int:
 
 def _generates(module: Any) -> bool:
     takes = inspect.signature(module.forward).parameters
-    config = module.config
-    return "past_key_values" in takes and "input_ids" in takes and not getattr(config, "is_encoder_decoder", False)
+    into = "decoder_input_ids" if getattr(module.config, "is_encoder_decoder", False) else "input_ids"
+    return "past_key_values" in takes and into in takes

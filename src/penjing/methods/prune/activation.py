@@ -18,6 +18,7 @@ readers with more than two dimensions are scored but not refitted (the plan's `m
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import starmap
 from math import prod
 
 import torch
@@ -158,6 +159,7 @@ def _refit(
     readers = dict.fromkeys(pair for axis in cut for pair in layout.readers(axis))
     tied = set(layout.aliases.values())
     updates, notes = [], []
+    few: dict[tuple[int, int], list[str]] = {}
     for tensor, dim in readers:
         shape = model.shapes[tensor]
         many = len([n for n in shape if n > 1]) > 2 and (tensor, WINDOW) not in stats
@@ -169,18 +171,27 @@ def _refit(
         if stays is None or len(stays) == shape[dim]:
             continue
         inputs = shape[dim] * (prod(shape[2:]) if (tensor, WINDOW) in stats else 1)
-        if stats.samples < inputs:
-            notes.append(
-                f"{tensor}: {stats.samples} samples for {inputs} inputs, so the refit moves it less; give {inputs} "
-                "or more"
-            )
-        strength = _ridge(ridge, inputs, stats.samples)
+        samples = stats.seen(tensor, WINDOW if (tensor, WINDOW) in stats else MOMENT)
+        if samples < inputs:
+            few.setdefault((samples, inputs), []).append(tensor)
+        strength = _ridge(ridge, inputs, samples)
         new = _refitted(tensor, model[tensor], dim, stays, stats, strength)
         for d, places_kept in enumerate(positions):
             if d != dim and places_kept is not None:
                 new = new.index_select(d, places_kept)
         updates.append(Update(tensor, new.float().contiguous()))
-    return updates, notes
+    return updates, [*notes, *starmap(_few, few.items())]
+
+
+def _few(found: tuple[int, int], tensors: Sequence[str]) -> str:
+    """What is said of the tensors that were refitted on too little."""
+    samples, inputs = found
+    more = f" and {len(tensors) - 1} more" if len(tensors) > 1 else ""
+    them = "them" if more else "it"
+    return (
+        f"{tensors[0]}{more}: {samples} samples for {inputs} inputs, so the refit moves {them} less; give {inputs} or "
+        "more"
+    )
 
 
 def _refitted(tensor: str, weight: Tensor, dim: int, stays: Tensor, stats: Stats, ridge: float) -> Tensor:

@@ -60,9 +60,19 @@ def compare_speed(
             "threads": settings["threads"],
         },
         batch=speed.batch,
+        reading=_reading(greetings[names[0]]),
     )
     found = {n: (*figures.times(n, timings), figures.memory(greetings[n], timings.protocol), used[n]) for n in names}
     return SpeedResult(figures=found, ratios=ratios(timings), timings=timings)
+
+
+def _reading(greeting: Mapping[str, Any]) -> str:
+    """What a pass is called, where it is not a prompt that is read; empty where it is."""
+    if greeting["images"]:
+        return "Time per image"
+    if not greeting["decodes"]:
+        return "Time per pass"
+    return "" if greeting.get("what", "tokens").startswith("tokens") else "Time to read the input"
 
 
 def _settings(speed: Speed) -> dict[str, Any]:
@@ -162,7 +172,7 @@ def _energy(children: Sequence[Child], decodes: bool, images: bool, speed: Speed
 
 
 def _protocol(speed: Speed, settings: Mapping[str, Any], greeting: Mapping[str, Any]) -> str:
-    what = "image" if greeting["images"] else f"tokens={speed.tokens} context={speed.context}"
+    what = greeting.get("what") or f"tokens={speed.tokens} context={speed.context}"
     return (
         f"speed/2 interleaved batch=1 {what} rounds={speed.rounds} prefills={speed.prefills} steps={speed.steps} "
         f"threads={settings['threads']} device={speed.device} dtype={greeting['dtype']} torch={greeting['torch']} "

@@ -48,8 +48,10 @@ def _time(name: str, job: str, figure: str, timings: Timings) -> Measurement:
     null = null_of(job, timings)
     values = [timings.batch / s for s in every] if job in RATES else every
     few = len(every) < ENOUGH_RUNS and sum(every) < ENOUGH_SECONDS
+    label = timings.reading if job == "prefill" and timings.reading else FIGURES[figure].label
     return replace(
         FIGURES[figure],
+        label=label,
         value=median(values),
         n=len(every),
         spread=interquartile_range(values),

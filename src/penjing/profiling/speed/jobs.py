@@ -10,6 +10,9 @@ from penjing.errors import MeasureError
 
 ROOM = 32
 """Positions kept free after the context, for the steps."""
+DECODER = "decoder_input_ids"
+SECONDS, RATE = 10, 16_000
+"""Length of a recording for models that take the wave itself, and its samples a second."""
 
 
 @dataclass
@@ -17,7 +20,9 @@ class Loaded:
     """A model with its inputs, and how to wait until the device has done its work.
 
     `context` [batch tokens] fills the cache and `step` [batch 1] is decoded after it; both None when it does not
-    generate. `cache` is the filled cache, once there is one.
+    generate. `cache` is the filled cache, once there is one. `what` are the inputs in words, for the protocol.
+    Of an encoder with a decoder, `inputs` are the encoder's and the decoder's first token, `encoded` what the encoder
+    gives for them.
     """
 
     module: Any
@@ -26,37 +31,88 @@ class Loaded:
     step: Any
     wait: Callable[[], None]
     cache: Any = None
+    what: str = ""
+    encoded: Any = None
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether tokens go to a decoder that reads what an encoder gave."""
+        return DECODER in self.inputs
 
 
 def prepare(module: Any, device: str, tokens: int, context: int) -> Loaded:
     """Random inputs that suit the module, and a context for decoding when it generates.
 
     Raises:
-        MeasureError: the module takes neither tokens nor images, or has too few positions.
+        MeasureError: no inputs are known for the module, or it has too few positions.
     """
     import torch
-
-    from penjing.evaluate.scoring import max_positions
 
     generator = torch.Generator().manual_seed(0)
     wait: Callable[[], None] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(
         device.split(":")[0], lambda: None
     )
     kind = getattr(module, "main_input_name", "input_ids")
-    if kind == "pixel_values":
-        return Loaded(module, {"pixel_values": _image(module, generator).to(device)}, None, None, wait)
+    encodes = getattr(module.config, "is_encoder_decoder", False)
+    if kind == "input_ids":
+        main, what = _tokens(module, max(tokens, 0 if encodes else context), generator).to(device), f"tokens={tokens}"
+    else:
+        main = _other(module, kind, generator).to(device, next(module.parameters()).dtype)
+        what = "image" if kind == "pixel_values" else f"{kind}={'x'.join(map(str, main.shape[1:]))}"
+    if encodes:
+        context = _room(module, context)
+        ids = _tokens(module, context, generator).to(device)
+        inputs = {kind: main, DECODER: ids[:, :1]}
+        held, step = (ids, ids[:, :1]) if module.can_generate() else (None, None)
+        what = what if held is None else f"{what} context={context}"
+        return Loaded(module, inputs, held, step, wait, what=what)
     if kind != "input_ids":
-        raise MeasureError(f"the model takes '{kind}'; speed is measured for models of input_ids or pixel_values")
+        return Loaded(module, {kind: main}, None, None, wait, what=what)
+    _check_positions(module, tokens, context)
+    held, step = (main[:, :context], main[:, :1]) if module.can_generate() else (None, None)
+    return Loaded(module, {kind: main[:, :tokens]}, held, step, wait, what=f"{what} context={context}")
+
+
+def _check_positions(module: Any, tokens: int, context: int) -> None:
+    from penjing.evaluate.scoring import max_positions
+
     positions = max_positions(module)
     if positions is not None and max(tokens, context + ROOM) > positions:
         raise MeasureError(
             f"speed was asked for {tokens} tokens and a context of {context} (and {ROOM} new ones), the model has "
             f"{positions} positions; choose fewer"
         )
-    vocabulary = int(module.config.get_text_config().vocab_size)
-    ids = torch.randint(vocabulary, (1, max(tokens, context)), generator=generator).to(device)
-    held, step = (ids[:, :context], ids[:, :1]) if module.can_generate() else (None, None)
-    return Loaded(module, {"input_ids": ids[:, :tokens]}, held, step, wait)
+
+
+def _room(module: Any, context: int) -> int:
+    """As much of the context as the decoder has positions for, beside the steps."""
+    positions = getattr(module.config, "max_target_positions", None)
+    return context if positions is None else max(1, min(context, int(positions) - ROOM))
+
+
+def _tokens(module: Any, count: int, generator: Any) -> Any:
+    import torch
+
+    return torch.randint(int(module.config.get_text_config().vocab_size), (1, count), generator=generator)
+
+
+def _other(module: Any, kind: str, generator: Any) -> Any:
+    """One example of an input that is not of tokens.
+
+    Raises:
+        MeasureError: none is known of this kind.
+    """
+    import torch
+
+    from penjing.layouts.graph.inputs import MAKERS
+
+    if kind == "pixel_values":
+        return _image(module, generator)
+    if kind == "input_values" and hasattr(module.config, "conv_stride"):
+        return torch.randn(1, SECONDS * RATE, generator=generator)
+    if kind not in MAKERS:
+        raise MeasureError(f"the model takes '{kind}'; speed is measured for models of {', '.join(MAKERS)}")
+    return MAKERS[kind](module.config, generator)[:1]
 
 
 def _image(module: Any, generator: Any) -> Any:
@@ -74,7 +130,9 @@ def at_once(loaded: Loaded, batch: int) -> Loaded:
     inputs = {k: v.repeat(batch, *[1] * (v.ndim - 1)) for k, v in loaded.inputs.items()}
     if loaded.context is None:
         return replace(loaded, inputs=inputs)
-    many = replace(loaded, inputs=inputs, context=loaded.context.repeat(batch, 1), step=loaded.step.repeat(batch, 1))
+    many = replace(
+        loaded, inputs=inputs, context=loaded.context.repeat(batch, 1), step=loaded.step.repeat(batch, 1), encoded=None
+    )
     many.cache = fill(many)
     return many
 
@@ -88,8 +146,10 @@ def prefill(loaded: Loaded, repeats: int) -> list[float]:
 def first_token(loaded: Loaded, repeats: int) -> list[float]:
     """Seconds from a prompt to its first new token, as stock generation does it: logits of the last position only."""
 
+    few = {} if loaded.has_decoder else {"logits_to_keep": 1}
+
     def run() -> None:
-        out = loaded.module(**loaded.inputs, use_cache=True, logits_to_keep=1)
+        out = loaded.module(**loaded.inputs, use_cache=True, **few)
         out.logits[:, -1].argmax(-1).tolist()
 
     return [_timed(loaded, run) for _ in range(repeats)]
@@ -98,20 +158,29 @@ def first_token(loaded: Loaded, repeats: int) -> list[float]:
 def decode(loaded: Loaded, repeats: int) -> list[float]:
     """Seconds of each of `repeats` one-token steps on a copy of the cache; a first step before them is not timed."""
     cache = copy.deepcopy(loaded.cache)
-    ids = loaded.step
-    out = [
-        _timed(loaded, lambda: loaded.module(input_ids=ids, past_key_values=cache, use_cache=True))
-        for _ in range(repeats + 1)
-    ]
+    given = _next(loaded, loaded.step)
+    out = [_timed(loaded, lambda: loaded.module(**given, past_key_values=cache)) for _ in range(repeats + 1)]
     return out[1:]
+
+
+def _next(loaded: Loaded, ids: Any) -> dict[str, Any]:
+    """What the module takes for more tokens [batch tokens], beside the cache."""
+    if not loaded.has_decoder:
+        return {"input_ids": ids, "use_cache": True}
+    if loaded.encoded is None:
+        loaded.encoded = loaded.module.get_encoder()(*[v for k, v in loaded.inputs.items() if k != DECODER])
+    return {DECODER: ids, "encoder_outputs": loaded.encoded, "use_cache": True}
 
 
 def fill(loaded: Loaded) -> Any:
     """A real cache that holds the context."""
-    from transformers import DynamicCache
+    from transformers import DynamicCache, EncoderDecoderCache
 
-    cache = DynamicCache(config=loaded.module.config)
-    loaded.module(input_ids=loaded.context, past_key_values=cache, use_cache=True)
+    def empty() -> Any:
+        return DynamicCache(config=loaded.module.config)
+
+    cache = EncoderDecoderCache(empty(), empty()) if loaded.has_decoder else empty()
+    loaded.module(**_next(loaded, loaded.context), past_key_values=cache)
     return cache
 
 

@@ -49,7 +49,7 @@ class Speed:
 class Timings:
     """Seconds by job and model: one list of repeats per round. `null` is the second copy of the first model.
 
-    `batch` is how many sequences or images a run of the batched jobs has at once.
+    `batch` is how many sequences or images a run of the batched jobs has at once, `reading` what a pass is called.
     """
 
     seconds: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]
@@ -57,6 +57,7 @@ class Timings:
     protocol: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 1
+    reading: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from penjing.core import Measurement
 from penjing.data.features import Features
 from penjing.data.sounds import Sounds
 from penjing.errors import DataError, MeasureError, MissingExtraError
+from penjing.layouts.config.stock import quiet
 from penjing.tasks.task import Examined, Progress
 
 VERSION = 1
@@ -122,7 +123,8 @@ def _best_path(module: Any, inputs: dict[str, Tensor]) -> Tensor:
 
 def _written(module: Any, inputs: dict[str, Tensor]) -> Tensor:
     room = getattr(module.config, "max_target_positions", None) or NEW_TOKENS
-    return module.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=min(NEW_TOKENS, room // 2))
+    with quiet():  # of settings that the model's own generation config has twice
+        return module.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=min(NEW_TOKENS, room // 2))
 
 
 def counts(said: Sequence[str], heard: Sequence[str], *, characters: bool = False) -> tuple[list[int], list[int]]:
