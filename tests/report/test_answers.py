@@ -33,6 +33,30 @@ def test_the_page_shows_them_and_escapes_them():
     assert "The same prompts" not in page(samples.FULL, charts=False)
 
 
+def pictured(**changes):
+    names = [s.name for s in samples.FULL.subjects]
+    row = {
+        "of": "images", "prompt": "bag", "answers": dict(zip(names, ("bag", "shirt"), strict=True)), "task": "fashion",
+        "right": dict(zip(names, (True, False), strict=True)), "differs": 3, "items": 50,
+        "image": "data:image/png;base64,AAAA",
+    } | changes  # fmt: skip
+    return replace(samples.FULL, provenance={**samples.FULL.provenance, "answers": [row]})
+
+
+def test_pictures_stand_beside_what_each_model_takes_them_for():
+    text = page(pictured(), charts=False)
+    assert "The same images" in text
+    assert 'src="data:image/png;base64,AAAA" alt="bag"' in text
+    assert "<mark>shirt</mark>" in text
+    assert 'class="under worse">wrong</span>' in text
+    assert "Of the 50 images of fashion, 3 are answered in different ways" in text
+
+
+def test_a_picture_is_nothing_but_a_png():
+    for wrong in ("https://x/a.png", "data:image/svg+xml;base64,AAAA", 'data:image/png;base64,A" onerror="x', 3):
+        assert "<img" not in page(pictured(image=wrong), charts=False)
+
+
 def test_what_is_no_table_of_answers_shows_nothing():
     for wrong in ("text", 3, [3], [{"prompt": "x"}], [{"answers": {"nobody": "x"}}]):
         report = replace(samples.FULL, provenance={"answers": wrong})

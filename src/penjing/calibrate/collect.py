@@ -140,7 +140,8 @@ def as_stats(found: Means, wanted: Mapping[str, frozenset[str]]) -> Stats:
     sampled = [found.counts[k] for k in keys if find(k[1]).reads == "inputs"]
     forward = [found.counts[k] for k in keys if find(k[1]).cost == "forward"]
     counts = sampled or forward or [found.counts[k] for k in keys]
-    return Stats({k: found.values[k] for k in keys}, samples=min(counts, default=0), counts={k: found.counts[k] for k in keys})
+    values, each = {k: found.values[k] for k in keys}, {k: found.counts[k] for k in keys}
+    return Stats(values, samples=min(counts, default=0), counts=each)
 
 
 def check_known(wanted: Mapping[str, frozenset[str]]) -> None:

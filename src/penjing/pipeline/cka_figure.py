@@ -33,7 +33,8 @@ class Likeness:
     """The figure `cka` of models against an original: linear CKA of the last blocks.
 
     Looked at are windows of the first of the texts `tokens` ([tokens] ids each); without texts, and by models that take
-    no text, the pictures or recordings of the first task that has some. Where it cannot be done, the figure has no value and its note says why.
+    no text, the pictures or recordings of the first task that has some. Where it cannot be done, the figure has no
+    value and its note says why.
     `details["curve"]` has, for each block, the CKA with the most alike block of the original.
     """
 

@@ -26,6 +26,7 @@ from penjing.pipeline.carry_out import Applied
 from penjing.pipeline.cka_figure import Likeness
 from penjing.pipeline.parts import Parts
 from penjing.pipeline.quality import Reading
+from penjing.pipeline.shown_items import shown_items
 from penjing.pipeline.side_by_side import Comparison, SideBySide
 from penjing.running.lending import Lender
 from penjing.running.stock import architecture, tokenizer
@@ -118,7 +119,7 @@ def measured(  # noqa: PLR0913 - one call carries a whole report
         )
         taken.take()
         taken.time(wish.speed)
-    said = _with(bare, taken.found)
+    said = _with(bare, taken.found, wish.tasks if wish.answers else ())
     differences = paired(said.subjects) if len(said.subjects) > 1 else ()
     said = replace(said, ratios=(*said.ratios, *differences, *swept(said.subjects)))
     if so_far is not None:
@@ -147,8 +148,8 @@ def counted(folders: Sequence[Path], *, applied: Applied, notes: Sequence[str] =
     )  # fmt: skip
 
 
-def _with(bare: Report, found: Comparison) -> Report:
-    told = as_table(found.answers)
+def _with(bare: Report, found: Comparison, tasks: Sequence[Task] = ()) -> Report:
+    told = [*as_table(found.answers), *shown_items(found.subjects, tasks)]
     made = {**bare.provenance, "answers": told} if told else bare.provenance
     return replace(bare, subjects=found.subjects, ratios=found.ratios, provenance=made)
 

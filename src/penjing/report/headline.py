@@ -6,6 +6,9 @@ from penjing.report.build import changed, figure_ratio, known, names, reason, un
 from penjing.report.facts import said
 from penjing.report.figures import AGAINST, kind, stem
 
+LONGEST = 200
+"""Characters of a reason at most."""
+
 
 def headline(report: Report) -> str:
     """What the figures say, in a sentence or two; what is missing is named as missing.
@@ -126,10 +129,16 @@ def _missing(report: Report, subject: Subject, name: str) -> str:
     ratio = figure_ratio(report, subject, name)
     after, before = subject.figure(name), report.subjects[0].figure(name)
     source = ratio if ratio is not None else after if known(after) is None else before
-    why = reason(source)
+    why = _short(reason(source))
     if ratio is not None:
         why = why.replace("not measured: ", "withheld: ", 1)
     return f"{said(report, name).label}: {why}.".replace("..", ".")
+
+
+def _short(why: str) -> str:
+    """A reason as long as a sentence may be; the limits have the whole of it."""
+    line = (why.splitlines() or [""])[0]
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rstrip()}…"
 
 
 def _many(report: Report) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from penjing.core import Report
 from penjing.errors import PenjingError
 from penjing.report import formats
+from penjing.report.absent import absent, present
 from penjing.report.build import rows, speeds
 from penjing.report.charts import embedded, figures_data, there
 from penjing.report.comparison_rows import compared
@@ -17,8 +18,8 @@ from penjing.report.plot import gauge, scatter
 from penjing.report.provenance import command_of, limits, loading, made
 from penjing.report.social import PICTURE, tiles
 from penjing.report.store import to_json
-from penjing.report.views import answers as answered
 from penjing.report.views import (
+    asked,
     classes,
     correlations,
     curves,
@@ -42,7 +43,7 @@ from penjing.report.views.lines import tick
 
 SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
-    ("answers", "The same prompts"),
+    ("answers", "Side by side"),
     ("differences", "Real differences"), ("sweep", "What breaks"), ("corruptions", "Corruption"),
     ("curves", "Curves"), ("reliability", "Calibration"), ("kinds", "Instructions"), ("items", "Items"),
     ("speed", "Speed"), ("sensitivity", "Sensitivity"), ("tournament", "The choice"), ("load", "Load it"),
@@ -51,7 +52,7 @@ SECTIONS = (
 """The headings of the page, by their anchors."""
 WHEN = {
     "network": "picture", "tradeoff": "scatter", "figures": "report", "corruptions": "grids", "items": "flips",
-    "speed": "speeds", "load": "loading", "made": "report", "limits": "report",
+    "answers": "asked", "speed": "speeds", "load": "loading", "made": "report", "limits": "report",
 }  # fmt: skip
 """Anchor -> what must be there for the section to be shown, where it is not of the same name."""
 
@@ -96,7 +97,8 @@ def _template() -> Any:
 
 def view(report: Report, *, charts: bool) -> dict[str, Any]:
     """Everything the template shows, ready to be shown."""
-    lines_of = rows(report)
+    every = rows(report)
+    lines_of = present(every)
     said, unsaid = answer(report)
     shown: dict[str, Any] = {
         "report": report,
@@ -111,6 +113,7 @@ def view(report: Report, *, charts: bool) -> dict[str, Any]:
         "comparison": compared(report) if len(report.subjects) > 2 else [],
         "picture": picture(report),
         "rows": lines_of,
+        "absent": absent(every),
         "scatter": scatter(report),
         "speeds": [(s, gauge(s)) for s in speeds(report)],
         "loading": loading(report),
@@ -141,7 +144,7 @@ def _evidence(report: Report) -> dict[str, Any]:
         "reliability": [lines(c) for c in reliability(report)],
         "kinds": kinds(report),
         "flips": flips(report),
-        "answers": answered(report),
+        "asked": asked(report),
         "repeat": command_of(report),
         "tournament": tournament(report.provenance),
         "sensitivity": sensitivity(report.provenance),

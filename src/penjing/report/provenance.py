@@ -100,17 +100,26 @@ def limits(report: Report) -> list[str]:
 
 
 def gaps(report: Report) -> Iterator[str]:
-    """One sentence per figure that is missing or withheld, for the list of limits; one alone where all models agree."""
-    many = len(report.subjects) > 2
+    """What is missing or withheld, for the list of limits.
+
+    A sentence for each reason that all models share, with the figures that it holds for, and one for each figure of a
+    model where the models differ.
+    """
+    many, shared = len(report.subjects) > 2, dict[str, list[str]]()
+    single: list[str] = []
     for name in names(report):
         figures = {s.name: s.figure(name) for s in report.subjects}
         if stem(name) in AGAINST and report.subjects and figures[report.subjects[0].name] is None:
             del figures[report.subjects[0].name]
         missing = {n: reason(f) for n, f in figures.items() if known(f) is None}
-        if many and len(missing) == len(report.subjects) and len(set(missing.values())) == 1:
-            yield f"{said(report, name).label}: {next(iter(missing.values()))}, for every model"
+        label = said(report, name).label
+        if missing and len(missing) == len(figures) and len(set(missing.values())) == 1:
+            shared.setdefault(next(iter(missing.values())), []).append(label)
         else:
-            yield from (f"{said(report, name).label} of {n}: {why}" for n, why in missing.items())
+            single += [f"{label} of {n}: {why}" for n, why in missing.items()]
+    for why, labels in shared.items():
+        yield f"{', '.join(dict.fromkeys(labels))}: {why}{', for every model' if many else ''}"
+    yield from single
     for ratio in report.ratios:
         if known(ratio) is None and is_ratio(ratio.name):
             of = f" of {ratio.details['subject']}" if many and "subject" in ratio.details else ""

@@ -4,6 +4,7 @@ from textwrap import wrap
 from xml.sax.saxutils import escape
 
 from penjing.core import Report
+from penjing.report.absent import present
 from penjing.report.build import Row, rows
 from penjing.report.charts import there
 from penjing.report.headline import answer, worse_text
@@ -21,14 +22,17 @@ def tiles(report: Report, lines: list[Row]) -> list[Row]:
     told = [worse_text(report, report.subjects[-1], name) for name in TILES]
     chosen = [r for name in told for r in lines if r.name == name]
     rest = [r for r in lines if r not in chosen and r.name not in TILES]
-    return (chosen + rest)[:4]
+    for group in ("time", "quality"):  # what it costs and gives, where the usual figures of that are not there
+        if not any(r.group == group for r in chosen):
+            chosen += [r for r in rest if r.group == group][:1]
+    return (chosen + [r for r in rest if r not in chosen])[:4]
 
 
 def picture_svg(report: Report) -> str:
     """The picture as SVG."""
     said = wrap(answer(report)[0], 44)[:5]
     lines = "".join(f'<tspan x="72" dy="{62 if i else 0}">{escape(line)}</tspan>' for i, line in enumerate(said))
-    large = tiles(report, rows(report)) if len(report.subjects) == 2 else []
+    large = tiles(report, present(rows(report))) if len(report.subjects) == 2 else []
     told = [r for r in large if r.cells[1].change and r.name != "bytes"][:SHOWN]
     drawn = "".join(_tile(row, 72 + i * 360) for i, row in enumerate(told))
     return (

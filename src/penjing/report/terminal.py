@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from penjing.core import Report
+from penjing.report.absent import absent, present
 from penjing.report.build import Cell, rows, speeds
 from penjing.report.formats import ratio
 from penjing.report.headline import headline
@@ -28,13 +29,15 @@ def table(report: Report) -> "RenderableType":
     if pair:
         out.add_column("change", justify="right")
     reasons: dict[str, str] = {}
-    for row in rows(report):
+    every = rows(report)
+    for row in present(every):
         cells = [_value(c, row.label, reasons) if pair or not c.change else _both(c) for c in row.cells]
         last = row.cells[-1]
         ends = [Text(last.change or ("withheld" if last.withheld else ""), style=COLOURS[last.tone])] if pair else []
         if last.withheld:
             reasons[f"{row.label}, ratio"] = last.withheld
         out.add_row(Text(row.label), *cells, *ends)
+    reasons |= {", ".join(a.labels): _told(a.reason) for a in absent(every)}
     lines = [f"{label}: {reason}" for label, reason in reasons.items()]
     for speed in speeds(report):
         if speed.value is not None and speed.predicted is not None:
@@ -58,9 +61,13 @@ def _value(cell: Cell, label: str, reasons: dict[str, str]) -> "RenderableType":
 
     if cell.text == "not measured":
         if cell.missing:
-            reasons[label] = f"not measured: {cell.missing}".replace("not measured: withheld", "withheld")
+            reasons[label] = _told(cell.missing)
         return Text("withheld" if cell.missing.startswith("withheld") else "not measured", style="dim")
     return Text(cell.text)
+
+
+def _told(missing: str) -> str:
+    return missing if missing.startswith(("withheld", "not measured")) else f"not measured: {missing}"
 
 
 def _both(cell: Cell) -> "RenderableType":

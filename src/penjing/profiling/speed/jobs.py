@@ -145,7 +145,6 @@ def prefill(loaded: Loaded, repeats: int) -> list[float]:
 
 def first_token(loaded: Loaded, repeats: int) -> list[float]:
     """Seconds from a prompt to its first new token, as stock generation does it: logits of the last position only."""
-
     few = {} if loaded.has_decoder else {"logits_to_keep": 1}
 
     def run() -> None:

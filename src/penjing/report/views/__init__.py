@@ -1,6 +1,6 @@
 """What the page shows beside its main table, as data and geometry; no markup."""
 
-from penjing.report.views.answers import answers
+from penjing.report.views.answers import answers, asked
 from penjing.report.views.auto import tournament
 from penjing.report.views.curves import curves, reliability
 from penjing.report.views.differences import differences
@@ -15,7 +15,7 @@ from penjing.report.views.sweep import classes, sweep
 from penjing.report.views.together import correlations, reasons, withheld
 
 __all__ = [
-    "Lines", "Mark", "answers", "classes", "correlations", "curves", "depths", "differences", "flips", "grids", "kinds",
-    "lines", "marks", "reasons", "reliability", "sensitivity", "size_curves", "sweep", "tournament", "withheld",
-    "zeros",
+    "Lines", "Mark", "answers", "asked", "classes", "correlations", "curves", "depths", "differences", "flips", "grids",
+    "kinds", "lines", "marks", "reasons", "reliability", "sensitivity", "size_curves", "sweep", "tournament",
+    "withheld", "zeros",
 ]  # fmt: skip
