@@ -13,7 +13,7 @@ def run(
     """Write one file, which is run and compared with the model before it bears its name."""
     from penjing.api.export import exported
     from penjing.cli.console import progress_bar, show, show_json
-    from penjing.exporters.formats import FORMATS
+    from penjing.exporters.formats import FORMATS, parted
     from penjing.report.export import written_json, written_lines
 
     with progress_bar() as progress:
@@ -21,5 +21,5 @@ def run(
     if as_json:
         show_json(written_json(found))
         return
-    for line in written_lines(found, FORMATS.load(exporting.to).EXPORTER):
+    for line in written_lines(found, FORMATS.load(parted(exporting.to)[0]).EXPORTER):
         show(line)

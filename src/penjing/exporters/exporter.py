@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from penjing.core.progress import Progress
 from penjing.errors import ExportError
+from penjing.layouts.graph.inputs import example
 
 TOLERANCE = 1e-4
 """Largest difference over largest output: another runtime adds in another order, which is no fault."""
@@ -18,19 +20,11 @@ Inputs = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exporter:
-    """One format. The first line of its file says what it is.
+class Given:
+    """What is exported: a folder that penjing opens, and how its module is opened, in a type or as stored."""
 
-    `write(module, inputs, path)` writes a module whose forward takes the inputs by name and gives one tensor; it should
-    take any number of them in a batch, and any length of text. `run(path, inputs)` computes its output from the file,
-    by the runtime that users have. `suffix` is that of the file, and `opens` the lines that open it, with FILE for its
-    name.
-    """
-
-    suffix: str
-    opens: str
-    write: Callable[[nn.Module, Inputs, Path], None]
-    run: Callable[[Path, Inputs], Tensor]
+    folder: Path
+    load: Callable[[torch.dtype | None], nn.Module]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +36,94 @@ class Written:
     difference: float
     compared: tuple[str, ...]
     """The shapes of the inputs that outputs were compared at."""
+    notes: tuple[str, ...] = ()
+    """What else was found, in sentences for people."""
+
+
+@runtime_checkable
+class Format(Protocol):
+    """One format. The first line of its file says what it is.
+
+    `suffix` is that of the file, `opens` the lines that open it, with FILE for its name, and `variants` what can stand
+    behind a colon, as `q8_0` in `gguf:q8_0`, with what it is; the first is taken where none is named. `make` writes the
+    file, runs it by the runtime that users have, and holds it against the model. What it cannot write it refuses before
+    any of it, by an `ExportError`.
+    """
+
+    @property
+    def suffix(self) -> str:
+        """As `.pt2`."""
+        ...
+
+    @property
+    def opens(self) -> str:
+        """Lines of Python."""
+        ...
+
+    @property
+    def variants(self) -> Mapping[str, str]:
+        """Name -> what it is."""
+        ...
+
+    def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
+        """Write and check."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exporter:
+    """A format that holds the graph of any module.
+
+    `write(module, inputs, path)` writes a module whose forward takes the inputs by name and gives one tensor; it should
+    take any number of them in a batch, and any length of text. `run(path, inputs)` computes its output from the file.
+    """
+
+    suffix: str
+    opens: str
+    write: Callable[[nn.Module, Inputs, Path], None]
+    run: Callable[[Path, Inputs], Tensor]
+
+    @property
+    def variants(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
+        """Write the graph of the module, and run it at two sizes.
+
+        Raises:
+            ExportError: it cannot be written, or the file computes something else.
+        """
+        del variant
+        module = given.load(None)
+        graph, inputs = graph_of(module, example(module, device="cpu"))
+        progress("writing the graph", 0, 0)
+        with torch.no_grad():
+            written_or_refused(lambda: self.write(graph, inputs, path))
+        progress("running the file", 0, 0)
+        return check(self, path, graph, [inputs, another(inputs)])
+
+
+def written_or_refused(write: Callable[[], None]) -> None:
+    """Let another library write a file.
+
+    Raises:
+        ExportError: it refuses, in whatever way.
+    """
+    try:
+        write()
+    except ExportError:
+        raise
+    except Exception as error:  # exporters of other libraries raise of every kind
+        lines = [x.strip() for x in str(error).splitlines() if x.strip()] or [type(error).__name__]
+        raise ExportError(f"the model cannot be written in this format: {lines[0]}; nothing was left") from error
+
+
+def another(inputs: Inputs) -> Inputs:
+    """Inputs of another size: one more in the batch, and of texts a longer one."""
+    more = {k: torch.cat([v, v[:1]]) for k, v in inputs.items()}
+    texts = [k for k, v in more.items() if v.dim() == 2 and not v.is_floating_point()]
+    return more | {k: torch.cat([more[k], more[k][:, :3]], 1) for k in texts}
 
 
 class _Graph(nn.Module):
@@ -93,7 +175,7 @@ def check(exporter: Exporter, path: Path, module: nn.Module, several: list[Input
             raise ExportError(
                 f"{path.name} gives {list(found.shape)} at {shape}, needed {list(wanted.shape)}; do not use it"
             )
-        worst = max(worst, _gap(found.double(), wanted.double()))
+        worst = max(worst, gap(found.double(), wanted.double()))
         shapes.append(shape)
     if not worst <= TOLERANCE:
         raise ExportError(
@@ -103,7 +185,7 @@ def check(exporter: Exporter, path: Path, module: nn.Module, several: list[Input
     return Written(path=path, bytes=path.stat().st_size, difference=worst, compared=tuple(shapes))
 
 
-def _gap(found: Tensor, wanted: Tensor) -> float:
+def gap(found: Tensor, wanted: Tensor) -> float:
     """The largest difference over the largest value; infinity where one of the two is no number."""
     gap = (found - wanted).abs().nan_to_num(nan=float("inf"))
     gap[found.isnan() & wanted.isnan()] = 0.0

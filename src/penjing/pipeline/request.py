@@ -228,7 +228,9 @@ class Profiling(Looking):
 class Exporting:
     """Which file a model is written to, for another runtime."""
 
-    to: str = option(MISSING, f"The format: {', '.join(FORMATS.names())}.", metavar="FORMAT", needed=True)
+    to: str = option(
+        MISSING, f"The format: {', '.join(FORMATS.names())}; with a type as gguf:q8_0.", metavar="FORMAT", needed=True
+    )
     out: str = option(
         MISSING, "The file to write; it must not exist.", short="-o", metavar="FILE", kind="file", needed=True
     )

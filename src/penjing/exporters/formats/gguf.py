@@ -1,0 +1,113 @@
+"""llama.cpp's file, with the tokenizer in it, for Llama, Mistral, Qwen2 and 3, Gemma 1 to 3 and GPT-2.
+
+Behind a colon stands the type of its numbers, as `gguf:q8_0`. Layers of different widths, and such without attention
+or MLP, are opened by llama.cpp too. The file is run in llama.cpp beside the model before it bears its name.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from penjing.core.progress import Progress
+from penjing.core.spec import specs_of
+from penjing.errors import CheckpointError, ExportError
+from penjing.exporters.exporter import Given, Written
+from penjing.exporters.gguf.architectures import content_of
+from penjing.exporters.gguf.checking import WRITTEN, compare
+from penjing.exporters.gguf.content import Content
+from penjing.exporters.gguf.tokenizer import TEXTS, entries_of
+from penjing.exporters.gguf.types import TYPES, refuse_widths
+from penjing.exporters.gguf.writing import write
+from penjing.io import OpenCheckpoint, open_checkpoint
+from penjing.io.recorded import with_modules
+from penjing.layouts.config.stock import full_config
+
+PROMPTS, LONGEST = 3, 48
+FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+"""Any of these lies beside a model that has a tokenizer."""
+
+
+class Gguf:
+    """The format; see the head of this file."""
+
+    suffix = ".gguf"
+    opens = (
+        "from xllamacpp import CommonParams, Server\nparams = CommonParams()\nparams.model.path = FILE\n"
+        "print(Server(params).handle_completions({'prompt': 'Once', 'max_tokens': 16}))"
+    )
+    variants = {name: kind.what for name, kind in TYPES.items()}  # noqa: RUF012
+
+    def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
+        """Write the file, run it, and hold it against the model.
+
+        Raises:
+            MissingExtraError: gguf or llama.cpp is not installed.
+            ExportError: the model cannot be written so, or the file computes something else.
+        """
+        with open_checkpoint(given.folder) as checkpoint:
+            content = _content(checkpoint, given.folder)
+            refuse_widths(content.pieces, variant)
+            tokenizer = _tokenizer(checkpoint, given.folder)
+            progress("trying llama.cpp's tokenizers", 0, 0)
+            entries = entries_of(tokenizer, content.keys["vocab_size"])
+            named = {"general.name": given.folder.resolve().name} | entries
+            write(path, content, named, checkpoint.__getitem__, variant, TYPES[variant].file, progress)
+        progress("opening the model", 0, 0)
+        prompts = _prompts(tokenizer, content)
+        module = given.load(torch.float32)
+        found = compare(path, module, prompts, variant, tolerance=content.tolerance, progress=progress)
+        notes = [
+            f"{found.same} of {found.written} tokens written one after another are the model's",
+            f"divergence {found.divergence:.2g} nats, by {found.version}",
+        ]
+        if tokenizer is None:
+            notes.append("the folder has no tokenizer, so the file has none: it takes numbers of tokens only")
+        return Written(
+            path=path, bytes=path.stat().st_size, difference=found.difference,
+            compared=tuple(f"input_ids [1, {len(p)}]" for p in prompts), notes=tuple(notes),
+        )  # fmt: skip
+
+
+def _content(checkpoint: OpenCheckpoint, folder: Path) -> Content:
+    config = with_modules(checkpoint.config, folder)
+    other = {path: spec.kind for path, spec in specs_of(config).items() if spec.kind != "nothing"}
+    if other:
+        path, kind = next(iter(other.items()))
+        raise ExportError(f"{path} is a module of kind '{kind}', and llama.cpp has stock ones only")
+    return content_of(_full(config), checkpoint.shapes)
+
+
+def _full(config: Any) -> dict[str, Any]:
+    """Every entry of the config; those of layers and modules are read off the tensors."""
+    return full_config({k: v for k, v in config.items() if not k.startswith("penjing_") and k != "per_layer_config"})
+
+
+def _tokenizer(checkpoint: OpenCheckpoint, folder: Path) -> Any:
+    """The tokenizer of the folder, None if no file there is of one.
+
+    Raises:
+        ExportError: there are files, and transformers makes no quick tokenizer of them.
+    """
+    if not any((folder / name).is_file() for name in FILES):
+        return None
+    try:
+        found = checkpoint.tokenizer()
+    except CheckpointError as error:
+        raise ExportError(str(error)) from error
+    if getattr(found, "backend_tokenizer", None) is None:
+        raise ExportError(f"{folder} has a tokenizer of another kind than tokenizer.json; save it again as a fast one")
+    return found
+
+
+def _prompts(tokenizer: Any, content: Content) -> list[list[int]]:
+    """Real text where there is a tokenizer; else tokens at random."""
+    room = max(2, min(LONGEST, content.keys["context_length"] - WRITTEN))
+    if tokenizer is not None:
+        return [tokenizer(text)["input_ids"][:room] for text in TEXTS[:PROMPTS]]
+    drawn = torch.Generator().manual_seed(0)
+    sizes = [max(1, room - 5 * k) for k in range(PROMPTS)]
+    return [torch.randint(0, content.keys["vocab_size"], (n,), generator=drawn).tolist() for n in sizes]
+
+
+EXPORTER = Gguf()

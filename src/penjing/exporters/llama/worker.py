@@ -1,0 +1,83 @@
+"""A process that runs one GGUF file: requests come in as lines of JSON, answers go out so, logits as raw float32.
+
+llama.cpp ends its process where a file makes no sense to it, which must not be ours.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from penjing.errors import PenjingError
+from penjing.exporters.llama.library import Running, version
+
+
+def main() -> None:
+    """Answer until the input closes."""
+    # What the library prints must not stand among the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    settings = json.loads(sys.argv[1])
+    try:
+        running = Running(Path(settings.pop("path")), **settings)
+    except PenjingError as error:
+        _say(answers, {"error": str(error)})
+        return
+    told = {"vocabulary": running.size, "positions": running.positions, "version": version()}
+    _say(answers, told | {"has_tokenizer": running.has_tokenizer})
+    for line in sys.stdin.buffer:
+        try:
+            answer, values = _answer(running, json.loads(line))
+        except PenjingError as error:
+            answer, values = {"error": str(error)}, None
+        _say(answers, answer, values)
+    running.close()
+
+
+def _say(answers: BinaryIO, answer: Mapping[str, Any], values: np.ndarray | None = None) -> None:
+    answers.write(json.dumps(dict(answer)).encode() + b"\n")
+    if values is not None:
+        answers.write(np.ascontiguousarray(values, "<f4").tobytes())
+    answers.flush()
+
+
+def _answer(running: Running, asked: Mapping[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
+    if asked["do"] == "tokenize":
+        return {"tokens": [running.tokenize(t, special=asked["special"]) for t in asked["texts"]]}, None
+    if asked["do"] == "greedy":
+        return {"tokens": running.greedy(asked["tokens"], asked["count"])}, None
+    if asked["do"] == "loss":
+        return _loss(running, asked["tokens"], asked["targets"]), None
+    if asked["do"] == "time":
+        return {"seconds": _seconds(running, asked["prompt"], asked["decoded"])}, None
+    values = running.logits(asked["tokens"])
+    return {"shape": list(values.shape)}, values
+
+
+def _loss(running: Running, tokens: list[int], targets: list[int]) -> dict[str, Any]:
+    """The losses in nats at the last positions, and the likeliest tokens there."""
+    values = running.logits(tokens)[-len(targets) :].astype(np.float64)
+    top = values.max(axis=1)
+    total = top + np.log(np.exp(values - top[:, None]).sum(axis=1))
+    losses = total - values[np.arange(len(targets)), targets]
+    return {"losses": losses.tolist(), "likeliest": values.argmax(axis=1).tolist()}
+
+
+def _seconds(running: Running, prompt: int, decoded: int) -> list[float]:
+    """Seconds of reading a prompt of this length, and of each token written after it, on the mean."""
+    tokens = [1 + i % (running.size - 1) for i in range(prompt)]
+    start = time.perf_counter()
+    running.greedy(tokens, 1)
+    middle = time.perf_counter()
+    running.greedy(tokens, decoded + 1)
+    end = time.perf_counter()
+    return [middle - start, ((end - middle) - (middle - start)) / decoded]
+
+
+if __name__ == "__main__":
+    main()
