@@ -100,7 +100,7 @@ bench-rivals: $(READY) ## the same jobs with other tools, each in an environment
 	$(BIN)/python -m benchmarks.rivals
 
 method: $(READY) ## make method name=dsnot family=sparsify paper=2310.08915
-	@$(BIN)/python templates/new_method.py "$(name)" --family "$(family)" --paper "$(paper)"
+	@$(BIN)/python templates/new_method.py "$(name)" --family "$(family)" --paper "$(paper)" $(if $(new),--new-family)
 
 statistic: $(READY) ## make statistic name=input_peak
 	@$(BIN)/python templates/new_file.py statistic "$(name)"

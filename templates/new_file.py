@@ -30,6 +30,8 @@ def main() -> None:
     reader.add_argument("--root", type=Path, default=HERE.parent, help="the repository")
     told = reader.parse_args()
     folder, tests = (told.root / place for place in PLACES[told.what])
+    if not told.name:
+        sys.exit(f"make {told.what}: name missing; type make {told.what} name=sample")
     if not NAME.fullmatch(told.name):
         sys.exit(f"make {told.what}: name '{told.name}' is not a Python name in lower case; try name=sample")
     if (folder / f"{told.name}.py").exists() or (folder / told.name).exists():

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from string import Template
 
@@ -24,9 +25,11 @@ def main() -> None:
     reader.add_argument("name", help="the paper's short name: the file's name, and the method's")
     reader.add_argument("--family", required=True, help="a folder of methods/: prune, sparsify, rotate, ...")
     reader.add_argument("--paper", required=True, help="arXiv number")
+    reader.add_argument("--new-family", action="store_true", help="the family is a new one")
     reader.add_argument("--root", type=Path, default=HERE.parent, help="the repository")
     told = reader.parse_args()
-    if wrong := problem(told.name, told.family, told.paper, told.root):
+    wrong = problem(told.name, told.family, told.paper, told.root)
+    if wrong := wrong or unknown(told.family, told.root, new=told.new_family):
         sys.exit(f"make method: {wrong}")
     for path in [*write(told.name, told.family, told.paper, told.root), *made_from_it(told.name, told.root)]:
         print(f"wrote {path.relative_to(told.root)}")
@@ -35,6 +38,9 @@ def main() -> None:
 
 def problem(name: str, family: str, paper: str, root: Path) -> str:
     """What is wrong with the wish, or an empty string."""
+    given = {"name": name, "family": family, "paper": paper}
+    if missing := [what for what, value in given.items() if not value]:
+        return f"{' and '.join(missing)} missing; type make method name=wanda family=sparsify paper=2306.11695"
     for what, value in (("name", name), ("family", family)):
         if not NAME.fullmatch(value):
             return f"{what} '{value}' is not a Python name in lower case; try {what}=wanda"
@@ -42,6 +48,16 @@ def problem(name: str, family: str, paper: str, root: Path) -> str:
         return f"paper '{paper}' is not an arXiv number; try paper=2306.11695"
     taken = list((root / "src/penjing/methods").glob(f"*/{name}.py"))
     return f"there is a method named '{name}' already: {taken[0].relative_to(root)}" if taken else ""
+
+
+def unknown(family: str, root: Path, *, new: bool) -> str:
+    """What is wrong with a family that has no folder yet and is not said to be new, or an empty string."""
+    families = sorted(p.parent.name for p in (root / "src/penjing/methods").glob("*/__init__.py"))
+    if new or family in families or not families:
+        return ""
+    near = get_close_matches(family, families, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    return f"there is no family '{family}'{hint} there are {', '.join(families)}; to begin one, add new=yes"
 
 
 def write(name: str, family: str, paper: str, root: Path) -> list[Path]:

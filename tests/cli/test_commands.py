@@ -139,7 +139,9 @@ def test_compare_writes_one_page(tiny, texts, tmp_path):
         )
     )
     assert [m["perplexity"] > 1 for m in told["models"]] == [True, True]
-    assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+    text = page.read_text(encoding="utf-8")
+    assert text.lstrip().lower().startswith("<!doctype html>")
+    assert [str(p) for p in (tmp_path, tiny.parent, texts["evaluation"].parent) if str(p) in text] == []
 
 
 def test_methods_are_listed_and_shown():

@@ -10,12 +10,14 @@ import typer
 from typer.testing import CliRunner
 
 from penjing.cli import COMMANDS, app
-from penjing.cli.complete import devices, methods
+from penjing.cli.complete import axes, devices, formats, methods, models, tasks
 from penjing.cli.flags import Called, Only, Without, flagged, settings
 from penjing.errors import RequestError
+from penjing.exporters.formats import FORMATS
 from penjing.methods import METHODS
 from penjing.pipeline.option import flag_of, options
 from penjing.pipeline.request import TABLES, Choice, Data, Measure, Request, Source
+from penjing.tasks.kinds import TASKS, typed
 
 
 def flags(function):
@@ -109,6 +111,20 @@ def test_the_shell_offers_every_method_and_device():
     assert set(methods("")) == {*METHODS.names(), "auto"}
     assert methods("mag") == ["magnitude"]
     assert devices("c") == ["cpu", "cuda"]
+
+
+def test_the_shell_offers_tasks_formats_architectures_and_axes():
+    assert {kind.removesuffix(":") for kind in tasks("")} == {typed(name) for name in TASKS.names()}
+    assert tasks("spe") == ["speech:"]
+    assert formats("") == FORMATS.names()
+    assert models("scaling") == ["scaling_mlps"]
+    assert axes("neurons.*,he") == ["neurons.*,heads.*"]
+
+
+def test_a_flag_is_completed_in_the_shell():
+    told = {"COMP_WORDS": "penjing shrink --task spee", "COMP_CWORD": "3", "_PENJING_COMPLETE": "complete_bash"}
+    done = CliRunner().invoke(app, [], env=told, prog_name="penjing")
+    assert "speech:" in done.output
 
 
 def test_completing_imports_no_torch():

@@ -134,7 +134,7 @@ def test_the_untouched_method_conforms(house):
     ("arguments", "said"),
     [
         (["Wanda", "--family", "sparsify", "--paper", "2306.11695"], "name 'Wanda'"),
-        (["", "--family", "sparsify", "--paper", "2306.11695"], "name ''"),
+        (["", "--family", "sparsify", "--paper", ""], "name and paper missing; type make method name=wanda"),
         (["sample2", "--family", "../x", "--paper", "2306.11695"], "family '../x'"),
         (["sample2", "--family", "sparsify", "--paper", "Sun et al."], "paper 'Sun et al.'"),
     ],
@@ -144,6 +144,20 @@ def test_a_poor_wish_is_refused_with_the_reason(tmp_path, arguments, said):
     assert done.returncode == 1
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_family_that_is_not_there_is_begun_only_where_it_is_said_to_be_new(tmp_path):
+    for family in ("prune", "sparsify"):
+        folder = tmp_path / "src/penjing/methods" / family
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+    near = make(tmp_path, "sample2", "--family", "sparsfy", "--paper", "2306.11695")
+    assert near.returncode == 1
+    assert "no family 'sparsfy'; did you mean 'sparsify'? there are prune, sparsify; to begin one, add" in near.stderr
+    assert not list(tmp_path.rglob("sample2.py"))
+    new = make(tmp_path, "sample2", "--family", "turn", "--paper", "2306.11695", "--new-family")
+    assert new.returncode == 0, new.stderr
+    assert (tmp_path / "src/penjing/methods/turn/sample2.py").is_file()
 
 
 def test_a_taken_name_is_refused():

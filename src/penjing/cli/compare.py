@@ -8,7 +8,7 @@ import typer
 from penjing.cli import options as o
 from penjing.cli.flags import Without
 from penjing.cli.measure import Figures
-from penjing.pipeline.request import Run, Source
+from penjing.pipeline.request import Request, Run, Source
 
 
 def run(
@@ -25,8 +25,9 @@ def run(
     from penjing.cli.console import command_line
     from penjing.cli.output import show_report
     from penjing.cli.run_folder import following
+    from penjing.pipeline.tables import places
     from penjing.pipeline.values import evidence_of
-    from penjing.report import check_page, save_page
+    from penjing.report import check_page, published, save_page
 
     check_page(out)
     wish, models = evidence_of(figures), [Source(model=m) for m in (base, *others)]
@@ -35,5 +36,6 @@ def run(
             models, wish, running, notes=figures.notes, command=command_line(), progress=followed.progress,
             so_far=followed.so_far,
         )  # fmt: skip
-    save_page(report, out)
+    named = places(Request(source=models[0], measure=figures))
+    save_page(published(report, [*named, *others, out]), out)
     show_report(report, as_json=as_json)

@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
+from penjing.cli.complete import models
 from penjing.cli.flags import settings
 from penjing.cli.options import OUT
 
 
 def run(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An architecture; see 'penjing models'.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="An architecture; see 'penjing models'.", autocompletion=models)
+    ],
     out: OUT,
     size: Annotated[
         str, typer.Option("--size", metavar="SIZE", help="A size of it; see 'penjing models NAME'.")

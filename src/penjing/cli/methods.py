@@ -4,11 +4,15 @@ from typing import Annotated
 
 import typer
 
+from penjing.cli.complete import one_method
 from penjing.cli.options import JSON
 
 
 def run(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One method.")] = None, as_json: JSON = False
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One method.", autocompletion=one_method)
+    ] = None,
+    as_json: JSON = False,
 ) -> None:
     """Without a name, one line each; with a name, its card and settings."""
     from penjing.cli.console import show, show_json

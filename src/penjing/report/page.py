@@ -14,7 +14,7 @@ from penjing.report.charts import embedded, figures_data, there
 from penjing.report.comparison_rows import compared
 from penjing.report.headline import answer
 from penjing.report.picture import picture
-from penjing.report.plot import gauge, scatter
+from penjing.report.plot import gauges, scatter
 from penjing.report.provenance import command_of, limits, loading, made
 from penjing.report.social import PICTURE, tiles
 from penjing.report.store import to_json
@@ -115,7 +115,7 @@ def view(report: Report, *, charts: bool) -> dict[str, Any]:
         "rows": lines_of,
         "absent": absent(every),
         "scatter": scatter(report),
-        "speeds": [(s, gauge(s)) for s in speeds(report)],
+        "speeds": gauges(speeds(report)),
         "loading": loading(report),
         "made": made(report.provenance),
         "limits": limits(report),

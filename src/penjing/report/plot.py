@@ -151,20 +151,30 @@ def _round_step(step: float) -> float:
     return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= step * 0.999)
 
 
-def gauge(speed: Speed) -> Gauge | None:
-    """The line of one ratio of times, with prediction and null; None when the ratio is missing."""
+def gauges(speeds: Sequence[Speed]) -> list[tuple[Speed, Gauge | None]]:
+    """Each ratio of times with its line, all on one scale; None for a ratio that is missing."""
+    marks = [mark for speed in speeds for mark in _marks(speed)]
+    line = scale([1.0, *marks], log=False)
+    return [(speed, _gauge(speed, line) if _marks(speed) else None) for speed in speeds]
+
+
+def _marks(speed: Speed) -> list[float]:
+    """What the line of a ratio has to hold; nothing when the ratio is missing."""
     if speed.value is None or not math.isfinite(speed.value):
-        return None
+        return []
     spread, null = speed.spread or 0.0, speed.null_spread or 0.0
-    marks = [1.0, speed.value - spread, speed.value + spread]
+    marks = [speed.value - spread, speed.value + spread]
     marks += [speed.predicted] if speed.predicted is not None else []
-    marks += [speed.null - null, speed.null + null] if speed.null is not None else []
-    line = scale(marks, log=False)
+    return marks + ([speed.null - null, speed.null + null] if speed.null is not None else [])
+
+
+def _gauge(speed: Speed, line: Scale) -> Gauge:
+    value, spread, null = speed.value or 0.0, speed.spread or 0.0, speed.null_spread or 0.0
     return Gauge(
         one=line.place(1.0),
-        value=line.place(speed.value),
-        left=line.place(speed.value - spread),
-        right=line.place(speed.value + spread),
+        value=line.place(value),
+        left=line.place(value - spread),
+        right=line.place(value + spread),
         predicted=None if speed.predicted is None else line.place(speed.predicted),
         null_left=None if speed.null is None else line.place(speed.null - null),
         null_right=None if speed.null is None else line.place(speed.null + null),
