@@ -3,7 +3,8 @@
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
 and `compare` are its steps; `load` opens a result, `export` writes it for another runtime; `compact` makes
 a pruned module smaller; `profile` tells what a model costs to run and where time goes, `sensitivity` what each cut
-alone would cost, `select_data` which calibration data serves best; `run` repeats a run from its file.
+alone would cost, `select_data` which calibration data serves best; `run` repeats a run from its file; `table` reads
+a CSV for a module of your own.
 `Choice`, `Data`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         select_data,
         sensitivity,
         shrink,
+        table,
     )
     from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Mask, Plan, Report, Stats, Update
     from penjing.errors import PenjingError
@@ -40,7 +42,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "penjing.api": (
         "apply", "compact", "compare", "export", "layout", "load", "look", "measure", "open", "plan", "profile", "run",
-        "select_data", "sensitivity", "shrink",
+        "select_data", "sensitivity", "shrink", "table",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
@@ -54,6 +56,7 @@ __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
     "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "export", "layout",
     "load", "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
+    "table",
 ]  # fmt: skip
 
 

@@ -70,7 +70,10 @@ def test_its_tests_and_the_house_rules_of_registries_pass(copy):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("name", "said"), [("Peak", "name 'Peak'"), ("", "name missing; type make statistic name=sample"), ("input_mean", "already")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("Peak", "name 'Peak'"), ("", "name missing; type make statistic name=sample"), ("input_mean", "already")],
+)
 def test_a_poor_wish_is_refused_with_the_reason(name, said):
     done = make(tree.ROOT, "statistic", name)
     assert done.returncode == 1

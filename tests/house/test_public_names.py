@@ -8,7 +8,7 @@ from penjing import core
 TOP = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
     "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "export", "layout",
-    "load", "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
+    "load", "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink", "table",
 ]  # fmt: skip
 
 

@@ -6,9 +6,10 @@ from penjing.api.run import run
 from penjing.api.search import select_data, sensitivity
 from penjing.api.shrink import Shrunk, shrink
 from penjing.api.steps import apply, compact, compare, layout, look, measure, open, plan
+from penjing.data.table import table
 from penjing.running.stock import load
 
 __all__ = [
     "Shrunk", "apply", "compact", "compare", "export", "layout", "load", "look", "measure", "open", "plan", "profile",
-    "run", "select_data", "sensitivity", "shrink",
+    "run", "select_data", "sensitivity", "shrink", "table",
 ]  # fmt: skip

@@ -33,7 +33,7 @@ AGREEMENT = Measurement(
 MACS = replace(MACS_PER_IMAGE, name="macs", label="Multiply-adds per example")
 
 IN_MEMORY = "a module in memory"
-Metric = Callable[[nn.Module], float | Mapping[str, float]]
+Metric = Callable[[nn.Module], float | Mapping[str, float | Measurement]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +164,9 @@ def _metric(metric: Metric, module: nn.Module) -> list[Measurement]:
     for key, value in each.items():
         label = str(key).replace("_", " ")
         bare = Measurement(name=f"metric:{key}", value=None, unit="", label=label, group="quality", protocol="metric=")
+        if isinstance(value, Measurement):  # one that knows its spread
+            out.append(replace(value, name=bare.name, group="quality"))
+            continue
         try:
             out.append(replace(bare, value=float(value), n=1))
         except (TypeError, ValueError):
