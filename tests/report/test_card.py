@@ -87,3 +87,22 @@ def test_a_report_that_is_given_away_has_names_and_no_folders(tmp_path):
     assert given.subjects[0].source == "model"
     assert given.provenance == {"command": "penjing shrink model --text text.txt", "files": ["text.txt"]}
     assert str(tmp_path) not in json.dumps([given.notes, given.subjects[0].figures[0].note])
+
+
+def test_figures_of_recordings_and_pictures_have_the_words_of_hubs():
+    def quality(name, value, unit):
+        return Measurement(name=name, value=value, unit=unit, group="quality")
+
+    figures = (
+        quality("held", 0.1, "errors per word"), quality("held:characters", 0.05, "errors per character"),
+        quality("cifar", 0.8, "share of images"), quality("cifar:top5", 0.9, "share of images"),
+    )  # fmt: skip
+    subjects = tuple(Subject(name=n, source=n, figures=figures) for n in ("a", "b"))
+    made = Report(title="t", subjects=subjects, provenance={"architecture": "WhisperForConditionalGeneration"})
+    data = ModelCard(card(made)).data.to_dict()
+    assert data["pipeline_tag"] == "automatic-speech-recognition"
+    _, results = model_index_to_eval_results(data["model-index"])
+    assert {(r.task_type, r.metric_type) for r in results} == {
+        ("image-classification", "accuracy"), ("image-classification", "top5"),
+        ("automatic-speech-recognition", "wer"), ("automatic-speech-recognition", "cer"),
+    }  # fmt: skip

@@ -17,6 +17,21 @@ from penjing.report.provenance import limits, loading, made
 from penjing.report.source_card import CARRIED, tags_of
 from penjing.report.views import differences
 
+HUB_WORDS = {
+    "perplexity": ("text-generation", "perplexity"),
+    "errors per word": ("automatic-speech-recognition", "wer"),
+    "errors per character": ("automatic-speech-recognition", "cer"),
+    "share of images": ("image-classification", "accuracy"),
+    "share of recordings": ("audio-classification", "accuracy"),
+}
+"""Beginning of a unit -> the kind of task and of metric that model hubs know."""
+PIPELINES = {
+    "ForCTC": "automatic-speech-recognition", "ForSpeechSeq2Seq": "automatic-speech-recognition",
+    "WhisperForConditionalGeneration": "automatic-speech-recognition", "ForAudioClassification": "audio-classification",
+    "ForImageClassification": "image-classification",
+}  # fmt: skip
+"""End of a class's name -> what a model of it is for; of other classes hubs say it themselves."""
+
 
 def card(
     report: Report,
@@ -46,6 +61,8 @@ def card(
         stated = {"license": licence.lower(), **{k: v for k, v in stated.items() if not k.startswith("license")}}
     if snippet is not None and "transformers" in snippet.code:
         stated.setdefault("library_name", "transformers")
+        if purpose := next((p for end, p in PIPELINES.items() if _architecture(report).endswith(end)), ""):
+            stated.setdefault("pipeline_tag", purpose)
     parts = [
         _front(stated, base, (*tags_of(source or {}), *tags), index(report, subject, name)),
         f"# {_text(name)}",
@@ -64,6 +81,10 @@ def card(
         said.append("The licence was not stated. The licence of the original applies.")
     parts += ["## Limits", "\n".join(f"- {_text(s)}" for s in said) or "- None were recorded."]
     return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _architecture(report: Report) -> str:
+    return str(report.provenance.get("architecture") or "")
 
 
 def _front(stated: Mapping[str, Any], base: str | None, tags: tuple[str, ...], index: list[str]) -> str:
@@ -89,20 +110,26 @@ def index(report: Report, subject: Subject, name: str) -> list[str]:
         return []
     lines = ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
     for figure, value, data_set in data:
-        what = figure.name.partition(":")[2] or figure.unit or figure.name
-        reads = figure.unit.startswith("perplexity")
+        task, what = _hub_words(figure)
         lines += [
             "  - task:",
-            "      type: text-generation" if reads else "      type: other",
+            f"      type: {task}",
             "    dataset:",
             f"      name: {json.dumps(data_set.replace('_', ' '))}",
             f"      type: {json.dumps(data_set)}",
             "    metrics:",
-            f"    - type: {json.dumps('perplexity' if reads else what)}",
+            f"    - type: {json.dumps(what)}",
             f"      name: {json.dumps(kind(figure).label)}",
             f"      value: {value!r}",
         ]
     return lines
+
+
+def _hub_words(figure: Measurement) -> tuple[str, str]:
+    """(kind of task, kind of metric) in the words of model hubs, where they have some."""
+    own = figure.name.partition(":")[2] or figure.unit or figure.name
+    task, what = next((words for unit, words in HUB_WORDS.items() if figure.unit.startswith(unit)), ("other", own))
+    return task, own if ":" in figure.name and what == "accuracy" else what
 
 
 def _data_of(figure: Measurement) -> str:

@@ -36,6 +36,17 @@ def quantity(value: float, unit: str, spread: float | None = None) -> str:
     return " ".join(part for part in (text, symbol, tail) if part)
 
 
+def arrow(before: str, after: str) -> str:
+    """Two quantities as one text; a unit of several words, where it is the same, once.
+
+    >>> arrow("0.03 errors per word", "0.13 errors per word"), arrow("290 MB", "265 MB")
+    ('0.03 → 0.13 errors per word', '290 MB → 265 MB')
+    """
+    number, _, unit = before.partition(" ")
+    same = " " in unit and unit == after.partition(" ")[2]
+    return f"{number if same else before} → {after}"
+
+
 def _split(unit: str) -> tuple[str, str]:
     """(`bytes`, `per token`) of `bytes/token` or `bytes per token`."""
     for mark in ("/", " per ", " of "):

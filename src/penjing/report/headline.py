@@ -121,7 +121,8 @@ def _quality(report: Report, subject: Subject, name: str) -> str:
     blurred = unclear(ratio) if paired else bool(both) and abs(second - first) <= 2 * both**0.5
     close = ", within the spread" if blurred and move != "unchanged" else ""
     tail = f" ({move}{close})" if move else ""
-    return f"{label} {formats.quantity(first, unit(before))} → {formats.quantity(second, unit(after))}{tail}"
+    was, now = formats.quantity(first, unit(before)), formats.quantity(second, unit(after))
+    return f"{label} {formats.arrow(was, now)}{tail}"
 
 
 def _missing(report: Report, subject: Subject, name: str) -> str:

@@ -90,6 +90,7 @@ def _template() -> Any:
     )
     environment.filters["bind"] = bind
     environment.filters["bare"] = formats.without_spread
+    environment.filters["arrow"] = formats.arrow
     environment.filters["ratio"] = formats.ratio
     environment.filters["tick"] = tick
     return environment.get_template("page.html")
