@@ -20,8 +20,8 @@ from penjing.methods import METHODS
 from penjing.planning.statistics_cache import union
 from penjing.train import train
 
-SPARSE, FACTOR = "sparsify", "factor"
-"""The family whose methods zero single weights, and that whose methods put modules in; all others take units away."""
+CUT, SPARSE, FACTOR = "prune", "sparsify", "factor"
+"""The families whose methods take units away, zero single weights, and write matrices as products."""
 EFFORT = {"steps": 3, "batch": 8}
 """Settings of methods that try things on the model itself, so that a plan takes a second."""
 LESSON = {"steps": 30, "learning_rate": 2e-3, "every": 3}
@@ -30,8 +30,8 @@ LESSON = {"steps": 30, "learning_rate": 2e-3, "every": 3}
 
 def methods(*, sparse: bool) -> list[str]:
     """The names of all methods that zero single weights, or of all that take units away."""
-    places = sorted(METHODS.places().items())
-    return [n for n, (family, _) in places if family != FACTOR and (family == SPARSE) == sparse]
+    wanted = SPARSE if sparse else CUT
+    return [n for n, (family, _) in sorted(METHODS.places().items()) if family == wanted]
 
 
 def factoring() -> list[str]:
@@ -77,7 +77,9 @@ class Subject:
     @cached_property
     def stats(self) -> Stats:
         """What all methods want together, of neurons and of heads, from one pass."""
-        wanted = (built(n, axes=a).wants(self.layout) for n in METHODS.names() for a in ("neurons", "heads"))
+        cutting = [built(n, axes=a) for n in methods(sparse=False) for a in ("neurons", "heads")]
+        others = [built(n) for n in METHODS.names() if METHODS.places()[n][0] != CUT]
+        wanted = (m.wants(self.layout) for m in (*cutting, *others))
         return collect(self.module(torch.float32), self.rows.split(8), union(*(w.statistics for w in wanted)))
 
     @cached_property

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.conformance.conftest import SHAPES, built, logits, stored, streamed, trains
+from tests.conformance.conftest import SHAPES, built, logits, methods, stored, streamed, trains
 from tests.trained import load, perplexity
 from torch import Tensor
 
 from penjing import surgery
 from penjing.calibrate import known
-from penjing.core import Budget, Card, Mask, Stats
+from penjing.core import Budget, Card, Mask, Rotate, Stats
 from penjing.core.method import Promise
 from penjing.methods import METHODS
 
@@ -100,6 +100,11 @@ def test_keeping_everything_keeps_the_function(name, trained, held_out):
         assert not plan.keeps()
         assert all(e.kept.all() for e in plan if isinstance(e, Mask))
         return
+    if any(isinstance(e, Rotate) for e in plan):  # the same function in another basis, to rounding
+        module = trained.module(torch.float64)
+        turned = logits(surgery.apply(module, trained.layout, plan), held_out[:4])
+        torch.testing.assert_close(turned, logits(module, held_out[:4]), rtol=1e-5, atol=1e-5)
+        return
     kept = surgery.apply(trained.module(), trained.layout, plan)
     assert torch.equal(logits(kept, held_out[:4]), logits(trained.module(), held_out[:4]))
 
@@ -119,8 +124,8 @@ def test_keeps_its_promise(name, trained, held_out, dense):
 
 
 def shaped():
-    """Every method on odd sizes in half precision; every shape with two methods; the others of the product nightly."""
-    for name in (n for n in METHODS.names() if METHODS.load(n).CARD.opens == "transformers"):
+    """Every method that cuts or zeros on odd sizes in half precision; every shape with two methods; the others of the product nightly."""
+    for name in (*methods(sparse=False), *methods(sparse=True)):
         for kind in SHAPES:
             marks = () if kind == "odd sizes" or name in PAIR else pytest.mark.nightly
             yield pytest.param(name, kind, marks=marks)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from tests.methods.tiny import Tensors, llama
 
-from penjing.core import Budget, Layout, Mask, Plan, Replace, Stats, Update, View
+from penjing.core import Budget, Layout, Mask, Plan, Replace, Rotate, Stats, Update, View
 from penjing.methods import METHODS
 
 FOLDER = Path(__file__).parents[1] / "golden"
@@ -88,7 +88,9 @@ def as_json(plan: Plan) -> dict:
         for e in plan
         if isinstance(e, Replace)
     }
-    return {**found, **({"mask": masks} if masks else {}), **({"replace": replaced} if replaced else {})}
+    turned = {e.axis: list(e.basis.shape) for e in plan if isinstance(e, Rotate)}
+    more = {"mask": masks, "replace": replaced, "rotate": turned}
+    return found | {k: v for k, v in more.items() if v}
 
 
 PLANNING = [n for n in METHODS.names() if hasattr(METHODS.type_of(n), "plan")]

@@ -1,13 +1,13 @@
 """A tiny Llama as plain tensors with a hand-written layout: what methods see, without anything that derives it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from penjing.core import Axis, Entry, Layout, Work
+from penjing.core import Axis, Entry, Layout, Norm, Work
 from penjing.core.pattern import parse, resolve
 
 
@@ -68,7 +68,8 @@ def llama(
     values: dict[str, Tensor] = {}
     patterns: dict[str, str] = {}
     reads: dict[str, tuple[int, ...]] = {}
-    axes = [Axis(name="residual", size=width, state="sensitive", reason="mean in model.norm", entries=("hidden_size",))]
+    stream = {"state": "sensitive", "reason": "mean in model.norm", "entries": ("hidden_size",), "rotates": True}
+    axes, norms = [Axis(name="residual", size=width, **stream)], list[Norm]()
 
     def add(name: str, shape: tuple[int, ...], pattern: str, reading: tuple[int, ...] = ()) -> None:
         values[name] = torch.randn(shape, generator=generator).to(dtype)
@@ -88,6 +89,13 @@ def llama(
         add(start + "mlp.up_proj.weight", (neurons, width), f"neurons.{i} residual", (1,))
         add(start + "mlp.down_proj.weight", (width, neurons), f"residual neurons.{i}", (1,))
         add(start + "input_layernorm.weight", (width,), "residual")
+        readers = (*(f"self_attn.{n}_proj" for n in "qkv"), "mlp.gate_proj", "mlp.up_proj")
+        norms.append(
+            Norm(
+                module=start + "input_layernorm", kind="rms", axis="residual", weight=start + "input_layernorm.weight",
+                readers=tuple(f"{start}{n}.weight" for n in readers), foldable=True, alone=True,
+            )
+        )  # fmt: skip
         axes += [
             Axis(name=f"neurons.{i}", size=neurons, state="free", proofs=("graph",), entries=("intermediate_size",)),
             Axis(name=f"heads.{i}", size=heads, state="free", entries=("num_attention_heads", "num_key_value_heads")),
@@ -95,4 +103,4 @@ def llama(
         ]
     add("model.norm.weight", (width,), "residual")
     tensors = Tensors(values, {"model_type": "llama", "intermediate_size": neurons})
-    return tensors, layout_of(tensors, patterns, axes, reads)
+    return tensors, replace(layout_of(tensors, patterns, axes, reads), norms=tuple(norms))

@@ -1,0 +1,1 @@
+"""Methods that write the residual stream in another basis."""
