@@ -124,7 +124,7 @@ def test_keeps_its_promise(name, trained, held_out, dense):
 
 
 def shaped():
-    """Every method that cuts or zeros on odd sizes in half precision; every shape with two methods; the others of the product nightly."""
+    """Every method that cuts or zeros on odd sizes in half precision; every shape with two, the rest nightly."""
     for name in (*methods(sparse=False), *methods(sparse=True)):
         for kind in SHAPES:
             marks = () if kind == "odd sizes" or name in PAIR else pytest.mark.nightly

@@ -19,7 +19,7 @@ from penjing.select.weights import matrices
 
 MODELS = {NAMED["decoder"], NAMED["cnn"]}
 PAIR = {"magnitude", "activation"}
-SPARSE, FACTOR = "sparsify", "factor"
+CUT, SPARSE, FACTOR = "prune", "sparsify", "factor"
 CASES = [(name, "*") for name in OWN] + [(name, "neurons.*") for name in STOCK if name != "resnet"]
 CASES += [(name, "heads.*") for name in ("llama", "qwen2", "bert", "vit", "dinov2", "swin")] + [("resnet", "*")]
 QUICK = {"multiple": 1, "steps": 3, "batch": 4}
@@ -43,7 +43,7 @@ HELD = {
 def pairs(*, sparse: bool):
     """(method, model, axes) of all methods that zero single weights, or of all that take units away."""
     for method, (family, _) in sorted(METHODS.places().items()):
-        if family == FACTOR or (family == SPARSE) != sparse:
+        if family != (SPARSE if sparse else CUT):
             continue
         for name, axes in dict.fromkeys((n, "" if sparse else a) for n, a in CASES):
             fast = name in MODELS or method in PAIR

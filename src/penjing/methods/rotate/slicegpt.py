@@ -1,16 +1,17 @@
 """Turn the residual stream to its principal axes and cut those that carry least: every matrix becomes smaller.
 
-The gains of all norms over the stream are folded into their readers, so that a rotation of the stream leaves the function
-alone (`Rotate`). Of each norm's output, gain and bias taken off, the second moment is measured; its mean over the norms
-gives the axes, and the weakest go. Embedding, head and every matrix of a block lose rows or columns; heads, MLP widths
-and the cache stay as they are.
+The gains of all norms over the stream are folded into their readers, so that a rotation of the stream leaves the
+function alone (`Rotate`). Of each norm's output, gain and bias taken off, the second moment is measured; its mean over
+the norms gives the axes, and the weakest go. Embedding, head and every matrix of a block lose rows or columns; heads,
+MLP widths and the cache stay as they are.
 
 Source: Ashkboos et al., ICLR 2024, arXiv:2401.15024, sections 3.1 to 3.4; the damping, the random last turn and the
-rounding to 8 as microsoft/TransformerCompression has them. Deviations: one rotation for the whole stream, where the paper
-has one for each residual branch and puts a matrix between every two of them, so that the result opens with the stock
-classes and no product is added (it loses more, and it truly becomes smaller by what is cut); the moments are of the
-original model, not of one that is sliced up to there; they are of what the norms give, so that every place counts alike,
-and no token that is a thousand times longer than others takes an axis for itself; the last block's output is cut as well.
+rounding to 8 as microsoft/TransformerCompression has them. Deviations: one rotation for the whole stream, where the
+paper has one for each residual branch and puts a matrix between every two of them, so that the result opens with the
+stock classes and no product is added (it loses more, and it truly becomes smaller by what is cut); the moments are of
+the original model, not of one that is sliced up to there; they are of what the norms give, so that every place counts
+alike, and no token that is a thousand times longer than others takes an axis for itself; the last block's output is cut
+as well.
 """
 
 from collections.abc import Iterable
@@ -70,9 +71,10 @@ def basis(moments: Iterable[Tensor], kept: int, *, layer: bool, damping: float, 
 class Method:
     """Keep the strongest principal axes of the residual stream.
 
-    `axes` and `protect` are globs of the residual axes to cut. `multiple` is what the width is rounded down to; `damping` is
-    added to the moment's diagonal, as a share of its mean; `spread` turns what is kept by a random rotation. `allow`
-    names further states of axes that may be cut ("sensitive"): streams whose norms are not root-mean-square ones.
+    `axes` and `protect` are globs of the residual axes to cut. `multiple` is what the width is rounded down to;
+    `damping` is added to the moment's diagonal, as a share of its mean; `spread` turns what is kept by a random
+    rotation. `allow` names further states of axes that may be cut ("sensitive"): streams whose norms are not
+    root-mean-square ones.
     """
 
     axes: str = "residual*"
