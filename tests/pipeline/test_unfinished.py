@@ -195,6 +195,36 @@ def command(tiny, out):
     return [sys.executable, "-c", PROGRAM, *words]
 
 
+def test_a_plan_that_was_being_carried_out_goes_on_behind_the_writing(tiny, tmp_path, monkeypatch, writings):
+    plan, out = penjing.plan(tiny, method="magnitude", keep=0.5), tmp_path / "out"
+    for at in ((Workspace, "tidy"), (carry_out, "reopen")):
+        with monkeypatch.context() as patch:
+            patch.setattr(*at, dying)
+            with pytest.raises(KilledError):
+                penjing.apply(tiny, plan, out)
+    assert {p.name for p in tmp_path.iterdir()} >= {"out", ".out.unfinished"}
+    first = weights(out)
+    done = penjing.apply(tiny, plan, out)
+    assert done.reopened.ok
+    assert weights(out) == first
+    assert len(writings) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_another_plan_or_model_does_not_go_on_there(tiny, tmp_path, monkeypatch):
+    plan, out = penjing.plan(tiny, method="magnitude", keep=0.5), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(carry_out, "reopen", dying)
+        with pytest.raises(KilledError):
+            penjing.apply(tiny, plan, out)
+    first = weights(out)
+    with pytest.raises(OutputError, match="another result of penjing"):
+        penjing.apply(tiny, penjing.plan(tiny, method="magnitude", keep=0.75), out)
+    with pytest.raises(OutputError, match="another result of penjing"):
+        penjing.apply(tiny_model(tmp_path / "other"), plan, out)
+    assert weights(out) == first
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize(("how", "times"), [(signal.SIGKILL, 20), (signal.SIGINT, 5)])
 def test_killed_at_random_moments_it_goes_on_to_the_same_bytes(tiny, tmp_path, how, times):

@@ -18,6 +18,7 @@ from penjing.pipeline.evidence import Evidence, SoFar, measured
 from penjing.pipeline.outlines import outline_of
 from penjing.pipeline.request import Choice, Measure, Request, Run, Source
 from penjing.pipeline.surroundings import surroundings
+from penjing.pipeline.unfinished import Unfinished
 from penjing.pipeline.values import (
     dtype_of,
     evidence_of,
@@ -161,11 +162,24 @@ def applied(
         OutputError: as `apply`.
     """
     with surroundings(threads=run.threads, offline=run.offline):
-        manner = manner_of(choice, run, reopening=reopening)
-        with lender_of(run) as lender:
-            return carry_out(
-                open_source(source), plan, out, manner, cache=cache_folder(), lender=lender, progress=progress
-            )
+        opened = open_source(source)
+        asked = _applying(opened.weights().fingerprint, plan, choice, run)
+        manner = manner_of(choice, run, reopening=reopening, told={"applied": asked})
+        with lender_of(run) as lender, Unfinished(out, asked, entry="applied") as unfinished:
+            done = carry_out(
+                opened, plan, out, manner, cache=cache_folder(), lender=lender, unfinished=unfinished,
+                progress=progress,
+            )  # fmt: skip
+            unfinished.finish()
+            return done
+
+
+def _applying(fingerprint: str, plan: Plan, choice: Choice, run: Run) -> dict[str, Any]:
+    """What was asked of a plan, as the result's `penjing.json` says it: the same again goes on where it was stopped."""
+    return {
+        "fingerprint": fingerprint, "plan_sha256": plan.digest(), "allow_sensitive": choice.allow_sensitive,
+        "allow_nonfinite": choice.allow_nonfinite, "opens_with": choice.opens_with, "output_dtype": run.output_dtype,
+    }  # fmt: skip
 
 
 @shows_progress

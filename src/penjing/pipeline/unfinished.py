@@ -43,11 +43,15 @@ log = logging.getLogger(__name__)
 class Unfinished:
     """The run that makes the output `out`, from the first step to the last; use it in a `with` block.
 
-    `asked` is what the result's `penjing.json` will say of the request, by which a run of the same is known. `whole`
-    says that it tells all of it, so that a kept plan is the plan. A `replacing` run takes a result of penjing away.
+    `asked` is what the result's `penjing.json` will say of the request, under `entry`, by which a run of the same is
+    known. `whole` says that it tells all of it, so that a kept plan is the plan. A `replacing` run takes a result of
+    penjing away.
     """
 
-    def __init__(self, out: Path, asked: Mapping[str, Any], *, whole: bool = True, replacing: bool = False) -> None:
+    def __init__(
+        self, out: Path, asked: Mapping[str, Any], *, whole: bool = True, replacing: bool = False,
+        entry: str = "request",
+    ) -> None:  # fmt: skip
         """Look at what is there; nothing is written yet.
 
         Raises:
@@ -62,7 +66,7 @@ class Unfinished:
         held = self._held()
         begun = held.get("identity") == self._identity
         self.replacing = replacing or (begun and held.get("replacing") is True)
-        there = _request_in(out) == self.asked
+        there = _request_in(out, entry) == self.asked
         if there and not begun and (out / PAGES[-1]).is_file() and not replacing:
             self._tidy()
             if whole:
@@ -228,9 +232,9 @@ class Unfinished:
         clear_partial(self.out)
 
 
-def _request_in(out: Path) -> Any:
-    """What the record of a result says of the request; None where there is none."""
-    asked = (record_in(out) or {}).get("request")
+def _request_in(out: Path, entry: str) -> Any:
+    """What the record of a result says under `entry` of the request; None where there is none."""
+    asked = (record_in(out) or {}).get(entry)
     return {k: v for k, v in asked.items() if k != "sha256"} if isinstance(asked, dict) else None
 
 
