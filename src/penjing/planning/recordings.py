@@ -33,7 +33,7 @@ def recordings(source: Source, order: Order, cache: Path, progress: Progress) ->
     digest = sha256(features.key().encode())
     for each in sets:
         digest.update(f"{each.sha256} {each.ids} {order.batch}".encode())
-    together = order.batch or TOGETHER
+    together = order.batch or (1 if _is_ctc(source) and any(s.texts for s in sets) else TOGETHER)
 
     def again() -> Iterator[dict[str, Tensor]]:
         for each in sets:
@@ -48,6 +48,11 @@ def recordings(source: Source, order: Order, cache: Path, progress: Progress) ->
     }
     count = sum(-(-len(s) // together) for s in sets)
     return Examples(again=again, count=count, told={"calibration": told}, digest=digest.hexdigest())
+
+
+def _is_ctc(source: Source) -> bool:
+    """Whether the model aligns words with frames itself: its loss is of one recording at a time."""
+    return any(str(name).endswith("ForCTC") for name in source.config.get("architectures") or ())
 
 
 def _batch(sounds: Sounds, places: list[int], features: Features, source: Source) -> dict[str, Tensor]:

@@ -31,13 +31,16 @@ def loss(output: Any, batch: Batch) -> Tensor:
 
     Of scores [examples classes] with the batch's labels; of logits [examples length vocabulary] the mean over tokens,
     where the labels are the next tokens, or those of the batch ([examples length], -100 left out; taken as next tokens
-    too when they repeat the input, as for training a causal model).
+    too when they repeat the input, as for training a causal model). Of a model of CTC, whose labels are not one for
+    each frame, its own loss of the one example in the batch, which knows its blank and the frames that count.
 
     Raises:
         DataError: there are no labels, or they do not fit.
     """
     logits = scores(output).float()
     given = labels(batch)
+    if logits.ndim == 3 and tokens(batch) is None and given is not None and given.shape[1:2] != logits.shape[1:2]:
+        return _own_loss(output, logits, given)
     if logits.ndim == 2:
         if given is None:
             raise DataError(
@@ -48,6 +51,21 @@ def loss(output: Any, batch: Batch) -> Tensor:
     if logits.ndim != 3:
         raise DataError(f"the loss needs logits of 2 or 3 dimensions, the model gave {list(logits.shape)}")
     return _token_loss(logits, batch, given)
+
+
+def _own_loss(output: Any, logits: Tensor, given: Tensor) -> Tensor:
+    """[1]: the loss that the model gives itself, where the labels are fewer than the frames that it scores.
+
+    Raises:
+        DataError: it gives none, or there are several examples, of which it gives one figure.
+    """
+    frames = f"the model scores {logits.shape[1]} frames and the labels are {told(given)}, as for CTC"
+    own = getattr(output, "loss", None)
+    if not isinstance(own, Tensor):
+        raise DataError(f"{frames}, and it gives no loss for them; choose a method that needs none, such as activation")
+    if len(logits) > 1:
+        raise DataError(f"{frames}; its loss is of a batch, found one of {len(logits)}; give batch=1 (--batch 1)")
+    return own.float().reshape(1)
 
 
 def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None) -> Tensor:
@@ -62,11 +80,6 @@ def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None) -> Tensor:
     repeats = given is not None and ids is not None and given.shape == ids.shape
     if given is None or (repeats and bool(((given == ids) | (given == IGNORED)).all())):
         logits, targets = logits[:, :-1], targets[:, 1:]
-    if found is None and given is not None and given.ndim == 2 and given.shape[1] != logits.shape[1]:
-        raise DataError(
-            f"the model scores {logits.shape[1]} frames and the labels are {given.shape[1]} tokens, as for CTC, whose "
-            "loss is not known here; choose a method that needs no loss, such as activation"
-        )
     targets = _checked(targets, logits, tuple(logits.shape[:2]))
     counted = (targets != IGNORED).sum(1)
     if not bool(counted.all()):
