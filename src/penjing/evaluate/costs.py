@@ -106,7 +106,7 @@ def _cache(config: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]) -> Meas
     from penjing.layouts import costs as counting
 
     if not generates(config):
-        return replace(CACHE, note="the model does not generate text, so it keeps no cache")
+        return replace(CACHE, note="the model does not generate text")
     dtype = main_dtype(dtypes)
     try:
         value = counting.kv_cache_bytes_per_token(config, dtype.itemsize)

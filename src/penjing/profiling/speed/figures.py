@@ -37,7 +37,7 @@ def times(name: str, timings: Timings) -> list[Measurement]:
         if job in timings.seconds:
             out.append(_time(name, job, figure, timings))
         else:
-            note = "not every model generates text"
+            note = "the model does not generate text" if timings.reading else "not every model generates text"
             out.append(replace(FIGURES[figure], note=note))
     return out + [_time(name, job, figure, timings) for job, figure in MORE.items() if job in timings.seconds]
 
