@@ -96,6 +96,7 @@ def test_figures_of_recordings_and_pictures_have_the_words_of_hubs():
     figures = (
         quality("held", 0.1, "errors per word"), quality("held:characters", 0.05, "errors per character"),
         quality("cifar", 0.8, "share of images"), quality("cifar:top5", 0.9, "share of images"),
+        quality("cifar:nll", 0.9, "nats per image"),
     )  # fmt: skip
     subjects = tuple(Subject(name=n, source=n, figures=figures) for n in ("a", "b"))
     made = Report(title="t", subjects=subjects, provenance={"architecture": "WhisperForConditionalGeneration"})
@@ -103,6 +104,6 @@ def test_figures_of_recordings_and_pictures_have_the_words_of_hubs():
     assert data["pipeline_tag"] == "automatic-speech-recognition"
     _, results = model_index_to_eval_results(data["model-index"])
     assert {(r.task_type, r.metric_type) for r in results} == {
-        ("image-classification", "accuracy"), ("image-classification", "top5"),
+        ("image-classification", "accuracy"), ("image-classification", "top5"), ("image-classification", "nll"),
         ("automatic-speech-recognition", "wer"), ("automatic-speech-recognition", "cer"),
     }  # fmt: skip

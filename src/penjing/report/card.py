@@ -110,7 +110,7 @@ def index(report: Report, subject: Subject, name: str) -> list[str]:
         return []
     lines = ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
     for figure, value, data_set in data:
-        task, what = _hub_words(figure)
+        what, task = _hub_words(figure)[1], _hub_words(subject.figure(figure.name.partition(":")[0]) or figure)[0]
         lines += [
             "  - task:",
             f"      type: {task}",
