@@ -59,7 +59,7 @@ def _own_loss(output: Any, logits: Tensor, given: Tensor) -> Tensor:
     Raises:
         DataError: it gives none, or there are several examples, of which it gives one figure.
     """
-    frames = f"the model scores {logits.shape[1]} frames and the labels are {told(given)}, as for CTC"
+    frames = f"the model scores {logits.shape[1]} frames and the labels are {describe(given)}, as for CTC"
     own = getattr(output, "loss", None)
     if not isinstance(own, Tensor):
         raise DataError(f"{frames}, and it gives no loss for them; choose a method that needs none, such as activation")
