@@ -139,3 +139,22 @@ def test_a_small_wrong_claim_is_seen_beside_float32():
     found = prove(Alike(), (modules.rows(5),), axes=["neurons.up"])["neurons.up"]
     assert found.changed
     assert not found.ok
+
+
+class SingleOnly(nn.Module):
+    """Makes a constant that only its own type holds, as a floor of attention scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(5, 12), nn.Linear(12, 3)
+
+    def forward(self, x):
+        scores = self.up(x)
+        floor = torch.full((), torch.finfo(scores.dtype).min, dtype=torch.float32)
+        return self.down(torch.max(scores, floor.to(scores.dtype)).sin())
+
+
+def test_a_module_that_runs_in_float32_alone_is_proved_in_float32():
+    found = prove(SingleOnly(), (modules.rows(5),))["neurons.up"]
+    assert found.ok
+    assert 1e-12 < found.error < 1e-5

@@ -159,6 +159,24 @@ def test_a_value_asked_for_is_refused_with_its_line(make):
         infer(make(), (modules.tokens(5),))
 
 
+class Masked(Body):
+    """Asks whether a mask that it made of numbers alone hides anything; the mask is as long as a window."""
+
+    def between(self, h):
+        mask = nn.functional.pad(torch.ones(h.shape[0], 7, device=h.device), (0, 93))
+        square = (mask[:, None, :] * mask[:, :, None]).unsqueeze(1)
+        return h * 2 if (square[:, 0, 0, :] > 0).any().item() and not square.bool().all() else h
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_mask_made_of_numbers_alone_is_known_whatever_its_device(device):
+    module = Masked().to(device)
+    found = infer(module, (modules.tokens(5).to(device),))
+    assert found.axes == infer(Body().to(device), (modules.tokens(5).to(device),)).axes
+    nodes = trace(module, (modules.tokens(5).to(device),)).recording.live
+    assert any(op_name(n) == "mul" for n in nodes)
+
+
 def test_every_node_knows_its_module_and_its_shape():
     traced = trace(modules.Encoder().eval(), (modules.tokens(24),))
     calls = [n for n in traced.recording.live if n.op == "call_function"]

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from penjing.layouts.graph.conditions import outside
 
-LARGEST = 4096
+LARGEST = 2**20
 """Numbers in a tensor whose values are followed."""
 
 
@@ -38,7 +38,7 @@ class Values:
     def follow(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
         """Remember what the result holds where every argument's values are known."""
         tensors = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
-        if any(t.numel() > LARGEST or t.device.type == "meta" for t in tensors):
+        if any(t.numel() > LARGEST for t in tensors):
             return
         found = self._computed(func, args, kwargs)
         if found is not NotImplemented:
@@ -50,5 +50,11 @@ class Values:
         if torch.Tag.nondeterministic_seeded in func.tags or any(id(t) not in self._known for t in given):
             return NotImplemented
         args, kwargs = tree_map_only(Tensor, lambda t: self._known[id(t)], (args, kwargs))
+        args, kwargs = tree_map_only(torch.device, _real, (args, kwargs))
         with outside():
             return func(*args, **kwargs)
+
+
+def _real(device: torch.device) -> torch.device:
+    """Where a value can be: what a model without weights makes from nothing but numbers, it makes on `meta`."""
+    return torch.device("cpu") if device.type == "meta" else device
