@@ -79,7 +79,7 @@ def through(family: str, folder: Path) -> dict[str, Any]:
     except PenjingError as error:
         if (folder / "out").exists():
             raise Fault("after writing", error) from error
-        return {**out, "refused": " ".join(str(error).split())[:600], "stage": stage}
+        return {**out, "refused": " ".join(str(error).split())[:600], "stage": stage, **_beyond(folder, error)}
     kind = getattr(transformers, type(model).__name__)
     try:
         small, loading = kind.from_pretrained(folder / "out", output_loading_info=True)
@@ -93,6 +93,31 @@ def through(family: str, folder: Path) -> dict[str, Any]:
     if out["difference"] > TOLERANCE:
         raise Fault("mask", f"differs from its mask by {out['difference']:.3g} of the largest output")
     return out
+
+
+def _beyond(folder: Path, error: Exception) -> dict[str, Any]:
+    """What `penjing.load` opens instead, where the refusal names it: what was cut, parameters, difference."""
+    if "--opens-with penjing" not in str(error):
+        return {}
+    import penjing
+    from penjing.errors import PenjingError
+    from penjing.pipeline.request import Choice
+    from penjing.select.usual import told
+
+    whole, layout = penjing.load(folder / "model"), penjing.layout(folder / "model")
+    try:
+        plan = penjing.plan(folder / "model", choice=Choice(method="magnitude", keep=0.5, opens_with="penjing"))
+        penjing.apply(folder / "model", plan, folder / "out", opens_with="penjing", reopening=False)
+    except PenjingError as refusal:
+        if (folder / "out").exists():
+            raise Fault("after writing", refusal) from refusal
+        return {"then_refused": " ".join(str(refusal).split())[:600]}
+    small = penjing.load(folder / "out")
+    difference = _differs(whole, small, layout, plan)
+    if difference > TOLERANCE:
+        raise Fault("mask", f"differs from its mask by {difference:.3g} of the largest output")
+    after = sum(p.numel() for p in small.parameters())
+    return {"after": after, "cut": told([layout.axes[a] for a in plan.keeps()]), "difference": difference}
 
 
 def _differs(before: Any, small: Any, layout: Any, plan: Any) -> float:
@@ -154,7 +179,7 @@ def families() -> list[str]:
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The page: the share, and a line for each family."""
     tried = {f: r for f, r in results.items() if r.get("stage") != "none"}
-    passed = {f: r for f, r in tried.items() if "after" in r and "fault" not in r}
+    passed = {f: r for f, r in tried.items() if "after" in r and not {"fault", "refused"} & r.keys()}
     refused = {f: r for f, r in tried.items() if "refused" in r}
     other = {f: r for f, r in tried.items() if "fault" in r}
     share = (len(passed) + len(refused)) / max(len(tried), 1)
@@ -175,12 +200,21 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         f"| {f} | {r['class']} | {r['parameters']:,} | {r['after']:,} | {r['cut']} | {r['difference']:.1g} |"
         for f, r in sorted(passed.items())
     ]
-    lines += ["", "## Refused before anything is written", "", "| family | stage | reason |", "|---|---|---|"]
-    lines += [f"| {f} | {r['stage']} | {_cell(r['refused'])} |" for f, r in sorted(refused.items())]
+    lines += ["", "## Refused before anything is written", ""]
+    lines += ["The last column is what `--opens-with penjing` cuts, where the refusal names it.", ""]
+    lines += ["| family | stage | reason | with `--opens-with penjing` |", "|---|---|---|---|"]
+    lines += [f"| {f} | {r['stage']} | {_cell(r['refused'])} | {_then(r)} |" for f, r in sorted(refused.items())]
     if other:
         lines += ["", "## Neither", "", "| family | stage | what happened |", "|---|---|---|"]
         lines += [f"| {f} | {r['stage']} | {_cell(r['fault'])} |" for f, r in sorted(other.items())]
     return "\n".join(lines) + "\n"
+
+
+def _then(result: Mapping[str, Any]) -> str:
+    if "after" not in result:
+        return f"refused: {_cell(result['then_refused'])}" if "then_refused" in result else ""
+    parameters = f"{result['parameters']:,} -> {result['after']:,} parameters"
+    return f"{result['cut']}: {parameters}, differs from its mask by {result['difference']:.1g}"
 
 
 def _cell(text: str) -> str:

@@ -92,9 +92,9 @@ def runnable(family: str) -> tuple[dict[str, Any], Any]:
     from penjing.surgery.memory import run
 
     failed: Exception | None = None
-    for images in (True, False):
-        config = tiny(family, images=images)
+    for change in CHANGES:
         try:
+            config = changed(tiny(family, images=change != "images"), change)
             model = build(config)
             run(model, example(model, device="cpu"))
             return config, model
@@ -103,6 +103,20 @@ def runnable(family: str) -> tuple[dict[str, Any], Any]:
         except Exception as error:
             failed = failed or error
     raise failed or ValueError(family)
+
+
+CHANGES = ("", "images", "head_dim", "heads")
+"""What is tried where a class refuses its config: images as large as they were, heads' dims written out, no groups."""
+
+
+def changed(config: Mapping[str, Any], change: str) -> dict[str, Any]:
+    """The config with one such change, and so the configs in it."""
+    out = {k: changed(v, change) if isinstance(v, Mapping) else v for k, v in config.items()}
+    if change == "head_dim" and out.get("head_dim", 0) is None:
+        out["head_dim"] = 8
+    if change == "heads" and {"num_key_value_heads", "num_attention_heads"} <= out.keys():
+        out["num_key_value_heads"] = out["num_attention_heads"]
+    return out
 
 
 def small(config: Mapping[str, Any], images: bool = True) -> dict[str, Any]:

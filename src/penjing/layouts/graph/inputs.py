@@ -88,6 +88,7 @@ def _series(config: Any, generator: torch.Generator) -> Tensor:
 MAKERS: Mapping[str, Callable[[Any, torch.Generator], Tensor]] = {
     "input_ids": _tokens,
     "decoder_input_ids": _tokens,
+    "inputs": _tokens,
     "pixel_values": _image,
     "input_features": _spectrum,
     "input_values": _sound,
