@@ -46,7 +46,7 @@ def through(family: str, folder: Path) -> dict[str, Any]:
     from benchmarks import tiny_configs
     from penjing.errors import LayoutError, PenjingError
     from penjing.layouts.prove.small import prove_config
-    from penjing.select.usual import told, usual
+    from penjing.select.usual import by_kind, usual
 
     try:
         config, model = tiny_configs.runnable(family)
@@ -73,7 +73,7 @@ def through(family: str, folder: Path) -> dict[str, Any]:
                 raise Fault("proof", error) from error
         stage = "plan"
         plan = penjing.plan(folder / "model", method="magnitude", keep=0.5)
-        out["cut"] = told(usual(layout))
+        out["cut"] = by_kind(usual(layout))
         stage = "shrink"
         penjing.apply(folder / "model", plan, folder / "out", reopening=False)
     except PenjingError as error:
@@ -102,7 +102,7 @@ def _beyond(folder: Path, error: Exception) -> dict[str, Any]:
     import penjing
     from penjing.errors import PenjingError
     from penjing.pipeline.request import Choice
-    from penjing.select.usual import told
+    from penjing.select.usual import by_kind
 
     whole, layout = penjing.load(folder / "model"), penjing.layout(folder / "model")
     try:
@@ -117,7 +117,7 @@ def _beyond(folder: Path, error: Exception) -> dict[str, Any]:
     if difference > TOLERANCE:
         raise Fault("mask", f"differs from its mask by {difference:.3g} of the largest output")
     after = sum(p.numel() for p in small.parameters())
-    return {"after": after, "cut": told([layout.axes[a] for a in plan.keeps()]), "difference": difference}
+    return {"after": after, "cut": by_kind([layout.axes[a] for a in plan.keeps()]), "difference": difference}
 
 
 def _differs(before: Any, small: Any, layout: Any, plan: Any) -> float:

@@ -242,3 +242,41 @@ def test_many_blocks_are_rehearsed_as_three():
     assert {f"blocks.{k}.heads" for k in range(6)} <= set(layout.attributes)
     assert show(layout.attributes["blocks.4.width"]) == "(heads.4 head_dims.4)"
     assert layout.axes["heads.4"].state == "free"
+
+
+class Attending(nn.Module):
+    """torch's own attention inside a stream."""
+
+    def __init__(self):
+        super().__init__()
+        self.into, self.out = nn.Linear(5, 16), nn.Linear(16, 3)
+        self.attend = nn.MultiheadAttention(16, 4, batch_first=True)
+
+    def forward(self, x):
+        h = self.into(x)
+        return self.out(h + self.attend(h, h, h, need_weights=False)[0])
+
+
+@pytest.mark.parametrize("module", [Attending(), nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)])
+def test_torchs_attention_says_that_it_holds_no_fewer_heads(module):
+    example = torch.randn(2, 6, 5 if isinstance(module, Attending) else 16)
+    axes = from_module(module.eval(), example).axes
+    for name in ("heads", "head_dims"):
+        assert axes[name].state == "uncut"
+        assert "heads times their width are the width of what it is given (16)" in axes[name].reason
+        assert "graph=True" in axes[name].reason
+    assert from_module(module, example, graph=True).axes["heads"].state == "free"
+
+
+def test_what_is_said_of_torchs_attention_is_true():
+    """Fewer heads of the same width: torch's own forward refuses them, whichever numbers follow."""
+    part = nn.MultiheadAttention(16, 4, batch_first=True)
+    kept = torch.cat([torch.arange(12) + 16 * k for k in range(3)])
+    part.in_proj_weight = nn.Parameter(part.in_proj_weight[kept])
+    part.in_proj_bias = nn.Parameter(part.in_proj_bias[kept])
+    part.out_proj.weight = nn.Parameter(part.out_proj.weight[:, :12])
+    x = torch.randn(2, 6, 16)
+    for heads, dim, wide in ((3, 4, 16), (3, 4, 12), (4, 4, 16), (4, 3, 12)):
+        part.num_heads, part.head_dim, part.embed_dim = heads, dim, wide
+        with pytest.raises((AssertionError, RuntimeError)):
+            part(x, x, x)

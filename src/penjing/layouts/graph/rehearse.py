@@ -12,6 +12,9 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from math import isclose
 
+from torch import nn
+from torch.fx import Node
+
 from penjing.layouts.graph import atoms, settings
 from penjing.layouts.graph.atoms import Atom
 from penjing.layouts.graph.infer import Inference
@@ -98,7 +101,7 @@ class _Rehearsal:
         """Leave out the axes that the run fails for and that no attribute lets follow."""
         node = self.calls[trial.at]
         where = f"at {trial.line}" if trial.line else "in torch's own code"
-        reason = f"its size is a number {where}: {self.walk.reason(node)}"
+        reason = self._of_torch(node) or f"its size is a number {where}: {self.walk.reason(node)}"
         suspects = list(dict.fromkeys(a for d in self.stage.around(node) for a in atoms.leaves(d) if a in self.cut))
         rest = [a for a in self.cut if a not in suspects]
         if suspects and self.stage.run(rest, self.settings).at > trial.at:
@@ -112,6 +115,17 @@ class _Rehearsal:
         for leaf in gone:
             atoms.freeze([leaf], reason)
             self.cut.pop(leaf, None)
+
+    def _of_torch(self, node: Node) -> str:
+        """Why torch's own attention, if the node is in it, holds its sizes together; empty elsewhere."""
+        path = self.walk.module(node)
+        part = self.module.get_submodule(path)
+        if not isinstance(part, nn.MultiheadAttention) or type(part).forward is not nn.MultiheadAttention.forward:
+            return ""
+        return (
+            f"torch's MultiheadAttention in {path or 'the model'} asserts that its heads times their width are the "
+            f"width of what it is given ({part.embed_dim}), so it cannot hold fewer of either; graph=True cuts them"
+        )
 
     def _as_one(self, at: int, rest: list[Atom], gone: list[Atom]) -> list[Atom]:
         """Those that stay guilty when axes of one size are one axis, as where the code takes equal parts."""

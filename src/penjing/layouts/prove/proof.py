@@ -1,7 +1,8 @@
 """The graph proof: the recorded graph with cut parameters computes what the module computes with masked ones.
 
 This tests what the inference claims, on any module and without a config. Random weights, float64 wherever the module
-runs in it: float32 would hide errors in deep random networks, whose signals fade. A cut that changes nothing proves nothing, and is reported so.
+runs in it: float32 would hide errors in deep random networks, whose signals fade. A cut that changes nothing proves
+nothing, and is reported so.
 """
 
 from __future__ import annotations
