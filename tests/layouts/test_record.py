@@ -159,6 +159,51 @@ def test_a_value_asked_for_is_refused_with_its_line(make):
         infer(make(), (modules.tokens(5),))
 
 
+class Grouped(nn.Module):
+    """Rows in groups by expert, as long as their router says."""
+
+    def __init__(self):
+        super().__init__()
+        self.router = nn.Linear(5, 3)
+        self.up, self.down = nn.Parameter(torch.randn(3, 8, 5)), nn.Parameter(torch.randn(3, 4, 8))
+        self.again = nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.once(self.again(self.once(x)))
+
+    def once(self, x):
+        chosen = self.router(x).argmax(-1)
+        sizes = nn.functional.one_hot(chosen, 3).sum(0).tolist()
+        order = chosen.sort().indices
+        parts = x[order].split(sizes)
+        mixed = torch.cat([torch.relu(p @ u.T) @ d.T for p, u, d in zip(parts, self.up, self.down, strict=True)])
+        return torch.zeros_like(mixed).index_add(0, order, mixed)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_counts_taken_from_the_data_are_those_of_one_run_and_said(device):
+    found = infer(Grouped().to(device), (modules.tokens(5)[0].to(device),))
+    axis = next(a for a in found.axes.values() if a.size == 8)
+    assert axis.state == "free"
+    assert any("takes counts from its data" in note for note in found.notes)
+
+
+def test_what_takes_counts_from_its_data_is_proved_on_one_run():
+    results = prove(Grouped(), (modules.tokens(5)[0],))
+    assert results
+    assert all(r.ok for r in results.values())
+
+
+class Unlucky(Grouped):
+    def once(self, x):
+        return super().once(x) * (2 if self.router(x).sum() > 0 else 3)
+
+
+def test_a_branch_on_data_is_still_refused():
+    with pytest.raises(LayoutError, match="branches on data"):
+        infer(Unlucky(), (modules.tokens(5)[0],))
+
+
 class Masked(Body):
     """Asks whether a mask that it made of numbers alone hides anything; the mask is as long as a window."""
 

@@ -194,6 +194,8 @@ def infer_traced(traced: Traced, *, whole: bool = False) -> Inference:
     computed = Computed(vanishing, nodes, placeholders)
     mark_computed(computed, traced.module)
     mark_zero_over_zero(computed, nodes, traced.module)
+    for path in recording.supposed:
+        walk.notes[f"{path or 'the model'} takes counts from its data; the graph is that of one such run"] = None
     idle = {s for n in recording.idle for s in n.all_input_nodes} if whole else set()
     used = {placeholders[n] for n in placeholders if n.users or n in idle}
     unreached = tuple(t for t in tensors if t not in used and tensors[t])

@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_flatten, tree_flatten_with_path, tree_map_o
 
 from penjing.layouts.graph.conditions import WHOLE, functional, outside, plain, restored, watched
 from penjing.layouts.graph.recording import Change, Kind, Recording, Source, parted
+from penjing.layouts.graph.supposed import counts
 from penjing.layouts.graph.values import Values
 
 _torch: Any = torch
@@ -74,6 +75,7 @@ class _Run(TorchDispatchMode):
         self.sources: dict[Node, Source] = {}
         self.values = Values()
         self.path: list[str] = [""]
+        self.supposed: dict[str, None] = {}
         self.paths = {id(m): name for name, m in reversed(list(module.named_modules(remove_duplicate=False)))}
 
     def swap(self) -> None:
@@ -128,6 +130,15 @@ class _Run(TorchDispatchMode):
         _torch._sync(tensor)
         return self.values.of(_torch._from_functional_tensor(tensor))
 
+    def counts_in(self, tensor: Tensor) -> Tensor | None:
+        """What a tensor of counts would hold in one run; who asked is kept."""
+        _torch._sync(tensor)
+        node = self.nodes.get(id(_torch._from_functional_tensor(tensor)))
+        found = None if node is None else counts(self.graph, node, self.sources)
+        if found is not None:
+            self.supposed[self.path[-1]] = None
+        return found
+
     def finish(self, outputs: tuple[Tensor, ...]) -> Recording:
         """The recording, with an output for each tensor that was given back."""
         found = []
@@ -139,7 +150,7 @@ class _Run(TorchDispatchMode):
         self.graph.output(tuple(found))
         self.graph.erase_node(self.inputs_end)
         live, idle = parted(self.graph)
-        return Recording(self.graph, self.sources, live, idle, self.calls)
+        return Recording(self.graph, self.sources, live, idle, self.calls, tuple(self.supposed))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Break an operator down, or write it down and run it without values."""
@@ -240,6 +251,8 @@ class _Wrapping(TorchFunctionMode):
         if func is Tensor.data.__get__:  # type: ignore[attr-defined]
             func = Tensor.detach
         value = self.run.value_of(args[0]) if func in (Tensor.tolist, Tensor.numpy) else None
+        if value is None and func is Tensor.tolist and args[0].dim() == 1:
+            value = self.run.counts_in(args[0])
         return func(*args, **kwargs) if value is None else func(value, *args[1:], **kwargs)
 
     def _wrapped(self, tensor: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ class Recording:
     """The graph of one run, and what its inputs are.
 
     `live` are the nodes that the outputs need, `idle` the calls whose results nobody uses; the latter are no users of
-    the former. `calls` are all operators in the order in which they ran.
+    the former. `calls` are all operators in the order in which they ran. `supposed` are the lines that asked for counts
+    of the data; the graph has those of one run in it.
     """
 
     graph: Graph
@@ -35,6 +36,7 @@ class Recording:
     live: list[Node]
     idle: list[Node]
     calls: list[Node]
+    supposed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,11 @@ class Values:
         if torch.Tag.nondeterministic_seeded in func.tags or any(id(t) not in self._known for t in given):
             return NotImplemented
         args, kwargs = tree_map_only(Tensor, lambda t: self._known[id(t)], (args, kwargs))
-        args, kwargs = tree_map_only(torch.device, _real, (args, kwargs))
+        args, kwargs = tree_map_only(torch.device, real, (args, kwargs))
         with outside():
             return func(*args, **kwargs)
 
 
-def _real(device: torch.device) -> torch.device:
+def real(device: torch.device) -> torch.device:
     """Where a value can be: what a model without weights makes from nothing but numbers, it makes on `meta`."""
     return torch.device("cpu") if device.type == "meta" else device

@@ -19,13 +19,18 @@ VIEWS = frozenset({"view", "reshape", "_unsafe_view", "as_strided", "_reshape_co
 def call_of(inference: Inference, node: Node, kept: Kept) -> tuple[Any, dict[str, Any]]:
     """(operator, arguments by name) that stand for a recorded operator; tensors are nodes still."""
     walk, arg, name = inference.walk, arguments(node), op_name(node)
-    if name in VIEWS:
+    if name in VIEWS and not _overlaps(name, arg["self"], node):
         return torch.ops.aten.reshape.default, {"self": arg["self"], "shape": sizes_of(walk.dims[node], kept)}
     if name in SPLITS:
         place = arg["dim"] % len(walk.uses[node][arg["self"]])
         lengths = [sizes_of(part, kept)[place] for part in walk.dims[node] or ()]
         return torch.ops.aten.split_with_sizes.default, {"self": arg["self"], "split_sizes": lengths, "dim": place}
     return node.target, {**arg, **_new_sizes(inference, node, kept)}
+
+
+def _overlaps(name: str, source: Any, node: Node) -> bool:
+    """Whether strides make a value of overlapping windows, which is no view of other sizes; its dims are all frozen."""
+    return name == "as_strided" and source.meta["val"].numel() != node.meta["val"].numel()
 
 
 def sizes_of(dims: Any, kept: Kept) -> list[int]:

@@ -35,10 +35,13 @@ def mask(dim: Sequence[Atom], kept: Kept) -> Tensor:
 def reference(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
     """What the module itself computes when the units that go are zero in every weight that meets activations.
 
-    Where a weight is computed from stored tensors, as under weight normalisation, the computed one is masked.
+    Where a weight is computed from stored tensors, as under weight normalisation, the computed one is masked. Where the
+    module takes counts from its data, what its recorded graph computes, once that is what the module does.
     """
     if any(leaf in kept for value, user in _computed(inference) for leaf in inference.vanishing.leaves(value)):
         return _Masked(inference, kept).outputs()
+    if inference.traced.recording.supposed and kept:
+        return _of_graph(inference, kept)
     module = inference.traced.module
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     before = {}
@@ -52,6 +55,21 @@ def reference(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
         finally:
             for name, value in before.items():
                 tensors[name].copy_(value)
+
+
+def _of_graph(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
+    """What the recorded graph computes with masked tensors: the module itself might take other counts from its data."""
+    env: dict[Node, Any] = stored_values(inference)
+    for node, name in inference.placeholders.items():
+        env[node] = _zeroed(env[node].detach(), inference.tensors[name], kept)
+    with torch.no_grad():
+        for node in inference.nodes:
+            if node.op == "call_function" and not is_assertion(node):
+                args, kwargs = map_arg((node.args, dict(node.kwargs)), env.__getitem__)
+                env[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+            elif node.op == "output":
+                return tuple(env[n] for n in outputs_of(node))
+    return ()
 
 
 def stored_values(inference: Inference) -> dict[Node, Any]:
