@@ -257,3 +257,16 @@ def test_a_shrunken_model_keeps_equal_head_counts_equal():
     config = {**LLAMA, **large, "head_dim": 64}
     small = shrunken(config, from_config(config))
     assert small["num_attention_heads"] == small["num_key_value_heads"] < 16
+
+
+def test_a_number_that_the_forward_pass_makes_of_a_width_is_compared():
+    """Perceiver divides its scores by the root of a width that it reads off a tensor: no module holds that number."""
+    config = {
+        "model_type": "perceiver", "architectures": ["PerceiverForMaskedLM"], "vocab_size": 99, "d_model": 16,
+        "d_latents": 32, "num_latents": 6, "num_blocks": 1, "num_self_attends_per_block": 1, "qk_channels": 32,
+        "v_channels": 32, "num_self_attention_heads": 4, "num_cross_attention_heads": 4, "max_position_embeddings": 32,
+    }  # fmt: skip
+    layout = from_config(config)
+    names = [a.name for a in layout.axes.values() if a.kind == "head_dims" and "qk_channels" in a.entries]
+    with pytest.raises(PlanError, match=r"computes with another number \(div"):
+        hold(config, layout, {a: layout.axes[a].size // 2 for a in names})

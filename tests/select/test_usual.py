@@ -80,3 +80,13 @@ def test_axes_of_one_ratio_shrink_by_one_ratio_that_it_can_hold(whole, keep, cou
     model, layout = stages(4.0, whole=whole)
     found = sizes(layout, layout.match("*"), Budget(keep=keep), model=model)
     assert tuple(found.values()) == counts
+
+
+def test_an_entry_that_is_one_already_holds_nothing_smaller():
+    whole = Entry(path="ratio", value=1.0, moves={"neurons.0": 1.0, "neurons.1": 1.0}, whole=True)
+    heads = Entry(path="heads", value=4.0, moves={"heads.0": 1.0}, whole=True)
+    model = of(neurons__0=("free", ("ratio",)), neurons__1=("free", ("ratio",)), heads__0=("free", ("heads",)))
+    layout = type(model)(**{**vars(model), "entries": (whole, heads)})
+    assert [a.name for a in usual(layout)] == ["heads.0"]
+    with pytest.raises(LayoutError, match="no config entry holds another size"):
+        usual(type(model)(**{**vars(model), "entries": (whole,)}))

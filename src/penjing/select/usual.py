@@ -41,7 +41,8 @@ def usual(layout: Layout) -> list[Axis]:
     attention = any(a.kind in ATTENTION for a in layout.axes.values())
     if not attention and {"neurons", "channels"} <= kinds.keys():
         return [a for a in held if a.kind in ("neurons", "channels")]
-    for wanted in (*FIRST, *((k,) for k in kinds)):
+    rest = sorted(kinds, key=lambda k: k == "head_dims")  # scores are mostly scaled by their width: rarely held alone
+    for wanted in (*FIRST, *((k,) for k in rest)):
         found = next((k for k in wanted if k in kinds), None)
         if found is not None:
             return [a for a in held if a.kind == found]
@@ -92,8 +93,11 @@ def _solved(layout: Layout, names: Sequence[str]) -> bool:
     """Whether some powers of the entries shrink exactly these axes by one factor, and no other."""
     if not names:
         return False
-    rows = sorted({axis for e in layout.entries for axis in e.moves})
-    powers = torch.tensor([[e.moves.get(a, 0.0) for e in layout.entries] for a in rows], dtype=torch.float64)
+    entries = [e for e in layout.entries if not (e.whole and e.value <= 1)]  # nothing less is a whole number
+    rows = sorted({axis for e in entries for axis in e.moves})
+    if not rows:
+        return False
+    powers = torch.tensor([[e.moves.get(a, 0.0) for e in entries] for a in rows], dtype=torch.float64)
     wanted = torch.tensor([[float(a in set(names))] for a in rows], dtype=torch.float64)
     found = torch.linalg.lstsq(powers, wanted, driver="gelsd").solution
     return set(names) <= set(rows) and bool((powers @ found - wanted).abs().max() < 1e-6)

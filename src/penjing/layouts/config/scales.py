@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -43,10 +42,8 @@ def arguments(graph: Graph) -> list[tuple[str, str, float]]:
     for node in graph.nodes:
         if node.op != "call_function":
             continue
-        stack: Any = node.meta.get("nn_module_stack") or {}
-        where = next((str(path) for path, _ in reversed(list(stack.values()))), "")
         values = [*node.args, *node.kwargs.values()]
-        out += [(str(node.target), where, float(v)) for v in values if isinstance(v, float)]
+        out += [(str(node.target), str(node.meta.get("module", "")), v) for v in values if isinstance(v, float)]
     return out
 
 
