@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.fx import Node
 
+from penjing.layouts.graph import atoms
+from penjing.layouts.graph.atoms import Atom
 from penjing.layouts.graph.infer import Inference
 from penjing.layouts.graph.walk import arguments, op_name
-from penjing.layouts.prove.masked import Kept, mask
+from penjing.layouts.prove.masked import Cut, Kept, mask
 from penjing.layouts.rules.shape import COPIES, SPLITS
 
 VIEWS = frozenset({"view", "reshape", "_unsafe_view", "as_strided", "_reshape_copy", "view_copy"})
@@ -35,7 +37,12 @@ def _overlaps(name: str, source: Any, node: Node) -> bool:
 
 def sizes_of(dims: Any, kept: Kept) -> list[int]:
     """How long dimensions are once cut."""
-    return [int(mask(d, kept).sum()) for d in dims]
+    return [_length(d, kept) for d in dims]
+
+
+def _length(dim: Sequence[Atom], kept: Kept) -> int:
+    whole = isinstance(kept, Cut) and not kept.touches(dim)
+    return atoms.length(dim) if whole else int(mask(dim, kept).sum())
 
 
 def narrowed(inference: Inference, node: Node, source: Node, kept: Kept) -> Mapping[int, int]:
@@ -63,6 +70,8 @@ def _new_sizes(inference: Inference, node: Node, kept: Kept) -> dict[str, Any]:
         new, old = sizes_of(walk.dims[node], kept), sizes_of(first, kept)
         return {"repeats": [n // o for n, o in zip(new, [1] * (len(new) - len(old)) + old, strict=True)]}
     if name in {"slice", "slice_scatter"} and arg["step"] == 1:
+        if isinstance(kept, Cut) and not kept.touches(first[arg["dim"] % len(first)]):
+            return {}
         whole = mask(first[arg["dim"] % len(first)], kept)
         start, end, _ = slice(arg["start"], arg["end"], 1).indices(len(whole))
         return {"start": int(whole[:start].sum()), "end": int(whole[: max(start, end)].sum())}

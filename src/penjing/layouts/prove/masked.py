@@ -32,6 +32,21 @@ def mask(dim: Sequence[Atom], kept: Kept) -> Tensor:
     return out
 
 
+class Cut(dict[Atom, Tensor]):
+    """What is kept in one run: which dimensions it touches is looked up once, for graphs of loops have many nodes."""
+
+    def __init__(self, kept: Kept) -> None:
+        """Nothing looked up yet."""
+        super().__init__(kept)
+        self.known: dict[int, tuple[Sequence[Atom], bool]] = {}
+
+    def touches(self, dim: Sequence[Atom]) -> bool:
+        """Whether something is cut in a dimension; the list is kept, so that its identity stays its own."""
+        if id(dim) not in self.known:
+            self.known[id(dim)] = dim, any(leaf in self for leaf in atoms.leaves(dim))
+        return self.known[id(dim)][1]
+
+
 def reference(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
     """What the module itself computes when the units that go are zero in every weight that meets activations.
 

@@ -23,7 +23,7 @@ from penjing.layouts.graph.infer import Inference, infer_traced
 from penjing.layouts.graph.trace import trace
 from penjing.layouts.graph.walk import is_assertion, op_name
 from penjing.layouts.prove.calls import call_of
-from penjing.layouts.prove.masked import Kept, mask, outputs_of, reference, stored_values
+from penjing.layouts.prove.masked import Cut, Kept, mask, outputs_of, reference, stored_values
 
 TOGETHER = "all together"
 SUMS = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "dot", "convolution", "sum", "mean", "_softmax", "var_mean"})
@@ -167,6 +167,7 @@ def error_of(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 
 def run_cut(inference: Inference, kept: Kept) -> tuple[Tensor, ...]:
     """What the recorded graph computes from cut tensors, every size in it derived anew."""
+    kept = Cut(kept)
     env = _start(inference, kept)
     with torch.no_grad():
         for node in inference.nodes:
@@ -185,7 +186,7 @@ def _start(inference: Inference, kept: Kept) -> dict[Node, Any]:
     return env
 
 
-def _call(inference: Inference, node: Node, env: Mapping[Node, Any], kept: Kept) -> Any:
+def _call(inference: Inference, node: Node, env: Mapping[Node, Any], kept: Cut) -> Any:
     walk = inference.walk
     seen = walk.uses.get(node, {})
 
@@ -198,9 +199,11 @@ def _call(inference: Inference, node: Node, env: Mapping[Node, Any], kept: Kept)
     return node.target(*map_arg(node.args, value))  # type: ignore[operator]
 
 
-def _narrowed(tensor: Any, stored: Any, used: Sequence[Dim], kept: Kept) -> Any:
+def _narrowed(tensor: Any, stored: Any, used: Sequence[Dim], kept: Cut) -> Any:
     """What is the same all along a generic dimension may be shortened to what this use needs."""
     for i, (have, want) in enumerate(zip(stored, used, strict=True)):
+        if not kept.touches(have) and not kept.touches(want):
+            continue
         here, there = mask(have, kept), mask(want, kept)
         if not torch.equal(here, there):
             place = torch.searchsorted(here.nonzero().flatten(), there.nonzero().flatten())
