@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
-from torch.fx import Graph
 
 from penjing.core import Blocks, Layout, Pattern
 from penjing.core.pattern import cut, names, shape
@@ -13,13 +12,10 @@ from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.layouts.config import alike, counts, paths, scales
 from penjing.layouts.config.entries import written_out
 from penjing.layouts.config.left_open import filled, same_model, shapes_of
+from penjing.layouts.config.numbers import compare_numbers
 from penjing.layouts.config.stock import build, full_config, read_config
 from penjing.layouts.config.values import new_values
-from penjing.layouts.graph.inputs import example
-from penjing.layouts.graph.thin import thinned
-from penjing.layouts.graph.trace import trace
 
-ATTENTION = frozenset({"heads", "queries", "head_dims", "value_dims"})
 Derive = Callable[[Mapping[str, Any], nn.Module], Layout]
 Kept = Mapping[str, Sequence[int]]
 MOST_BUILDS = 64
@@ -59,7 +55,7 @@ def held(
     compare_constants(layout, full, module, changes, _rescaled(layout, moved, rescaled or {}))
     if moved:
         compare_patterns(expected, new, module, derive, changes, moved)
-        compare_arguments(layout, full, module, changes, moved)
+        compare_numbers(layout, full, module, moved, said=_values(changes))
     return as_given(config, full, new)
 
 
@@ -203,31 +199,6 @@ def compare_constants(
             f"{constants[0]}, so that the weights that stay would compute something else; keep the axes that "
             f"'{paths_[0]}' sets whole, and cut others, such as heads or neurons"
         )
-
-
-def compare_arguments(
-    layout: Layout, full: Mapping[str, Any], module: nn.Module, changes: Mapping[str, Any], moved: Mapping[str, int]
-) -> None:
-    """See that numbers which the forward pass makes of an attention's sizes, as 1/sqrt(width), stay as they were.
-
-    Raises:
-        PlanError: one does not.
-    """
-    if not any(layout.axes[a].kind in ATTENTION for a in moved):
-        return
-    found = scales.moved_arguments(_recorded(build(full)), _recorded(module))
-    if found:
-        few = ", ".join(f"'{a}'" for a in list(moved)[:3])
-        raise PlanError(
-            f"with {_values(changes)} the stock code computes with another number ({found[0]}), so that the weights "
-            f"that stay would compute something else; keep {few} whole, and cut others, such as heads or neurons"
-        )
-
-
-def _recorded(module: nn.Module) -> Graph:
-    """The graph of few blocks of each kind."""
-    with thinned(module):
-        return trace(module, (), example(module)).recording.graph
 
 
 def compare_shapes(
