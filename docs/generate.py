@@ -238,8 +238,8 @@ PAGES: dict[str, Callable[[], str]] = {
 
 GROWING = ("statistics.md", "tasks.md", "models.md", "formats.md")
 """Pages with a section for each file of a folder: a new file may wait for the next writing."""
-LISTED = re.compile(r"One of (?:(?!--).)*?; may be repeated|The format: [\w, ]+\.")
-"""Where help lists the kinds of tasks and the formats, which may wait as well."""
+LISTED = re.compile(r"One of (?:(?!--).)*?; may be repeated|The format: [\w, ]+\.|small, one of [\w, ]+\.")
+"""Where help lists the kinds of tasks, the formats and the healers, which may wait as well."""
 
 
 def stale(name: str, stored: str, made: str) -> list[str]:

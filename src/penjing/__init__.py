@@ -1,11 +1,11 @@
 """Make neural networks small, and show what that cost.
 
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
-and `compare` are its steps; `load` opens a result, `export` writes it for another runtime; `compact` makes
-a pruned module smaller; `profile` tells what a model costs to run and where time goes, `sensitivity` what each cut
-alone would cost, `select_data` which calibration data serves best; `run` repeats a run from its file; `table` reads
-a CSV for a module of your own.
-`Choice`, `Data`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
+and `compare` are its steps; `heal` trains what a cut left; `load` opens a result, `export` writes it for another
+runtime; `compact` makes a pruned module smaller; `profile` tells what a model costs to run and where time goes,
+`sensitivity` what each cut alone would cost, `select_data` which calibration data serves best; `run` repeats a run
+from its file; `table` reads a CSV for a module of your own.
+`Choice`, `Data`, `Heal`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         compact,
         compare,
         export,
+        heal,
         layout,
         load,
         look,
@@ -35,28 +36,28 @@ if TYPE_CHECKING:
     )
     from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Mask, Plan, Report, Stats, Update
     from penjing.errors import PenjingError
-    from penjing.pipeline.request import Choice, Data, Measure, Request, Run, Source
+    from penjing.pipeline.request import Choice, Data, Heal, Measure, Request, Run, Source
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "penjing.api": (
-        "apply", "compact", "compare", "export", "layout", "load", "look", "measure", "open", "plan", "profile", "run",
-        "select_data", "sensitivity", "shrink", "table",
+        "apply", "compact", "compare", "export", "heal", "layout", "load", "look", "measure", "open", "plan",
+        "profile", "run", "select_data", "sensitivity", "shrink", "table",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
     ),
     "penjing.errors": ("PenjingError",),
-    "penjing.pipeline.request": ("Choice", "Data", "Measure", "Request", "Run", "Source"),
+    "penjing.pipeline.request": ("Choice", "Data", "Heal", "Measure", "Request", "Run", "Source"),
 }  # fmt: skip
 __getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
-    "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
-    "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "export", "layout",
-    "load", "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink",
-    "table",
+    "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
+    "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
+    "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "select_data",
+    "sensitivity", "shrink", "table",
 ]  # fmt: skip
 
 

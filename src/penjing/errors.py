@@ -11,6 +11,7 @@ PenjingError
 ├── OutputError       a place that cannot be written to
 │   └── FinishedError a place that holds what is asked for already
 ├── DataError         text, images or statistics that do not fit the job
+├── TrainingError     a run of training that came to no good
 ├── UnsupportedError  a method that cannot serve this model, and why
 ├── MeasureError      a figure that cannot be taken
 ├── DeviceError       a device that this machine does not have
@@ -62,6 +63,10 @@ class FinishedError(OutputError):
 
 class DataError(PenjingError):
     """Text, images or statistics do not fit the job."""
+
+
+class TrainingError(PenjingError):
+    """A run of training came to no good: its loss is not a number, or grows without end."""
 
 
 class UnsupportedError(PenjingError):

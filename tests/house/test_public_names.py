@@ -6,9 +6,10 @@ import penjing
 from penjing import core
 
 TOP = [
-    "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Keep", "Layout", "Mask", "Measure", "PenjingError",
-    "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare", "export", "layout",
-    "load", "look", "measure", "open", "plan", "profile", "run", "select_data", "sensitivity", "shrink", "table",
+    "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
+    "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
+    "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "select_data",
+    "sensitivity", "shrink", "table",
 ]  # fmt: skip
 
 

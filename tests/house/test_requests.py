@@ -19,6 +19,7 @@ OWN = {
     "compare": (asked.Measure,),
     "select_data": (asked.Selecting,),
     "sensitivity": (asked.Sensing,),
+    "heal": (asked.Heal,),
 }
 """Function -> classes whose options come before those that every function has."""
 WIDER = {"measure", "data", "model"}

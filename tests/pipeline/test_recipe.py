@@ -15,7 +15,7 @@ from penjing.cli import app
 from penjing.errors import BudgetError, OutputError, PenjingError, PlanError, RequestError
 from penjing.pipeline.recipe import as_toml, read_recipe
 from penjing.pipeline.record import read_record
-from penjing.pipeline.request import Choice, Data, Measure, Request, Run, Source
+from penjing.pipeline.request import Choice, Data, Heal, Measure, Request, Run, Source
 
 WORDS = "the old king of the small sea rode over a quiet river and found no bridge there "
 
@@ -101,6 +101,7 @@ def test_a_request_survives_toml(tmp_path):
         source=Source(model="owner/name", revision="main"),
         choice=Choice(method="maw", limit_macs="3M", protect=("a", "b"), settings={"k v": (1, 2.5), "s": 'quo"te\n'}),
         data=Data(images=("x.npz",), batch=3), measure=Measure(notes=("naïve",), speed=False),
+        heal=Heal(minutes=2.5, settings={"temperature": 2.0}, control=True),
         run=Run(memory="2GB", threads=3), out=str(tmp_path / "o"),
     )  # fmt: skip
     path = tmp_path / "recipe.toml"
@@ -124,7 +125,7 @@ def test_the_defaults_survive_toml(tmp_path):
         ("[source]\nmodel = 'm'\n[data]\nbatches = 3", RequestError, "unknown key 'batches'"),
         ("version = 7\n[source]\nmodel = 'm'", RequestError, "of version 7, and penjing 0.1.0 reads version 1"),
         ("[choice]\nkeep = 0.5", RequestError, "names no model"),
-        ("[source]\nmodel = 'm'\n[heal]\nminutes = 5", RequestError, r"leave \[heal\] out"),
+        ("[source]\nmodel = 'm'\n[heal]\nmethod = 'sft'", RequestError, r"in \[heal\], healing takes minutes or"),
         ("[source]\nmodel = 'm'\n[data]\nrows = 'many'", RequestError, r"in \[data\], rows is 'many'"),
         ("source = 'm'", RequestError, "needed a table"),
         ("[source", RequestError, "is not TOML"),

@@ -59,7 +59,7 @@ def test_sizes_are_read_from_text(text, found):
         (lambda: Choice(limit_bytes="large"), "needed a count such as 200MB"),
         (lambda: Choice(allow_sensitive="yes"), "needed true or false"),
         (lambda: Choice(settings=["a"]), "needed a table"),
-        (lambda: Request(source=MODEL, heal=5), "not built yet"),
+        (lambda: Request(source=MODEL, heal=5), "needed a Heal"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_where_it_is_given(made, said):

@@ -9,10 +9,11 @@ from torch import nn
 
 from penjing import layouts
 from penjing.core import Budget, Plan, Stats, Update, View, Wants
-from penjing.errors import DataError
+from penjing.errors import DataError, TrainingError
 from penjing.io import open_checkpoint
 from penjing.train import train
-from penjing.train.run import Run, rate
+from penjing.train.run import Run
+from penjing.train.schedule import rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(net):
         train(Everything(), view(net, data=Data(labels=False)), net)
     broken = copy.deepcopy(net)
     broken[0].weight.data[0, 0] = torch.nan
-    with pytest.raises(DataError, match=r"the loss is nan after 0 steps; lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"the loss is nan after 0 steps; lower the learning rate"):
         train(Everything(), view(net), broken)
 
     @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What users call: each step of the path on its own, and the whole path in one."""
 
 from penjing.api.export import export
+from penjing.api.heal import heal
 from penjing.api.inspection import profile
 from penjing.api.run import run
 from penjing.api.search import select_data, sensitivity
@@ -10,6 +11,6 @@ from penjing.data.table import table
 from penjing.running.stock import load
 
 __all__ = [
-    "Shrunk", "apply", "compact", "compare", "export", "layout", "load", "look", "measure", "open", "plan", "profile",
-    "run", "select_data", "sensitivity", "shrink", "table",
+    "Shrunk", "apply", "compact", "compare", "export", "heal", "layout", "load", "look", "measure", "open", "plan",
+    "profile", "run", "select_data", "sensitivity", "shrink", "table",
 ]  # fmt: skip

@@ -14,15 +14,18 @@ from penjing.core.places import cache_folder
 from penjing.core.printing import short
 from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
-from penjing.errors import OutputError, RequestError
+from penjing.errors import OutputError
 from penjing.io import open_checkpoint, outside
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
 from penjing.pipeline.evidence import SoFar, counted, measured, read_material
+from penjing.pipeline.heal_request import recorded, repaired
 from penjing.pipeline.in_memory import Metric, Trial, module_report
 from penjing.pipeline.parts import Figures
-from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan, record, remember
-from penjing.pipeline.request import Choice, Measure, Request, Run
+from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan
+from penjing.pipeline.refusals import check_folder_wish, check_graph_wish, check_module_wish
+from penjing.pipeline.repair import held_against
+from penjing.pipeline.request import Choice, Heal, Measure, Request, Run
 from penjing.pipeline.sizes import with_sizes
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.tables import from_python, place_names
@@ -80,9 +83,9 @@ class Shrunk:
 @shows_progress
 def shrink(
     model: Model, out: str | Path | None = None, *, data: Any = None, choice: Choice | None = None,
-    measure: Measure | bool = True, speed: bool = True, run: Run | None = None, progress: Progress = silent,
-    so_far: SoFar | None = None, force: bool = False, held_out: Any = None, metric: Metric | None = None,
-    graph: bool = False, **options: Unpack[Everyday],
+    heal: Heal | None = None, measure: Measure | bool = True, speed: bool = True, run: Run | None = None,
+    progress: Progress = silent, so_far: SoFar | None = None, force: bool = False, held_out: Any = None,
+    metric: Metric | None = None, graph: bool = False, **options: Unpack[Everyday],
 ) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
@@ -96,13 +99,18 @@ def shrink(
     `held_out` (as the module takes them; without, on the example and one like it), and what `metric` says: it is
     called with each module and gives a number, or several by name.
 
+    With `heal` what is left is trained before it is written, as `Heal` says; `heal` of this package is for a model that
+    was cut before.
+
     With `graph` the smaller module is a `torch.fx.GraphModule`, recorded from the module on its example, in which every
     size is rewritten: so it is cut also where the module's code holds a size as a number, or a scale made of one.
 
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
     """
-    request = asked(model, out, data=data, choice=choice, measure=measure, run=run, options=options)
+    request = replace(
+        asked(model, out, data=data, choice=choice, measure=measure, run=run, options=options), heal=heal
+    )
     if request.measure is not None and not speed:
         request = replace(request, measure=replace(request.measure, speed=False))
     if request.measure is not None and (held_out is not None or metric is not None):
@@ -122,14 +130,14 @@ def carry(
     """
     with surroundings(threads=request.run.threads, offline=request.run.offline):
         request = replace(request, run=placed_run(request.run))
-        _check_graph_wish(request)
+        check_graph_wish(request)
         source, module = open_source(request.source), module_of(request.source)
         if earlier is not None:
             check_model(earlier, source.weights())
         if module is not None and request.out is None:
-            _check_module_wish(request.measure)
+            check_module_wish(request.measure, request.heal)
         else:
-            _check_folder_wish(request.measure)
+            check_folder_wish(request.measure)
         with lender_of(request.run) as lender:
             if module is not None and request.out is None:
                 plan = _planned(request, source, module, lender, progress)
@@ -145,24 +153,32 @@ def _into_folder(
     progress: Progress, so_far: SoFar | None,
 ) -> Shrunk:  # fmt: skip
     cache, measure, out = cache_folder(), request.measure, unfinished.out
-    wish = evidence_of(measure, request.data, calibrated=True) if measure is not None else None
+    wish = evidence_of(measure, request.data, calibrated=True, heal=request.heal) if measure is not None else None
     if measure is not None:
         check_shares(request.choice.method, measure.curve)
     material = read_material(as_folder(source, cache, progress), wish) if wish is not None else None
 
-    plan = unfinished.plan() or _planned(request, source, None, lender, progress)
-    if earlier is not None:
-        check_plan(earlier, plan)
-    unfinished.keep_plan(plan)
-
-    told = {"request": record(unfinished.asked, plan)}
-    remember(told["request"], request, cache)
-    manner = manner_of(request.choice, request.run, told=told)
-    done = carry_out(source, plan, out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress)
+    healing = None
+    if request.heal is None:
+        plan = unfinished.plan() or _planned(request, source, None, lender, progress)
+        if earlier is not None:
+            check_plan(earlier, plan)
+        unfinished.keep_plan(plan)
+        manner = manner_of(request.choice, request.run, told=recorded(request, unfinished, plan))
+        done = carry_out(
+            source, plan, out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress
+        )
+        folders = [as_folder(source, cache, progress), out]
+    else:
+        healing = repaired(
+            request, source, unfinished, lender, earlier=earlier, progress=progress,
+            planned=lambda: _planned(request, source, None, lender, progress),
+        )  # fmt: skip
+        done, plan, folders = healing.applied, healing.cut or healing.applied.plan, list(healing.folders)
 
     curve = _curve(request, source, unfinished, lender, progress)
-    folders, command = [as_folder(source, cache, progress), out], shrink_command(request)
-    report, notes = None, tuple(plan.made.get("notes", ()))
+    command = shrink_command(request)
+    report, notes = None, (*plan.made.get("notes", ()), *(healing.notes if healing is not None else ()))
     if measure is None or wish is None:
         known = counted(folders, applied=done, notes=notes, command=command)
     else:
@@ -171,6 +187,8 @@ def _into_folder(
             command=command, parts=unfinished.parts, progress=progress, so_far=so_far,
         )  # fmt: skip
         known = replace(known, notes=(*known.notes, *time_notes(plan.made, known)))
+        if request.heal is not None:
+            known = replace(known, notes=(*held_against(known, control=request.heal.control), *known.notes))
         report = known
     known = replace(known, provenance={**known.provenance, **curve})
     known = with_sizes(known, source, request.run.output_dtype)
@@ -239,44 +257,6 @@ def _in_memory(module: nn.Module, source: Source, plan: Plan, request: Request, 
         )  # fmt: skip
     code = "" if request.source.graph else rebuilding_code(module, smaller)
     return Shrunk(plan=plan, module=smaller, report=report, code=code)
-
-
-def _check_graph_wish(request: Request) -> None:
-    """Refuse to cut a graph where there is none.
-
-    Raises:
-        RequestError: the model is no module in memory with an example, or a folder is to be written.
-    """
-    asked = request.source
-    if asked.graph and (module_of(asked) is None or request.out is not None or asked.example is None):
-        raise RequestError("graph=True takes a module in memory and an example of its inputs, and no folder to write")
-
-
-def _check_module_wish(measure: Measure | None) -> None:
-    """Refuse what a module in memory is not measured on.
-
-    Raises:
-        RequestError: texts, images or tasks are named, or the metric cannot be called.
-    """
-    if measure is None:
-        return
-    if measure.texts or measure.tasks:
-        raise RequestError(
-            "texts and tasks are measured on folders, and this is a module in memory; pass held_out=[...] and "
-            "metric=..., or write a folder with out=..."
-        )
-    if measure.metric is not None and not callable(measure.metric):
-        raise RequestError(f"metric is a {type(measure.metric).__name__}; needed a callable that takes a module")
-
-
-def _check_folder_wish(measure: Measure | None) -> None:
-    """Refuse what only a module in memory is measured on.
-
-    Raises:
-        RequestError: it is asked for.
-    """
-    if measure is not None and (measure.metric is not None or measure.held_out is not None):
-        raise RequestError("metric and held_out are for modules in memory; a folder is measured by texts and tasks")
 
 
 def _unfinished(request: Request, source: Source) -> Unfinished:

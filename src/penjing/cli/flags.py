@@ -30,7 +30,7 @@ class Only:
 
 @dataclass(frozen=True)
 class Without:
-    """The options of a class that a command does not take."""
+    """The options of a class that a command does not take; `heal.teacher` is one of a class within it."""
 
     names: tuple[str, ...]
 
@@ -75,7 +75,7 @@ def _class_of(annotation: Any) -> type | None:
 
 
 def _is_request(cls: type) -> bool:
-    return cls.__module__ == "penjing.pipeline.request"
+    return cls.__module__.startswith("penjing.pipeline.") and bool(options(cls))
 
 
 class _Group:
@@ -91,11 +91,14 @@ class _Group:
         self.called = {n: f for t in told if isinstance(t, Called) for n, f in t.flags.items()}
         bare = get_args(parameter.annotation)[0] if told else parameter.annotation
         self.optional = type(None) in get_args(bare)
+        self.usual = parameter.default
         self.inner = [
-            _Group(inspect.Parameter(f"{self.name}_{f.name}", parameter.kind, annotation=f.type))
+            _Group(inspect.Parameter(f"{self.name}_{f.name}", _KEYWORD, default=f.default, annotation=f.type))
             for f in self.cls.__dataclass_fields__.values()  # type: ignore[attr-defined]
             if _class_of(f.type) is not None
         ]
+        for group in self.inner:
+            group.left |= {n.partition(".")[2] for n in self.left if n.startswith(f"{_last(group.name)}.")}
 
     def _chosen(self) -> Iterator[tuple[str, Field[Any], Option]]:
         for name, (one, told) in options(self.cls).items():
@@ -107,7 +110,7 @@ class _Group:
         """One parameter for each option."""
         found = [_parameter(f"{self.name}_{n}", one, told, self.called.get(n)) for n, one, told in self._chosen()]
         found += [flag for group in self.inner for flag in group.flags()]
-        if self.optional:
+        if self.optional and self.usual is not None:
             word = self.name.rpartition("_")[2]
             help = f"{word.capitalize()} before and after."
             switch = Annotated[bool, typer.Option(f"--{word}/--no-{word}", help=help)]
@@ -116,17 +119,26 @@ class _Group:
 
     def make(self, typed: Mapping[str, Any]) -> Any:
         """The object, from what was typed; None if it was not wanted."""
-        if self.optional and not typed[f"{self.name}_"]:
+        if self.optional and self.usual is not None and not typed[f"{self.name}_"]:
             return None
         given: dict[str, Any] = {g.name.removeprefix(f"{self.name}_"): g.make(typed) for g in self.inner}
         for name, one, told in self._chosen():
             value = typed[f"{self.name}_{name}"]
             if value is not None and value != []:
                 given[name] = _read(value, one, told)
+        if self.optional and self.usual is None and all(v == default_of(self._field(n)) for n, v in given.items()):
+            return None  # nothing of it was typed
         return self.cls(**given)
+
+    def _field(self, name: str) -> Field[Any]:
+        return options(self.cls)[name][0]
 
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def _last(name: str) -> str:
+    return name.rpartition("_")[2]
 
 
 def _parameter(name: str, one: Field[Any], told: Option, called: str | None) -> inspect.Parameter:

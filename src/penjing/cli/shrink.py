@@ -1,10 +1,15 @@
 """penjing shrink."""
 
+from typing import Annotated
+
 from penjing.cli import options as o
+from penjing.cli.flags import Without
 from penjing.pipeline.request import Request
 
 
-def run(request: Request, runs: o.RUNS = None, as_json: o.JSON = False) -> None:
+def run(
+    request: Annotated[Request, Without("heal.teacher")], runs: o.RUNS = None, as_json: o.JSON = False
+) -> None:
     """Without a budget, 0.75 of the chosen units stay. The folder opens with plain transformers, or is said not to."""
     from penjing.api.shrink import carry
     from penjing.cli.output import show_finished, show_shrunk

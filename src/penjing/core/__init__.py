@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from penjing.core.edits.replace import Replace
     from penjing.core.edits.rotate import Rotate
     from penjing.core.edits.update import Update
+    from penjing.core.healing import Healing, Heals, Looks, Seen
     from penjing.core.layout import Axis, Blocks, Entry, Layout, Norm, Work, Writer
     from penjing.core.live import BlockByBlock, Live
     from penjing.core.method import Card, Method, Plans, Trains
@@ -33,6 +34,7 @@ _PLACES = {
     "penjing.core.edits.replace": ("Replace",),
     "penjing.core.edits.rotate": ("Rotate",),
     "penjing.core.edits.update": ("Update",),
+    "penjing.core.healing": ("Healing", "Heals", "Looks", "Seen"),
     "penjing.core.layout": ("Axis", "Blocks", "Entry", "Layout", "Norm", "Work", "Writer"),
     "penjing.core.live": ("BlockByBlock", "Live"),
     "penjing.core.method": ("Card", "Method", "Plans", "Trains"),
@@ -47,8 +49,8 @@ _PLACES = {
 __getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
-    "Axis", "BlockByBlock", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples", "Keep",
-    "Layout", "Leaf", "Live", "Mask", "Masks", "Measurement", "Method", "Norm", "Pattern", "Plan", "Plans",
-    "Product", "Replace", "Report", "Rotate", "Spec", "Stats", "Subject", "Training", "Trains", "Update", "View",
-    "Wants", "Work", "Writer",
+    "Axis", "BlockByBlock", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples", "Healing",
+    "Heals", "Keep", "Layout", "Leaf", "Live", "Looks", "Mask", "Masks", "Measurement", "Method", "Norm", "Pattern",
+    "Plan", "Plans", "Product", "Replace", "Report", "Rotate", "Seen", "Spec", "Stats", "Subject", "Training",
+    "Trains", "Update", "View", "Wants", "Work", "Writer",
 ]  # fmt: skip

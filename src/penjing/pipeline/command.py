@@ -18,14 +18,33 @@ def shrink_command(request: Request) -> str:
     if from_python(request):
         return ""
     request = without_folders(request)
-    words = [*typed(request.source), "-o", str(request.out), *typed(request.choice), *typed(request.data)]
+    heal = request.heal
+    healing = heal is not None and heal.teacher is not None
+    words = [*typed(request.source), "-o", str(request.out)]
+    words += _shorter(typed(heal)) if healing else [*typed(request.choice), *typed(request.data), *typed(heal)]
+    if healing and request.data.seed:
+        words += ["--seed", str(request.data.seed)]
     words += ["--no-measure"] if request.measure is None else typed(request.measure)
-    return shlex.join(["penjing", "shrink", *words, *typed(request.run)])
+    return shlex.join(["penjing", "heal" if healing else "shrink", *words, *typed(request.run)])
+
+
+def _shorter(words: list[str]) -> list[str]:
+    """The words as `penjing heal` takes them."""
+    return [short_flag(word) if word.startswith("--") else word for word in words]
+
+
+def short_flag(flag: str) -> str:
+    """How a flag of healing is called where nothing else is done: without the word.
+
+    >>> short_flag("--heal-minutes")
+    '--minutes'
+    """
+    return flag.replace("--heal-", "--", 1)
 
 
 def typed(part: Any) -> list[str]:
-    """The words for what is not the default in one class of a request."""
-    return [word for name in options(type(part)) for word in _words(part, name)]
+    """The words for what is not the default in one class of a request; none for None."""
+    return [] if part is None else [word for name in options(type(part)) for word in _words(part, name)]
 
 
 def _words(part: Any, name: str) -> Iterator[str]:

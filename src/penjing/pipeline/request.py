@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penjing.errors import BudgetError, RequestError
 from penjing.exporters.formats import FORMATS
+from penjing.pipeline.heal_options import Heal
 from penjing.pipeline.option import again, option, settle
 from penjing.tasks.kinds import wishes
 
@@ -271,12 +272,12 @@ class Sensing:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """All of it: one shrink. `measure` None measures nothing; nothing heals yet, so `heal` is None."""
+    """All of it: one shrink. `measure` None measures nothing, `heal` None heals nothing."""
 
     source: Source
     choice: Choice = field(default_factory=Choice)
     data: Data = field(default_factory=Data)
-    heal: None = None
+    heal: Heal | None = None
     measure: Measure | None = field(default_factory=Measure)
     run: Run = field(default_factory=Run)
     out: str | None = option(
@@ -288,9 +289,13 @@ class Request:
 
     def __post_init__(self) -> None:
         settle(self)
-        if self.heal is not None:
-            raise RequestError("healing after the cut is not built yet; leave 'heal' out")
+        if self.heal is not None and not isinstance(self.heal, Heal):
+            raise RequestError(f"heal is {self.heal!r}; needed a Heal, such as Heal(minutes=10)")
+        if self.heal is not None and self.heal.teacher is not None and self.choice != Choice():
+            raise RequestError("with a teacher that is named nothing is cut; leave the choice or the teacher out")
 
 
-TABLES: dict[str, type] = {"source": Source, "choice": Choice, "data": Data, "measure": Measure, "run": Run}
+TABLES: dict[str, type] = {
+    "source": Source, "choice": Choice, "data": Data, "heal": Heal, "measure": Measure, "run": Run,
+}  # fmt: skip
 """The tables of a recipe, and the classes they are."""

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import MISSING, replace
 from pathlib import Path
 from typing import Any
 
 from penjing.errors import PenjingError, RequestError, nearest
-from penjing.pipeline.option import flag_of, options, part_of
+from penjing.pipeline.option import default_of, flag_of, options, part_of
 from penjing.pipeline.request import TABLES, Request
 
 VERSION = 1
@@ -24,10 +24,12 @@ def tables(request: Request, *, whole: bool = True) -> dict[str, Any]:
     for name, cls in TABLES.items():
         part = getattr(request, name)
         if part is None:
-            out[name] = None if whole else False
+            if whole or name == "measure":  # what measures unless it is said otherwise
+                out[name] = None if whole else False
             continue
-        usual = None if name == "source" else cls()
-        kept = {k: v for k, v in _plain(part).items() if whole or usual is None or v != _plain(usual)[k]}
+        usual = None if name in ("source", "heal") else cls()
+        known = {k: default_of(one) for k, (one, _) in options(cls).items()} if usual is None else _plain(usual)
+        kept = {k: v for k, v in _plain(part).items() if whole or v != _tabled(known.get(k, MISSING))}
         out[name] = {k: v for k, v in kept.items() if whole or v is not None}
     return {name: table for name, table in out.items() if whole or table != {}}
 
@@ -51,14 +53,16 @@ def _plain(part: Any) -> dict[str, Any]:
         if flag_of(one) is None or not told.recorded:
             continue
         value = getattr(part, name)
-        if isinstance(value, tuple):
-            value = [v for v in value if isinstance(v, str | int | float)]
-        elif isinstance(value, Mapping):
-            value = {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
-        elif name == "model" and not isinstance(value, str):
-            value = type(value).__name__
-        out[name] = value
+        out[name] = type(value).__name__ if name == "model" and not isinstance(value, str) else _tabled(value)
     return out
+
+
+def _tabled(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [v for v in value if isinstance(v, str | int | float)]
+    if isinstance(value, Mapping):
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+    return value
 
 
 def request_from(given: Mapping[str, Any], where: str) -> Request:
@@ -70,14 +74,12 @@ def request_from(given: Mapping[str, Any], where: str) -> Request:
     """
     _check_version(given, where)
     for key in given:
-        if key == "heal" and given[key] is not None:
-            raise RequestError(f"{where}: healing after the cut is not built yet; leave [heal] out")
-        if key not in (*_TOP, "heal"):
+        if key not in _TOP:
             raise RequestError(f"{where} has {_unknown(key)}")
     parts: dict[str, Any] = {}
     for name, cls in TABLES.items():
         found = given.get(name, {})
-        if name == "measure" and found in (False, None):
+        if (name == "measure" and found in (False, None)) or (name == "heal" and given.get(name) in (False, None)):
             parts[name] = None
             continue
         parts[name] = _part(name, cls, {} if name == "measure" and found is True else found, where)

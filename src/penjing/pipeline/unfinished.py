@@ -1,7 +1,8 @@
 """A shrink that may be stopped at any moment: what it has is kept beside its output until it is finished.
 
 `.NAME.unfinished/` holds `lock`, `asked.json` (whose run this is), `plan/`, `written.json` (the weights have their
-name), `reopened.json`, `parts/` (figures, as they are taken) and `pages/`. The same request, run again, goes on there.
+name), `reopened.json`, `parts/` (figures, as they are taken), `pages/`, and `stages/` (what is made on the way to a
+model that is healed). The same request, run again, goes on there.
 """
 
 import json
@@ -32,7 +33,7 @@ from penjing.surgery import ReopenResult
 
 MARK = "unfinished run of penjing"
 FILES = ("asked.json", "written.json", "reopened.json")
-FOLDERS = ("plan", "parts", "pages")
+FOLDERS = ("plan", "parts", "pages", "stages")
 MEMBERS = frozenset({"lock", *FILES, *(f"{name}.new" for name in FILES), *FOLDERS})
 PAGES = ("picture.png", "items.jsonl", "report.json", "report.html", "README.md")
 """What measuring leaves beside the weights; the card comes last, so that with it all is there."""
@@ -180,6 +181,11 @@ class Unfinished:
     def parts(self) -> KeptParts:
         """The figures that were taken."""
         return KeptParts(self._place / "parts")
+
+    @property
+    def stages(self) -> Path:
+        """A folder for what is made on the way: the model before it is healed, the states of training."""
+        return self._place / "stages"
 
     @property
     def pages(self) -> Path:

@@ -13,10 +13,13 @@ from penjing.core import Budget
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress
 from penjing.core.spec import opens_with
+from penjing.data import shipped
 from penjing.evaluate.scoring import fitting
 from penjing.methods import METHODS
 from penjing.pipeline.carry_out import Manner
 from penjing.pipeline.evidence import Evidence
+from penjing.pipeline.heal_options import Heal
+from penjing.pipeline.healing_data import paths_of
 from penjing.pipeline.request import Choice, Data, Measure, Run, Source
 from penjing.planning.order import Order
 from penjing.running import source as running_source
@@ -134,9 +137,9 @@ def manner_of(choice: Choice, run: Run, *, reopening: bool = True, told: Mapping
 
 
 def evidence_of(
-    measure: Measure, data: Data | None = None, *, calibrated: bool = False
+    measure: Measure, data: Data | None = None, *, calibrated: bool = False, heal: Heal | None = None
 ) -> Evidence:
-    """What is to be measured; text that a plan was made from is refused where one was (`calibrated`).
+    """What is to be measured; text that a plan was made from (`calibrated`) or that healed (`heal`) is refused.
 
     Raises:
         DataError: a task is unknown or its file cannot be read.
@@ -145,8 +148,11 @@ def evidence_of(
     named = [t for t in measure.tasks if isinstance(t, str)]
     own: list[Any] = [t for t in measure.tasks if not isinstance(t, str)]
     read = read_tasks(named, limit=measure.limit, shots=measure.shots, seed=data.seed)
+    seen = tuple(map(Path, data.texts)) if calibrated else None
+    if heal is not None and heal.texts:
+        seen = (*(seen or (() if heal.teacher else shipped("calibration"))), *paths_of(heal, data))
     return Evidence(
-        texts=tuple(map(Path, measure.texts)), calibration=tuple(map(Path, data.texts)) if calibrated else None,
+        texts=tuple(map(Path, measure.texts)), calibration=seen,
         length=measure.length or data.length, speed=measure.speed,
         answers=measure.answers,
         tasks=(*read, *own),

@@ -1,6 +1,7 @@
 """A plan carried out on a live module, and the reference it is held to: the same shapes with zeros."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -115,7 +116,7 @@ def own_recipes(
     """The recipes under the names that the module itself uses, which may differ from those in files.
 
     Raises:
-        PlanError: the names differ and the plan edits single tensors by their names in files.
+        PlanError: the plan edits a tensor that the module holds in another form than the files.
     """
     state = module.state_dict()
     if recipes and all(r.source in state for r in recipes.values()):
@@ -123,13 +124,22 @@ def own_recipes(
     if not config:
         raise PlanError("the layout and the module name their tensors differently; derive the layout from this module")
     from penjing.layouts import from_config
+    from penjing.layouts.config.stored import one_to_one
 
     own = from_config(config)
+    names = one_to_one(module, {r.source: r.stored for r in recipes.values()})
+    plan = Plan(tuple(_renamed(edit, names) for edit in plan), plan.made)
     wrong = next((t for edit in plan for t in edit.tensors if t not in state), None)
     if wrong is not None:
-        raise PlanError(f"{wrong} is a name in files; the module holds it under another: make the plan from the module")
+        raise PlanError(f"{wrong} is a name in files; the module holds it in another form: make the plan from the module")
     checkpoint = open_checkpoint(module, config=config)
     return dict(work_out(own, checkpoint.shapes, plan).recipes)
+
+
+def _renamed(edit: Any, names: Mapping[str, str]) -> Any:
+    """The edit of a tensor by the module's name for it."""
+    own = names.get(edit.tensors[0]) if len(edit.tensors) == 1 and hasattr(edit, "tensor") else None
+    return edit if own is None else replace(edit, tensor=own)
 
 
 def _same_names(module: nn.Module, layout: Layout) -> bool:

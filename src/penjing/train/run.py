@@ -6,23 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from penjing.calibrate.objectives import objective
 from penjing.core import Budget, Checkpoint, Layout, Masks
-from penjing.errors import DataError
-
-WARM, LAST = 0.05, 0.25
-"""The shares of the steps in which the learning rate rises from 0, and in which it falls back to 0 at the end."""
-LARGEST_NORM = 1.0
-"""Gradients are scaled down to this norm."""
+from penjing.errors import DataError, TrainingError
+from penjing.train.average import Average
+from penjing.train.schedule import rate
+from penjing.train.settings import Settings
 
 
 @dataclass(eq=False, kw_only=True)
 class Run:
     """A module that is trained in place, with float32 weights.
 
-    `names` maps stored names to those of the module where they differ; `model` is the original.
+    `names` maps stored names to those of the module where they differ; `model` is the original. `how` is everything
+    about the loop that is not the number of steps and the learning rate. `beside` holds modules that are trained with
+    it and belong to no model, such as the projections of a loss.
     """
 
     module: nn.Module
@@ -32,29 +32,67 @@ class Run:
     steps: int
     learning_rate: float
     seed: int = 0
+    how: Settings = field(default_factory=Settings)
     names: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
     masks: dict[str, Tensor] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
-    _held: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    held_out: list[tuple[int, float]] = field(default_factory=list)
+    norm: float = 0.0
+    beside: nn.ModuleDict = field(default_factory=nn.ModuleDict, repr=False)
+    best: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    held: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _gathered: list[float] = field(default_factory=list, repr=False)
     _optimiser: Optimizer | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        self._loss = objective("loss")
+        smoothing = {"smoothing": self.how.label_smoothing} if self.how.label_smoothing else {}
+        self._loss = objective("loss", **smoothing)
+        self.average = Average(self.how, self.steps)
 
     @property
     def optimiser(self) -> Optimizer:
-        """Adam over the parameters that want gradients when it is first asked for.
+        """The optimiser over the parameters that want gradients when it is first asked for.
 
         Raises:
             DataError: none does.
         """
         if self._optimiser is None:
-            parameters = [p for p in self.module.parameters() if p.requires_grad]
+            parameters = [p for part in (self.module, self.beside) for p in part.parameters() if p.requires_grad]
             if not parameters:
                 raise DataError("no parameter wants a gradient, so nothing can be trained; set requires_grad of some")
-            self._optimiser = Adam(parameters, lr=self.learning_rate)
+            if self.how.optimiser == "sgd":
+                more: dict[str, Any] = {"momentum": self.how.momentum, "weight_decay": self.how.weight_decay}
+                self._optimiser = SGD(parameters, lr=self.learning_rate, **more)
+            else:
+                # No decay for gains and biases, whose size says nothing of how simple the function is.
+                matrices = [p for p in parameters if p.ndim > 1]
+                groups = [{"params": matrices}, {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+                self._optimiser = AdamW(
+                    [g for g in groups if g["params"]], lr=self.learning_rate, betas=self.how.betas,
+                    weight_decay=self.how.weight_decay,
+                )  # fmt: skip
         return self._optimiser
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing to do any more: all steps are done, or held-out data say that it is enough."""
+        return self.step >= self.steps or self.is_worn
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the loss on held-out data has not become better for as often as the patience says."""
+        losses = [loss for _, loss in self.held_out]
+        if not self.how.patience or not losses:
+            return False
+        return len(losses) - 1 - losses.index(min(losses)) >= self.how.patience
+
+    def trained(self) -> dict[str, Tensor]:
+        """Name -> tensor of all that training moves: parameters that want gradients, and what norms count."""
+        parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        kept = self.module.state_dict(keep_vars=True)
+        buffers = {n: b for n, b in self.module.named_buffers() if n in kept}
+        return {**parameters, **buffers, **{f"beside:{n}": p for n, p in self.beside.named_parameters()}}
 
     def weight(self, tensor: str) -> Tensor:
         """A tensor's values; where it is masked, those that were there before.
@@ -63,7 +101,7 @@ class Run:
             DataError: the module has no such tensor.
         """
         now = self._tensor(tensor).detach()
-        return now if tensor not in self.masks else torch.where(self.masks[tensor], now, self._held[tensor])
+        return now if tensor not in self.masks else torch.where(self.masks[tensor], now, self.held[tensor])
 
     def objective(self, batch: Any, output: Any) -> Tensor:
         """[]: the loss that the data ask for: of the next token, or of the labels.
@@ -95,35 +133,71 @@ class Run:
             if kept.shape != tensor.shape:
                 raise DataError(f"a mask of {name} has shape {list(kept.shape)}, needed {list(tensor.shape)}")
             whole = self.weight(name).clone()
-            self.masks[name], self._held[name] = kept.to(tensor.device), whole
+            self.masks[name], self.held[name] = kept.to(tensor.device), whole
             with torch.no_grad():
                 tensor.copy_(whole * self.masks[name])
 
-    def descend(self, loss: Tensor) -> None:
-        """One step of the optimiser; masked weights get no gradient and stay zero.
+    def gather(self, loss: Tensor) -> None:
+        """Add a batch's gradients to those of the step that comes.
 
         Raises:
-            DataError: the loss is not a number.
+            TrainingError: the loss is not a number.
         """
         value = float(loss.detach())
         if value != value or abs(value) == float("inf"):
-            raise DataError(f"the loss is {value} after {self.step} steps; lower the learning rate, or check the data")
+            what = f"the loss is {value} after {self.step} steps"
+            raise TrainingError(f"{what}; lower the learning rate, or check the data")
+        if not self._gathered:
+            self.optimiser.zero_grad()
+        (loss / self.how.accumulate).backward()
+        self._gathered.append(value)
+
+    def descend(self, loss: Tensor | None = None) -> None:
+        """One step of the optimiser, by what was gathered (or this loss); masked weights get no gradient and stay zero.
+
+        Raises:
+            TrainingError: the loss or a gradient is not a number.
+        """
+        if loss is not None:
+            self.gather(loss)
         optimiser = self.optimiser
-        optimiser.zero_grad()
-        loss.backward()
         for name, kept in self.masks.items():
             gradient = self._tensor(name).grad
             if gradient is not None:
                 gradient.mul_(kept)
-        nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], LARGEST_NORM)
+        parameters = [p for g in optimiser.param_groups for p in g["params"]]
+        self.norm = float(nn.utils.clip_grad_norm_(parameters, self.how.clip or float("inf")))
+        if self.norm != self.norm or self.norm == float("inf"):
+            raise TrainingError(f"the gradient is {self.norm} after {self.step} steps; lower the learning rate")
         for group in optimiser.param_groups:
-            group["lr"] = self.learning_rate * rate(self.step, self.steps)
+            group["lr"] = self.learning_rate * rate(self.step, self.steps, self.how)
         optimiser.step()
         with torch.no_grad():
             for name, kept in self.masks.items():
                 self._tensor(name).mul_(kept)
-        self.losses.append(value)
+        self.losses.append(sum(self._gathered) / len(self._gathered))
+        self._gathered.clear()
         self.step += 1
+        if self.how.average or self.how.ema:
+            self.average.take(self.step, self.trained())
+
+    def judge(self, loss: float) -> None:
+        """Note the loss on held-out data; the best weights are kept if there is patience to run out of."""
+        if self.how.patience and loss < min((one for _, one in self.held_out), default=float("inf")):
+            self.best = {n: t.detach().clone() for n, t in self.trained().items()}
+        self.held_out.append((self.step, loss))
+
+    def settle(self) -> None:
+        """Take the weights that are the result: the best where it stopped early, else the averaged, else the last."""
+        with torch.no_grad():
+            now = self.trained()
+            if self.is_worn:
+                for name, tensor in self.best.items():
+                    now[name].copy_(tensor)
+            else:
+                self.average.put(now)
+            for name, kept in self.masks.items():
+                self._tensor(name).mul_(kept)
 
     def _tensor(self, name: str) -> Tensor:
         own = self.names.get(name, name)
@@ -135,14 +209,3 @@ class Run:
         if not isinstance(found, Tensor):
             raise DataError(f"the module that is trained has no tensor '{own}'; make the layout from this model")
         return found
-
-
-def rate(step: int, steps: int) -> float:
-    """The share of the learning rate at a step: it rises at first, stays, and falls to 0 at the end.
-
-    >>> [rate(s, 100) for s in (0, 4, 50, 80, 99)]
-    [0.2, 1.0, 1.0, 0.8, 0.04]
-    """
-    up = (step + 1) / max(1.0, WARM * steps)
-    down = (steps - step) / max(1.0, LAST * steps)
-    return min(1.0, up, down)

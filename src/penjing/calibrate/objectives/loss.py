@@ -16,17 +16,18 @@ IGNORED = -100
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """The loss that the model was trained on."""
+    """The loss that the model was trained on; `smoothing` is the share of a target that all classes divide."""
 
+    smoothing: float = 0.0
     joins: ClassVar[bool] = False
     answers: ClassVar[bool] = True
 
     def __call__(self, output: Any, batch: Batch) -> Tensor:
         """[examples]: see `loss`."""
-        return loss(output, batch)
+        return loss(output, batch, smoothing=self.smoothing)
 
 
-def loss(output: Any, batch: Batch) -> Tensor:
+def loss(output: Any, batch: Batch, *, smoothing: float = 0.0) -> Tensor:
     """[examples]: each example's cross-entropy, in nats.
 
     Of scores [examples classes] with the batch's labels; of logits [examples length vocabulary] the mean over tokens,
@@ -47,10 +48,11 @@ def loss(output: Any, batch: Batch) -> Tensor:
                 f"the loss of a classifier needs labels, and the batch ({describe(batch)}) has none; give pairs "
                 "(inputs, labels) or a mapping with 'labels', or choose a method that needs no loss"
             )
-        return F.cross_entropy(logits, _checked(given, logits, (len(logits),)), reduction="none")
+        targets = _checked(given, logits, (len(logits),))
+        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
     if logits.ndim != 3:
         raise DataError(f"the loss needs logits of 2 or 3 dimensions, the model gave {list(logits.shape)}")
-    return _token_loss(logits, batch, given)
+    return _token_loss(logits, batch, given, smoothing)
 
 
 def _own_loss(output: Any, logits: Tensor, given: Tensor) -> Tensor:
@@ -68,7 +70,7 @@ def _own_loss(output: Any, logits: Tensor, given: Tensor) -> Tensor:
     return own.float().reshape(1)
 
 
-def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None) -> Tensor:
+def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None, smoothing: float) -> Tensor:
     found = tokens(batch)
     if found is None and given is None:
         raise DataError(f"the loss needs tokens or labels, and the batch ({describe(batch)}) has none; give 'labels'")
@@ -84,7 +86,9 @@ def _token_loss(logits: Tensor, batch: Batch, given: Tensor | None) -> Tensor:
     counted = (targets != IGNORED).sum(1)
     if not bool(counted.all()):
         raise DataError("an example has no token to predict, needed are two or more tokens in each; give longer ones")
-    each = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=IGNORED)
+    each = F.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=IGNORED, label_smoothing=smoothing
+    )
     return each.view(targets.shape).sum(1) / counted
 
 

@@ -1,0 +1,64 @@
+"""A model while it is healed: what a healer sees of it and of its teacher, pass by pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from penjing.core.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What of a pass a healer looks at: the teacher's `logits`, and the outputs of blocks.
+
+    `blocks` are pairs (block of the student, block of the teacher), counted from 0. With neither, there is no teacher.
+    """
+
+    logits: bool = False
+    blocks: tuple[tuple[int, int], ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether a teacher is looked at at all."""
+        return self.logits or bool(self.blocks)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """What a pass of a batch gave.
+
+    `output` is all of it (None for a teacher), `logits` [examples ... classes], `states` the outputs of blocks by their
+    number, [examples ... width]; `counts` [examples length] bool says which tokens count (None: all).
+    """
+
+    output: Any = None
+    logits: Tensor | None = None
+    states: Mapping[int, Tensor] = field(default_factory=dict)
+    counts: Tensor | None = None
+
+
+class Healing(Training, Protocol):
+    """A run that heals."""
+
+    @property
+    def beside(self) -> nn.ModuleDict:
+        """Modules that are trained along and belong to no model, such as the projections of a loss."""
+        ...
+
+
+@runtime_checkable
+class Heals(Protocol):
+    """A healer: a frozen dataclass whose fields are the paper's settings; the file defines it as `Healer`."""
+
+    def looks(self, blocks: tuple[int, int]) -> Looks:
+        """What it looks at, of a student and a teacher with so many blocks (0: their blocks are not known)."""
+        ...
+
+    def prepare(self, run: Healing, student: Seen, teacher: Seen) -> None:
+        """Before the first step, with what both give for a batch: refuse what does not fit, add modules beside."""
+        ...
+
+    def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
+        """[]: what is made small."""
+        ...

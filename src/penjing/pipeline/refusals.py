@@ -1,0 +1,45 @@
+"""What a request asks for that nothing can do, refused before any work."""
+
+from penjing.errors import RequestError
+from penjing.pipeline.request import Heal, Measure, Request
+from penjing.pipeline.values import module_of
+
+
+def check_graph_wish(request: Request) -> None:
+    """Refuse to cut a graph where there is none.
+
+    Raises:
+        RequestError: the model is no module in memory with an example, or a folder is to be written.
+    """
+    asked = request.source
+    if asked.graph and (module_of(asked) is None or request.out is not None or asked.example is None):
+        raise RequestError("graph=True takes a module in memory and an example of its inputs, and no folder to write")
+
+
+def check_module_wish(measure: Measure | None, heal: Heal | None) -> None:
+    """Refuse what is not done to a module in memory.
+
+    Raises:
+        RequestError: it is to be healed; texts, images or tasks are named; or the metric cannot be called.
+    """
+    if heal is not None:
+        raise RequestError("a folder is healed, and this is a module in memory; write one with out=...")
+    if measure is None:
+        return
+    if measure.texts or measure.tasks:
+        raise RequestError(
+            "texts and tasks are measured on folders, and this is a module in memory; pass held_out=[...] and "
+            "metric=..., or write a folder with out=..."
+        )
+    if measure.metric is not None and not callable(measure.metric):
+        raise RequestError(f"metric is a {type(measure.metric).__name__}; needed a callable that takes a module")
+
+
+def check_folder_wish(measure: Measure | None) -> None:
+    """Refuse what only a module in memory is measured on.
+
+    Raises:
+        RequestError: it is asked for.
+    """
+    if measure is not None and (measure.metric is not None or measure.held_out is not None):
+        raise RequestError("metric and held_out are for modules in memory; a folder is measured by texts and tasks")

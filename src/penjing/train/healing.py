@@ -1,0 +1,204 @@
+"""A healer and the loop: passes of student and teacher, side by side, until the run is finished."""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.core import Heals, Masks, Seen
+from penjing.core.progress import Progress, silent
+from penjing.errors import RequestError
+from penjing.io import write_whole, writing
+from penjing.train.average import Average
+from penjing.train.keeper import EVERY, Keeper
+from penjing.train.log import StepLog
+from penjing.train.loop import autocast, fit, seeded
+from penjing.train.run import Run
+from penjing.train.seeing import Watched, placed
+from penjing.train.teacher import ROOM, Teacher
+
+SPARSE = 0.05
+"""A matrix with a larger share of zeros was sparsified: its zeros stay."""
+REHEARSALS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """The paths of the student's blocks, in order, and the teacher with those of its own."""
+
+    blocks: tuple[str, ...] = ()
+    teacher: nn.Module | None = None
+    teacher_blocks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run keeps its states and its log, and which run it is."""
+
+    folder: Path
+    identity: str
+    every: float = EVERY
+
+
+def heal(
+    healer: Heals, run: Run, batches: Sequence[Any], *, pair: Pair | None = None, held_out: Sequence[Any] = (),
+    place: Place | None = None, minutes: float | None = None, progress: Progress = silent,
+) -> Keeper | None:  # fmt: skip
+    """Train the run's module by a healer; what kept its states, where there is a `place`.
+
+    With `minutes` the number of steps is what fits in there, by the time that a few passes take; it is kept in the
+    place, and holds for a process that goes on.
+
+    Raises:
+        RequestError: the healer looks at a teacher, and there is none.
+        UnsupportedError: the healer cannot serve these models.
+        TrainingError: the loss is not a number, or explodes.
+        DataError: a batch does not serve.
+        OutputError: the log cannot be written.
+    """
+    keeper = Keeper(place.folder, place.identity, every=place.every) if place is not None else None
+    log = StepLog(place.folder / "log.jsonl") if place is not None else None
+    with ExitStack() as stack:
+        stack.enter_context(seeded(run))
+        lesson = _Lesson(healer, run, batches, pair or Pair())
+        stack.callback(lesson.close)
+        if minutes is not None:
+            _decide(run, lesson, minutes, place, progress)
+        zeros = zeros_of(run)
+        fit(
+            run, batches, lesson, after=lambda: run.put(zeros if not run.step else None), keeper=keeper, log=log,
+            held_out=(lambda: lesson.mean(held_out)) if held_out else None, progress=progress,
+        )  # fmt: skip
+    return keeper
+
+
+class _Lesson:
+    """The loss of the batch at a place, as a healer has it."""
+
+    def __init__(self, healer: Heals, run: Run, batches: Sequence[Any], pair: Pair) -> None:
+        looks = healer.looks((len(pair.blocks), len(pair.teacher_blocks)))
+        if looks and pair.teacher is None:
+            raise RequestError(f"{type(healer).__module__.rpartition('.')[2]} looks at a teacher; name one")
+        self._healer, self._run, self._batches = healer, run, batches
+        self._device = next(run.module.parameters()).device
+        self._student = Watched(run.module, {own: pair.blocks[own] for own, _ in looks.blocks})
+        self._teacher: Teacher | None = None
+        if looks and pair.teacher is not None:
+            given = _Placed(batches, self._device)
+            self._teacher = Teacher(pair.teacher, given, looks, pair.teacher_blocks, room=ROOM)
+        self._prepare()
+
+    def __call__(self, place: int) -> Tensor:
+        batch = placed(self._batches[place], self._device)
+        taught = self._teacher(place) if self._teacher is not None else Seen()
+        return self._healer.loss(self._run, batch, self._student(batch), taught)
+
+    @torch.no_grad()
+    def mean(self, batches: Sequence[Any]) -> float:
+        """The mean loss over other batches, in evaluation mode."""
+        module, total = self._run.module, 0.0
+        module.eval()
+        try:
+            for one in batches:
+                batch = placed(one, self._device)
+                taught = self._teacher.of(batch) if self._teacher is not None else Seen()
+                with autocast(self._run):
+                    total += float(self._healer.loss(self._run, batch, self._student(batch), taught))
+        finally:
+            module.train()
+        return total / len(batches)
+
+    def forget(self) -> None:
+        """Let the teacher see every batch for the first time again."""
+        if self._teacher is not None:
+            self._teacher.forget()
+
+    def close(self) -> None:
+        """Leave both modules as they were."""
+        self._student.close()
+        if self._teacher is not None:
+            self._teacher.close()
+
+    @torch.no_grad()
+    def _prepare(self) -> None:
+        batch = placed(self._batches[0], self._device)
+        self._run.module.eval()
+        seen = self._student(batch)
+        self._run.module.train()
+        taught = self._teacher.of(batch) if self._teacher is not None else Seen()
+        self._healer.prepare(self._run, seen, taught)
+        self._run.beside.to(self._device)
+
+
+class _Placed(Sequence[Any]):
+    """Batches that are brought to a device when they are asked for."""
+
+    def __init__(self, batches: Sequence[Any], device: torch.device) -> None:
+        self._batches, self._device = batches, device
+
+    def __getitem__(self, place: Any) -> Any:
+        return placed(self._batches[place], self._device)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+
+def zeros_of(run: Run) -> Masks:
+    """The masks of matrices that were sparsified, whose zeros are to stay."""
+    found = {}
+    for name in run.layout.patterns:
+        if name in run.layout.aliases or name not in run.model.shapes or len(run.model.shapes[name]) < 2:
+            continue
+        kept = run.weight(name) != 0
+        if float(kept.float().mean()) < 1 - SPARSE:
+            found[name] = kept
+    return found
+
+
+def _decide(run: Run, lesson: _Lesson, minutes: float, place: Place | None, progress: Progress) -> None:
+    """Give the run the number of steps that fit into the minutes, by what a few passes take, or what was decided."""
+    path = place.folder / "decided.json" if place is not None else None
+    if path is not None and place is not None and path.is_file():
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told.get("identity") == place.identity:
+            _set(run, int(told["steps"]))
+            return
+    progress("timing a few passes", 0, 0)
+    _set(run, max(1, int(60 * minutes / _seconds(run, lesson))))
+    if path is not None and place is not None:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps({"identity": place.identity, "steps": run.steps}).encode())
+
+
+def _set(run: Run, steps: int) -> None:
+    run.steps = steps
+    run.average = Average(run.how, steps)
+
+
+def _seconds(run: Run, lesson: _Lesson) -> float:
+    """What a step takes, without the optimiser's own part, which is small; nothing of the run is changed."""
+    buffers = {n: b.clone() for n, b in run.module.named_buffers()}
+    state = torch.get_rng_state()
+    took = []
+    for _ in range(REHEARSALS):
+        lesson.forget()
+        began = time.monotonic()
+        with autocast(run):
+            value = lesson(0)
+        value.backward()
+        took.append(time.monotonic() - began)
+    lesson.forget()
+    run.module.zero_grad()
+    run.beside.zero_grad()
+    with torch.no_grad():
+        for name, buffer in run.module.named_buffers():
+            buffer.copy_(buffers[name])
+    torch.set_rng_state(state)
+    return max(1e-6, min(took)) * run.how.accumulate
