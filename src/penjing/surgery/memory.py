@@ -131,7 +131,8 @@ def own_recipes(
     plan = Plan(tuple(_renamed(edit, names) for edit in plan), plan.made)
     wrong = next((t for edit in plan for t in edit.tensors if t not in state), None)
     if wrong is not None:
-        raise PlanError(f"{wrong} is a name in files; the module holds it in another form: make the plan from the module")
+        held = "the module holds it in another form"
+        raise PlanError(f"{wrong} is a name in files; {held}: make the plan from the module")
     checkpoint = open_checkpoint(module, config=config)
     return dict(work_out(own, checkpoint.shapes, plan).recipes)
 
