@@ -35,11 +35,21 @@ def heal(
     given = {"teacher": teacher, "minutes": minutes, "tokens": tokens, "texts": tuple(texts)}
     given = {k: v for k, v in given.items() if v not in (None, ())} | ({} if method == "logits" else {"method": method})
     wish = Heal(**given) if how is None else replace(how, **given)
-    if wish.teacher is None:
-        raise RequestError("healing needs the model that this one was made from; give teacher=... (--teacher)")
     source = model if isinstance(model, Source) else Source(model=model)
     request = Request(
         source=source, heal=wish, data=data or Data(), measure=Measure() if measure is True else measure or None,
         run=run or Run(), out=str(out), force=force,
     )  # fmt: skip
+    return healed(request, progress=progress, so_far=so_far)
+
+
+def healed(request: Request, *, progress: Progress = silent, so_far: SoFar | None = None) -> Shrunk:
+    """What a request to heal asks for, done.
+
+    Raises:
+        RequestError: no teacher is named.
+        PenjingError: as `heal`.
+    """
+    if request.heal is None or request.heal.teacher is None:
+        raise RequestError("healing needs the model that this one was made from; give teacher=... (--teacher)")
     return carry(request, progress=progress, so_far=so_far)

@@ -158,27 +158,10 @@ def _into_folder(
         check_shares(request.choice.method, measure.curve)
     material = read_material(as_folder(source, cache, progress), wish) if wish is not None else None
 
-    healing = None
-    if request.heal is None:
-        plan = unfinished.plan() or _planned(request, source, None, lender, progress)
-        if earlier is not None:
-            check_plan(earlier, plan)
-        unfinished.keep_plan(plan)
-        manner = manner_of(request.choice, request.run, told=recorded(request, unfinished, plan))
-        done = carry_out(
-            source, plan, out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress
-        )
-        folders = [as_folder(source, cache, progress), out]
-    else:
-        healing = repaired(
-            request, source, unfinished, lender, earlier=earlier, progress=progress,
-            planned=lambda: _planned(request, source, None, lender, progress),
-        )  # fmt: skip
-        done, plan, folders = healing.applied, healing.cut or healing.applied.plan, list(healing.folders)
-
+    done, plan, folders, notes = _carried_out(request, source, unfinished, lender, earlier, progress)
     curve = _curve(request, source, unfinished, lender, progress)
     command = shrink_command(request)
-    report, notes = None, (*plan.made.get("notes", ()), *(healing.notes if healing is not None else ()))
+    report, notes = None, (*plan.made.get("notes", ()), *notes)
     if measure is None or wish is None:
         known = counted(folders, applied=done, notes=notes, command=command)
     else:
@@ -196,6 +179,28 @@ def _into_folder(
     _save(published(known, place_names(request)), request, source, unfinished, pages=report is not None)
     unfinished.finish()
     return Shrunk(plan=plan, folder=out, report=report, applied=done)
+
+
+def _carried_out(
+    request: Request, source: Source, unfinished: Unfinished, lender: Lender, earlier: Recorded | None,
+    progress: Progress,
+) -> tuple[Applied, Plan, list[Path], tuple[str, ...]]:  # fmt: skip
+    """(what was carried out, what of the original was taken, the folders to measure, remarks)."""
+    if request.heal is not None:
+        healing = repaired(
+            request, source, unfinished, lender, earlier=earlier, progress=progress,
+            planned=lambda: _planned(request, source, None, lender, progress),
+        )  # fmt: skip
+        return healing.applied, healing.cut or healing.applied.plan, list(healing.folders), healing.notes
+    plan = unfinished.plan() or _planned(request, source, None, lender, progress)
+    if earlier is not None:
+        check_plan(earlier, plan)
+    unfinished.keep_plan(plan)
+    manner, cache = manner_of(request.choice, request.run, told=recorded(request, unfinished, plan)), cache_folder()
+    done = carry_out(
+        source, plan, unfinished.out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress
+    )
+    return done, plan, [as_folder(source, cache, progress), unfinished.out], ()
 
 
 def _curve(

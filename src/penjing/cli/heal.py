@@ -23,17 +23,15 @@ def run(
     as_json: o.JSON = False,
 ) -> None:
     """Train MODEL, which was cut before, to do again what BASE does, and show both and what it was before."""
-    from penjing.api.shrink import carry
+    from penjing.api.heal import healed
     from penjing.cli.output import show_finished, show_shrunk
     from penjing.cli.run_folder import following
-    from penjing.errors import FinishedError, RequestError
+    from penjing.errors import FinishedError
 
-    if wish.teacher is None:
-        raise RequestError("healing needs the model that this one was made from; name it with --teacher")
     request = Request(source=source, heal=wish, data=data, measure=measure, run=running, out=str(out), force=force)
     with following(runs, "heal", str(source.model)) as followed:
         try:
-            done = carry(request, progress=followed.progress, so_far=followed.so_far)
+            done = healed(request, progress=followed.progress, so_far=followed.so_far)
         except FinishedError:
             show_finished(str(out), as_json=as_json)
             return

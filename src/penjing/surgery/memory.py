@@ -131,8 +131,7 @@ def own_recipes(
     plan = Plan(tuple(_renamed(edit, names) for edit in plan), plan.made)
     wrong = next((t for edit in plan for t in edit.tensors if t not in state), None)
     if wrong is not None:
-        held = "the module holds it in another form"
-        raise PlanError(f"{wrong} is a name in files; {held}: make the plan from the module")
+        raise PlanError(f"{wrong} is held in another form by the module than by files: make the plan from the module")
     checkpoint = open_checkpoint(module, config=config)
     return dict(work_out(own, checkpoint.shapes, plan).recipes)
 
