@@ -82,7 +82,8 @@ class _Lesson:
     """The loss of the batch at a place, as a healer has it."""
 
     def __init__(self, healer: Heals, run: Run, batches: Sequence[Any], pair: Pair) -> None:
-        looks = healer.looks((len(pair.blocks), len(pair.teacher_blocks)))
+        known = pair.teacher_blocks if pair.teacher is not None else pair.blocks
+        looks = healer.looks((len(pair.blocks), len(known)))
         if looks and pair.teacher is None:
             raise RequestError(f"{type(healer).__module__.rpartition('.')[2]} looks at a teacher; name one")
         self._healer, self._run, self._batches = healer, run, batches
