@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.healers.conftest import drawn, run_of
+from tests.healers.conftest import blocks_of, drawn, run_of
 from tests.world import subject
 from torch import nn
 
@@ -43,6 +43,17 @@ def test_what_is_kept_of_the_teacher_gives_the_same_logits(name, room):
             assert torch.equal(teacher(place).logits, found.module(**given).logits)
     assert teacher.is_exact
     assert teacher.passes == (2 if room else 4)
+    teacher.close()
+
+
+def test_states_of_blocks_come_along_and_nothing_else():
+    found = subject("decoder")
+    teacher = Teacher(found.module, found.data, Looks(logits=True, blocks=((0, 1),)), blocks_of("decoder"))
+    first, again, fresh = teacher(0), teacher(0), teacher.of(found.data[0])
+    assert set(first.states) == set(again.states) == set(fresh.states) == {1}
+    assert torch.equal(first.states[1], again.states[1])
+    assert torch.equal(first.logits, fresh.logits)
+    assert torch.equal(first.states[1], fresh.states[1])
     teacher.close()
 
 

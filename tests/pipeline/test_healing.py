@@ -155,6 +155,37 @@ def test_a_cut_that_is_healed_goes_on_from_every_stage(home, tmp_path):
     assert bits(tmp_path / "out") == bits(tmp_path / "whole")
 
 
+def test_low_rank_additions_are_merged_and_killed_runs_go_on_to_the_same_bits(home, tmp_path, monkeypatch):
+    wish = Heal(**HOW, lora=2)
+    healed(home, tmp_path / "whole", how=wish)
+    before, after = (load_file(p / "model.safetensors") for p in (home / "cut", tmp_path / "whole"))
+    assert set(before) == set(after)
+    difference = after["model.layers.0.mlp.down_proj.weight"] - before["model.layers.0.mlp.down_proj.weight"]
+    size = torch.linalg.svdvals(difference)
+    assert float(size[2]) < 1e-3 * float(size[0]), "it is of rank 2"
+    monkeypatch.setattr(Keeper, "due", lambda self: True)
+
+    def dies():
+        Keeper.save = kill_at(6, Keeper.save)
+        healed(home, tmp_path / "out", how=wish)
+
+    assert in_child(dies) == signal.SIGKILL
+    healed(home, tmp_path / "out", how=wish)
+    assert bits(tmp_path / "out") == bits(tmp_path / "whole")
+
+
+def test_blocks_that_went_are_healed_by_hidden_states(home, tmp_path):
+    penjing.shrink(
+        home / "tiny", tmp_path / "short", choice=Choice(keep=0.5, method="minitron", axes="blocks", allow_sensitive=True),
+        measure=False, progress=False, rows=2, length=16,
+    )  # fmt: skip
+    done = penjing.heal(
+        tmp_path / "short", tmp_path / "out", teacher=home / "tiny", method="minitron", texts=[home / "text.txt"],
+        how=Heal(**HOW), measure=False, progress=False,
+    )  # fmt: skip
+    assert done.plan.made["healing"]["loss"][1] < done.plan.made["healing"]["loss"][0]
+
+
 def test_minutes_are_steps_by_what_a_few_passes_take_and_stay_so(home, tmp_path, monkeypatch):
     monkeypatch.setattr("penjing.train.healing._seconds", lambda run, lesson: 6.0)
     wish = Heal(minutes=0.5, length=32)

@@ -78,7 +78,8 @@ class Teacher:
     def _finished(self, seen: Seen) -> Seen:
         if self._head is None or not self.is_exact or -1 not in seen.states:
             return seen
-        return replace(seen, logits=self._head(seen.states[-1]))
+        states = {n: t for n, t in seen.states.items() if n >= 0}
+        return replace(seen, logits=self._head(seen.states[-1]), states=states)
 
     def _follows(self, seen: Seen) -> bool:
         """Whether the logits are what the last layer makes of its input: some models scale or bound them afterwards."""
