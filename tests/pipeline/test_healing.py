@@ -176,8 +176,8 @@ def test_low_rank_additions_are_merged_and_killed_runs_go_on_to_the_same_bits(ho
 
 def test_blocks_that_went_are_healed_by_hidden_states(home, tmp_path):
     penjing.shrink(
-        home / "tiny", tmp_path / "short", choice=Choice(keep=0.5, method="minitron", axes="blocks", allow_sensitive=True),
-        measure=False, progress=False, rows=2, length=16,
+        home / "tiny", tmp_path / "short", measure=False, progress=False, rows=2, length=16,
+        choice=Choice(keep=0.5, method="minitron", axes="blocks", allow_sensitive=True),
     )  # fmt: skip
     done = penjing.heal(
         tmp_path / "short", tmp_path / "out", teacher=home / "tiny", method="minitron", texts=[home / "text.txt"],
