@@ -27,7 +27,7 @@ def test_the_merged_weight_is_the_sum_and_the_names_are_those_of_before():
     net = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
     before, names, x = [p.detach().clone() for p in net.parameters()], list(net.state_dict()), torch.randn(2, 5)
     wanted = net(x)
-    assert insert(net, 2, scale=3.0) == ["0", "2"]
+    assert insert(net, 2, scale=3) == ["0", "2"]
     torch.testing.assert_close(net(x), wanted)  # additions begin at zero
     parts = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
     assert {n.split(".")[1] for n, _ in parts} == {"lora_A", "lora_B"}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from penjing.api.keywords import Model
 from penjing.api.shrink import Shrunk, carry
@@ -32,7 +33,7 @@ def heal(
     Raises:
         PenjingError: something does not serve; each error says what, and nothing is half written.
     """
-    given = {"teacher": teacher, "minutes": minutes, "tokens": tokens, "texts": tuple(texts)}
+    given: dict[str, Any] = {"teacher": teacher, "minutes": minutes, "tokens": tokens, "texts": tuple(texts)}
     given = {k: v for k, v in given.items() if v not in (None, ())} | ({} if method == "logits" else {"method": method})
     wish = Heal(**given) if how is None else replace(how, **given)
     source = model if isinstance(model, Source) else Source(model=model)

@@ -51,9 +51,10 @@ class Healer:
                 found = f"the student's blocks give {list(one.shape)} and the teacher's {list(other.shape)}"
                 raise UnsupportedError(f"{found}; hidden states are compared position by position; heal by logits")
             if one.shape[-1] != other.shape[-1] and MAP not in run.beside:
-                run.beside[MAP] = nn.Linear(one.shape[-1], other.shape[-1], bias=False)
+                learned = nn.Linear(one.shape[-1], other.shape[-1], bias=False)
                 with torch.no_grad():
-                    run.beside[MAP].weight.copy_(partial_identity(other.shape[-1], one.shape[-1]))
+                    learned.weight.copy_(partial_identity(other.shape[-1], one.shape[-1]))
+                run.beside[MAP] = learned
 
     def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
         """[]: the mean over pairs of blocks."""

@@ -63,9 +63,10 @@ class Healer:
             )
         for one, other in zip(student.states.values(), teacher.states.values(), strict=True):
             if MAP not in run.beside:
-                run.beside[MAP] = nn.Linear(one.shape[-1], other.shape[-1], bias=False)
+                learned = nn.Linear(one.shape[-1], other.shape[-1], bias=False)
                 with torch.no_grad():
-                    run.beside[MAP].weight.copy_(partial_identity(other.shape[-1], one.shape[-1]))
+                    learned.weight.copy_(partial_identity(other.shape[-1], one.shape[-1]))
+                run.beside[MAP] = learned
 
     def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
         """[]: the divergence, and the hidden states' error, weighed alike."""

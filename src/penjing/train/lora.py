@@ -12,7 +12,7 @@ from penjing.errors import MissingExtraError, UnsupportedError
 NAME = "penjing"
 
 
-def insert(module: nn.Module, rank: int, *, scale: float = 2.0) -> list[str]:
+def insert(module: nn.Module, rank: int, *, scale: int = 2) -> list[str]:
     """Put additions of this rank beside every linear layer but the head; the layers that got one, by their paths.
 
     `scale` is what the addition is multiplied by. All other weights stop wanting gradients. The module's own names
