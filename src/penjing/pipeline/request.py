@@ -295,7 +295,6 @@ class Request:
             raise RequestError("with a teacher that is named nothing is cut; leave the choice or the teacher out")
 
 
-TABLES: dict[str, type] = {
-    "source": Source, "choice": Choice, "data": Data, "heal": Heal, "measure": Measure, "run": Run,
-}  # fmt: skip
+PARTS = (Source, Choice, Data, Heal, Measure, Run)
+TABLES: dict[str, type] = {part.__name__.lower(): part for part in PARTS}
 """The tables of a recipe, and the classes they are."""
