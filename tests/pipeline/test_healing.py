@@ -78,14 +78,19 @@ def test_the_report_has_teacher_before_control_and_after(home, tmp_path):
         home, tmp_path / "out", how=wish, measure=penjing.Measure(texts=(str(home / "other.txt"),), speed=False,
                                                                   length=32, answers=False),
     ).report  # fmt: skip
-    assert [s.name for s in report.subjects] == ["tiny", "cut", "control", "out"]
+    assert [s.name for s in report.subjects] == ["tiny", "out", "cut", "control"]
     values = [s.figure("perplexity").value for s in report.subjects]
-    assert values[2] < values[0], "the teacher was trained on, by the loss that is measured"
+    assert values[3] < values[0], "the teacher was trained on, by the loss that is measured"
     first, second = report.notes[:2]
-    assert f"{values[3] / values[0]:.3f}" in first
+    assert f"{values[2] / values[0]:.3f}" in first
+    assert f"{values[1] / values[0]:.3f}" in first
     assert "before healing" in first
-    assert f"{values[2] / values[0]:.3f}" in second
-    assert f"{values[3] / values[2]:.3f}" in second
+    assert f"{values[3] / values[0]:.3f}" in second
+    assert f"{values[1] / values[3]:.3f}" in second
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "# out" in card
+    log = [json.loads(line) for line in (tmp_path / "out" / "training.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == list(range(1, 11))
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "before healing" in page
     assert str(tmp_path) not in page

@@ -171,7 +171,7 @@ def _into_folder(
         )  # fmt: skip
         known = replace(known, notes=(*known.notes, *time_notes(plan.made, known)))
         if request.heal is not None:
-            known = replace(known, notes=(*held_against(known, control=request.heal.control), *known.notes))
+            known = replace(known, notes=(*held_against(known), *known.notes))
         report = known
     known = replace(known, provenance={**known.provenance, **curve})
     known = with_sizes(known, source, request.run.output_dtype)

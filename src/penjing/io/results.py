@@ -10,7 +10,7 @@ from penjing.errors import OutputError
 
 RECORD = "penjing.json"
 """Tells how a result was made; a folder without it is none."""
-PAGES = frozenset({"report.json", "report.html", "items.jsonl", "README.md", "picture.png"})
+PAGES = frozenset({"report.json", "report.html", "items.jsonl", "README.md", "picture.png", "training.jsonl"})
 """What is written beside the weights once these were measured."""
 _WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 

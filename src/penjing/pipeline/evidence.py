@@ -104,7 +104,7 @@ def measured(  # noqa: PLR0913 - one call carries a whole report
         title=f"{'Shrunk by penjing' if applied is not None else 'Measured by penjing'}: {folders[0].name}",
         subjects=(),
         notes=(*notes, *(applied.verified.notes if applied else ())),
-        provenance=_provenance(folders[-1], applied, read.told, command),
+        provenance=_provenance(folders[-1] if applied is None else applied.folder, applied, read.told, command),
     )
     with ExitStack() as stack:
         taken = SideBySide(
@@ -144,7 +144,7 @@ def counted(folders: Sequence[Path], *, applied: Applied, notes: Sequence[str] =
     figures = [replace(s, figures=tuple(f for f in s.figures if f.group == "size")) for s in found.subjects]
     return Report(
         title=f"Shrunk by penjing: {folders[0].name}", subjects=tuple(figures), ratios=found.ratios,
-        notes=(*notes, *applied.verified.notes), provenance=_provenance(folders[-1], applied, {}, command),
+        notes=(*notes, *applied.verified.notes), provenance=_provenance(applied.folder, applied, {}, command),
     )  # fmt: skip
 
 

@@ -193,7 +193,7 @@ def _told(run: Run, course: Course, teacher: Source | None) -> dict[str, Any]:
         "teacher": None if teacher is None else Path(teacher.name).name,
         course.lessons.unit: how_much,
         "passes of the data": round(run.step * course.how.accumulate / len(course.lessons.batches), 3),
-        "held out": [[step, round(loss, 6)] for step, loss in run.held_out],
+        "held out loss": [round(loss, 6) for _, loss in (*run.held_out[:1], *run.held_out[-1:])],
         "stopped early": run.is_worn,
         "averaged over steps": run.average.count,
         "lora": course.lora,

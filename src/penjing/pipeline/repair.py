@@ -17,6 +17,7 @@ from penjing.pipeline.healing import Course, healed
 from penjing.pipeline.unfinished import Unfinished
 from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder, resolve
+from penjing.train.healing import LOG
 
 CONTROL = "sft"
 """What the control is trained by: the data's own loss."""
@@ -24,7 +25,7 @@ CONTROL = "sft"
 
 @dataclass(frozen=True, kw_only=True)
 class Repaired:
-    """What came out: the plan carried out, and the folders to measure: teacher, before, control if any, after."""
+    """What came out: the plan carried out, and the folders to measure: teacher, after, before, and control if any."""
 
     applied: Applied
     folders: tuple[Path, ...]
@@ -74,9 +75,10 @@ def repair(
     )  # fmt: skip
     trained = [_control(teacher, course, int(values.made["healing"]["steps"]), shop)] if control else []
     before = as_folder(student, shop.cache, shop.progress)
+    shop.unfinished.keep_log(stages / "training" / LOG)
     refused = values.made["healing"].get("refused", ())
     return Repaired(
-        applied=done, folders=(as_folder(teacher, shop.cache, shop.progress), before, *trained, done.folder), cut=plan,
+        applied=done, folders=(as_folder(teacher, shop.cache, shop.progress), done.folder, before, *trained), cut=plan,
         notes=tuple(refused),
     )  # fmt: skip
 
@@ -129,13 +131,13 @@ def _control(teacher: Source, course: Course, steps: int, shop: Workshop) -> Pat
     return folder
 
 
-def held_against(report: Report, *, control: bool) -> list[str]:
+def held_against(report: Report) -> list[str]:
     """What the figures say, in sentences: before, after, and what the same tokens did to the teacher."""
-    teacher, before, *_, after = report.subjects
+    teacher, after, before, *others = report.subjects
     said = []
     if (found := _ratio(after, teacher)) and (was := _ratio(before, teacher)):
         said.append(f"perplexity over the teacher's: {was} before healing, {found} after")
-    if control and (found := _ratio(after, report.subjects[-2])) and (own := _ratio(report.subjects[-2], teacher)):
+    if others and (found := _ratio(after, others[0])) and (own := _ratio(others[0], teacher)):
         said.append(
             f"the control, the teacher trained on the same tokens by {CONTROL}, has {own} of the teacher's perplexity, "
             f"and the healed model {found} of the control's: what the text alone gives is in both"

@@ -21,7 +21,7 @@ def with_sizes(report: Report, source: Source, dtype: str | None) -> Report:
     `dtype` is what the result is stored in, if another one than the original's. Nothing is added where both lie in
     folders in the same type.
     """
-    first, last = report.subjects[0], report.subjects[-1]
+    first, last = report.subjects[0], report.subjects[:2][-1]
     held, counts = (s.figure("bytes") for s in (first, last)), [s.figure("parameters") for s in (first, last)]
     sizes = [f.value for f in held if f is not None and f.value]
     numbers = [f.value for f in counts if f is not None and f.value]
@@ -49,8 +49,8 @@ def with_sizes(report: Report, source: Source, dtype: str | None) -> Report:
             before.append(one)
             after.append(other)
     subjects = (
-        replace(first, figures=(*first.figures, *before)), *report.subjects[1:-1],
-        replace(last, figures=(*last.figures, *after)),
+        replace(first, figures=(*first.figures, *before)), replace(last, figures=(*last.figures, *after)),
+        *report.subjects[2:],
     )  # fmt: skip
     return replace(report, subjects=subjects, notes=(*report.notes, *notes))
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from shutil import disk_usage, rmtree
+from shutil import copyfile, disk_usage, rmtree
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,7 +35,7 @@ MARK = "unfinished run of penjing"
 FILES = ("asked.json", "written.json", "reopened.json")
 FOLDERS = ("plan", "parts", "pages", "stages")
 MEMBERS = frozenset({"lock", *FILES, *(f"{name}.new" for name in FILES), *FOLDERS})
-PAGES = ("picture.png", "items.jsonl", "report.json", "report.html", "README.md")
+PAGES = ("training.jsonl", "picture.png", "items.jsonl", "report.json", "report.html", "README.md")
 """What measuring leaves beside the weights; the card comes last, so that with it all is there."""
 
 log = logging.getLogger(__name__)
@@ -181,6 +181,17 @@ class Unfinished:
     def parts(self) -> KeptParts:
         """The figures that were taken."""
         return KeptParts(self._place / "parts")
+
+    def keep_log(self, log: Path) -> None:
+        """Keep the log of a training for beside the weights, if there is one.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if log.is_file():
+            with writing(self.pages):
+                self.pages.mkdir(exist_ok=True)
+                copyfile(log, self.pages / PAGES[0])
 
     @property
     def stages(self) -> Path:

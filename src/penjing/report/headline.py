@@ -26,8 +26,8 @@ def answer(report: Report) -> tuple[str, str]:
         return "This report has no models.", ""
     if len(report.subjects) == 1:
         return _one(report), ""
-    if "healing" in report.provenance:  # between original and result stand the model before, and perhaps a control
-        return _pair(replace(report, subjects=(report.subjects[0], report.subjects[-1])))
+    if "healing" in report.provenance:  # behind original and result stand the model before, and perhaps a control
+        return _pair(replace(report, subjects=report.subjects[:2]))
     return _pair(report) if len(report.subjects) == 2 else _many(report)
 
 

@@ -26,6 +26,7 @@ from penjing.train.teacher import ROOM, Teacher
 SPARSE = 0.05
 """A matrix with a larger share of zeros was sparsified: its zeros stay."""
 REHEARSALS = 3
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def heal(
         OutputError: the log cannot be written.
     """
     keeper = Keeper(place.folder, place.identity, every=place.every) if place is not None else None
-    log = StepLog(place.folder / "log.jsonl") if place is not None else None
+    log = StepLog(place.folder / LOG) if place is not None else None
     with ExitStack() as stack:
         stack.enter_context(seeded(run))
         lesson = _Lesson(healer, run, batches, pair or Pair())
