@@ -122,7 +122,10 @@ def test_a_convolution_with_a_window_is_scored_and_named_but_not_refitted():
     scores = naive(drawn["b"], values["b"].movedim(1, -1).reshape(-1, 6))
     assert plan.keeps()["channels.0"] == tuple(sorted(scores.argsort(descending=True)[:3].tolist()))
     assert len(plan.edits) == 1
-    assert "b reads units that were cut" in plan.made["notes"][0]
+    assert plan.made["notes"] == [
+        "b reads windows of units that were cut, which were not refitted; windows=True (--set windows=true) refits "
+        "them, at several times the work"
+    ]
 
 
 def test_with_windows_a_convolution_is_refitted_over_whole_windows():

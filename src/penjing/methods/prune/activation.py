@@ -160,10 +160,13 @@ def _refit(
     tied = set(layout.aliases.values())
     updates, notes = [], []
     few: dict[tuple[int, int], list[str]] = {}
+    windowed: list[str] = []
     for tensor, dim in readers:
         shape = model.shapes[tensor]
-        many = len([n for n in shape if n > 1]) > 2 and (tensor, WINDOW) not in stats
-        if many or len(layout.patterns[tensor]) < 2 or tensor in tied:
+        if len([n for n in shape if n > 1]) > 2 and (tensor, WINDOW) not in stats:
+            windowed.append(tensor)
+            continue
+        if len(layout.patterns[tensor]) < 2 or tensor in tied:
             notes.append(f"{tensor} reads units that were cut and is not a plain, untied matrix; it was not refitted")
             continue
         positions = kept_positions(layout.patterns[tensor], kept)
@@ -180,7 +183,17 @@ def _refit(
             if d != dim and places_kept is not None:
                 new = new.index_select(d, places_kept)
         updates.append(Update(tensor, new.float().contiguous()))
-    return updates, [*notes, *starmap(_few, few.items())]
+    return updates, [*notes, *_unrefitted(windowed, stats), *starmap(_few, few.items())]
+
+
+def _unrefitted(windowed: Sequence[str], stats: Stats) -> list[str]:
+    """What is said of the convolutions that were cut and not refitted, and how they could be."""
+    if not windowed:
+        return []
+    more = f" and {len(windowed) - 1} more read" if len(windowed) > 1 else " reads"
+    asked = any(statistic == WINDOW for _, statistic in stats)
+    hint = "" if asked else "; windows=True (--set windows=true) refits them, at several times the work"
+    return [f"{windowed[0]}{more} windows of units that were cut, which were not refitted{hint}"]
 
 
 def _few(found: tuple[int, int], tensors: Sequence[str]) -> str:
