@@ -54,6 +54,7 @@ RULES: tuple[tuple[str, int], ...] = (
     (r"num_mel_bins|num_mels|n_mels|feature_size", 16),
     (r"num_conv_pos_embeddings", 8),
     (r"num_conv_pos_embedding_groups", 4),
+    (r"num_frames", 4),
     (r"num_queries|num_query_tokens|num_latents|num_labels", 6),
     (r"d_latents|qk_channels|v_channels", 32),
 )  # fmt: skip

@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from tests.layouts import modules
 from torch import nn
 
+from penjing.core.pattern import leaves
 from penjing.errors import LayoutError
+from penjing.layouts import from_module
 from penjing.layouts.graph.infer import infer
 from penjing.layouts.graph.trace import trace
 from penjing.layouts.graph.walk import op_name
@@ -157,6 +159,40 @@ class Counting(Body):
 def test_a_value_asked_for_is_refused_with_its_line(make):
     with pytest.raises(LayoutError, match=r"test_record\.py:\d+"):
         infer(make(), (modules.tokens(5),))
+
+
+class Exported(Body):
+    """As stock code that makes no mask of its own where it is exported, and then needs the one that it is given."""
+
+    def between(self, h):
+        mask = None if torch.compiler.is_compiling() else torch.ones(7, 1)
+        return h * mask[:, :]
+
+
+def test_code_for_export_that_needs_more_gives_way_to_the_usual():
+    traced = trace(Exported(), (modules.tokens(5),))
+    assert not traced.exporting
+    assert trace(Body(), (modules.tokens(5),)).exporting
+    found = from_module(Exported(), modules.tokens(5))
+    assert found.axes["neurons.a"].state == "free"
+
+
+class NoRegisters(nn.Module):
+    """Tokens with registers before them, of which there are none."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.o, self.registers = nn.Linear(5, 12), nn.Linear(12, 3), nn.Parameter(torch.empty(1, 0, 12))
+
+    def forward(self, x):
+        h = self.a(x)
+        return self.o(torch.cat([self.registers.expand(len(h), -1, -1), h], dim=1))
+
+
+def test_parts_without_length_are_as_wide_as_the_others():
+    layout = infer(NoRegisters(), (modules.tokens(5),))
+    assert {leaf.name for leaf in leaves(layout.patterns["registers"])} >= {"neurons.a"}
+    assert all(r.ok for r in prove(NoRegisters(), (modules.tokens(5),)).values())
 
 
 class Grouped(nn.Module):

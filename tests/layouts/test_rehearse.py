@@ -194,7 +194,7 @@ def test_heads_that_torch_packs_are_uncut_with_a_reason_and_the_neurons_are_cut(
     found = states(cut(module, modules.tokens(10)))
     assert found[24][0] == "free"
     assert found[2][0] == found[5][0] == "uncut"
-    assert "its size is a number in torch's own code" in found[2][1]
+    assert "heads times their width are the width of what it is given (10)" in found[2][1]
 
 
 class Bare(nn.Module):

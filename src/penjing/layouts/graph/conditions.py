@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,10 +20,11 @@ WHOLE = (
 
 
 @contextmanager
-def plain() -> Iterator[None]:
-    """The forms that can be written down: no derivatives, no fused kernels, the code that modules keep for export."""
+def plain(exporting: bool = True) -> Iterator[None]:
+    """The forms that can be written down: no derivatives, no fused kernels; if `exporting`, code kept for that."""
     with ExitStack() as stack:
-        for context in (torch.no_grad(), compiling(), slow_path(), kept_whole(), sdpa_kernel(SDPBackend.MATH)):
+        code = compiling() if exporting else nullcontext()
+        for context in (torch.no_grad(), code, slow_path(), kept_whole(), sdpa_kernel(SDPBackend.MATH)):
             stack.enter_context(context)
         yield
 

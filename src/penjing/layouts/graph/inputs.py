@@ -61,7 +61,9 @@ def _image(config: Any, generator: torch.Generator) -> Tensor:
     side = getattr(vision, "image_size", None) or IMAGE
     height, width = (side, side) if isinstance(side, int) else (side[0], side[-1])
     channels = getattr(vision, "num_channels", None) or getattr(vision, "in_channels", None) or 3
-    return torch.randn((BATCH, int(channels), int(height), int(width)), generator=generator)
+    frames = getattr(config, "num_frames", None)
+    several = (int(frames),) if isinstance(frames, int) else ()
+    return torch.randn((BATCH, *several, int(channels), int(height), int(width)), generator=generator)
 
 
 def _spectrum(config: Any, generator: torch.Generator) -> Tensor:

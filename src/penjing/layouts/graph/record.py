@@ -40,8 +40,10 @@ def record(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     change: Change | None = None,
+    *,
+    exporting: bool = True,
 ) -> Recording:
-    """Run `forward`, which calls `module`, once on tensors without values.
+    """Run `forward`, which calls `module`, once on tensors without values; if `exporting`, by the code kept for that.
 
     Whatever the run raises passes through; torch itself raises where a value is asked for.
     """
@@ -52,7 +54,7 @@ def record(
         if change is not None:
             change.prepare()
         args, kwargs = run.example(args, "args"), run.example(dict(kwargs), "")
-        stack.enter_context(plain())
+        stack.enter_context(plain(exporting))
         stack.enter_context(watched(run.paths, run.path))
         for mode in (run.fake, enable_python_dispatcher(), run, functional(), _Wrapping(run)):
             stack.enter_context(mode)

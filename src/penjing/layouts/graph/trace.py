@@ -32,7 +32,7 @@ OUTPUTS = (
 class Traced:
     """A recorded run and what was run.
 
-    `tied` maps each further name of a tensor to its first.
+    `tied` maps each further name of a tensor to its first. `exporting` says that its code for export was run.
     """
 
     recording: Recording
@@ -40,6 +40,7 @@ class Traced:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     tied: Mapping[str, str]
+    exporting: bool = True
 
 
 def run(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
@@ -70,14 +71,19 @@ def trace(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
     kwargs = dict(kwargs or {})
     training = module.training
     module.eval()
+    first: Exception | None = None
     try:
-        with quiet():
-            recording = record(module, partial(run, module), args, kwargs)
-    except Exception as error:
-        raise LayoutError(f"not derived: {why(error)}; write the layout by hand or change that line") from error
+        for exporting in (True, False):  # what is kept for export may need more arguments than usual
+            try:
+                with quiet():
+                    recording = record(module, partial(run, module), args, kwargs, exporting=exporting)
+                return Traced(recording, module, args, kwargs, tied_names(module), exporting)
+            except Exception as error:
+                first = first or error
     finally:
         module.train(training)
-    return Traced(recording, module, args, kwargs, tied_names(module))
+    said = why(first) if first is not None else ""
+    raise LayoutError(f"not derived: {said}; write the layout by hand or change that line") from first
 
 
 def tied_names(module: nn.Module) -> dict[str, str]:

@@ -74,7 +74,10 @@ class Stage:
         self.module.eval()
         try:
             with quiet():
-                again = record(self.module, partial(run, self.module), traced.args, traced.kwargs, change)
+                again = record(
+                    self.module, partial(run, self.module), traced.args, traced.kwargs, change,
+                    exporting=traced.exporting,
+                )  # fmt: skip
             self._compare_constants(again, trial)
         except Exception as error:  # the module's own code may fail in any way at a size that it does not expect
             trial.line = line_of(traceback.extract_tb(error.__traceback__))

@@ -237,7 +237,11 @@ def cat(walk: Walk, node: Node) -> Dims:
     parts = [t for t in arg["tensors"] if math.prod(shape_of(t))] or list(arg["tensors"])
     dims = [list(walk.use(node, t)) for t in parts]
     place = arg["dim"] % len(dims[0])
-    for other in dims[1:]:
+    empty = [t for t in arg["tensors"] if t not in parts and len(shape_of(t)) == len(dims[0])]  # [0] fits anything
+    without = [list(walk.use(node, t)) for t in empty]
+    for other in without:
+        atoms.freeze(other[place], "an empty stretch")
+    for other in (*dims[1:], *without):
         for d, (a, b) in enumerate(zip(dims[0], other, strict=True)):
             if d != place:
                 walk.unify(node, a, b)
