@@ -158,3 +158,18 @@ def test_a_module_that_runs_in_float32_alone_is_proved_in_float32():
     found = prove(SingleOnly(), (modules.rows(5),))["neurons.up"]
     assert found.ok
     assert 1e-12 < found.error < 1e-5
+
+
+class Hiding(SingleOnly):
+    """Hides with the least number of its own type, times a float32: infinity times zero in any wider one."""
+
+    def forward(self, x):
+        scores = self.up(x)
+        hidden = torch.zeros((), dtype=torch.float32) * torch.tensor(torch.finfo(scores.dtype).min).float()
+        return self.down((scores + hidden.to(scores.dtype)).sin())
+
+
+def test_a_module_that_gives_nan_in_float64_is_proved_in_float32():
+    found = prove(Hiding(), (modules.rows(5),))["neurons.up"]
+    assert found.ok
+    assert 1e-12 < found.error < 1e-5
