@@ -203,11 +203,16 @@ def test_what_a_model_refuses_is_told_with_its_shape(vit):
         collect(vit, [torch.randn(2, 1, 9, 9)], {"classifier.weight": frozenset({"input_mean"})})
 
 
+ALONG = ("span", "sublayer")
+
+
 def test_each_known_statistic_is_collected(llama):
     head, block = "lm_head.weight", "model.layers.0"
-    of_layers = frozenset(s for s in known() if find(s).reads not in ("block", "windows", "targets"))
-    of_blocks = frozenset(s for s in known() if find(s).reads == "block")
-    stats = collect(llama, [torch.arange(12).view(2, 6)], {head: of_layers, block: of_blocks})
-    assert {statistic for _, statistic in stats} == of_layers | of_blocks
+    of_layers = frozenset(s for s in known() if find(s).reads not in (*ALONG, "block", "windows", "targets"))
+    of_blocks = frozenset(s for s in known() if find(s).reads in ("block", "span"))
+    of_parts = frozenset(s for s in known() if find(s).reads == "sublayer")
+    parts = {f"{block}.self_attn": of_parts, f"{block}.mlp": of_parts}
+    stats = collect(llama, [torch.arange(12).view(2, 6)], {head: of_layers, block: of_blocks, **parts})
+    assert {statistic for _, statistic in stats} == of_layers | of_blocks | of_parts
     assert len(of_layers) >= 15
     assert all(stats[key].dtype == torch.float32 and bool(stats[key].isfinite().all()) for key in stats)

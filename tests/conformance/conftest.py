@@ -20,8 +20,10 @@ from penjing.methods import METHODS
 from penjing.planning.statistics_cache import union
 from penjing.train import train
 
-CUT, SPARSE, FACTOR = "prune", "sparsify", "factor"
-"""The families whose methods take units away, zero single weights, and write matrices as products."""
+CUT, SPARSE, FACTOR, DROP = "prune", "sparsify", "factor", "drop"
+"""The families whose methods cut widths, zero single weights, write matrices as products, and leave out blocks."""
+SHALLOW = {"ends": 0}
+"""Settings of methods that drop blocks, for a model that has two."""
 EFFORT = {"steps": 3, "batch": 8}
 """Settings of methods that try things on the model itself, so that a plan takes a second."""
 LESSON = {"steps": 30, "learning_rate": 2e-3, "every": 3}
@@ -32,6 +34,11 @@ def methods(*, sparse: bool) -> list[str]:
     """The names of all methods that zero single weights, or of all that take units away."""
     wanted = SPARSE if sparse else CUT
     return [n for n, (family, _) in sorted(METHODS.places().items()) if family == wanted]
+
+
+def dropping() -> list[str]:
+    """The names of all methods that leave out blocks or parts of them."""
+    return [n for n, (family, _) in sorted(METHODS.places().items()) if family == DROP]
 
 
 def factoring() -> list[str]:
@@ -47,6 +54,7 @@ def trains(name: str) -> bool:
 def built(name: str, **settings: Any) -> Any:
     """A method with those of the settings, and of `EFFORT` or `LESSON`, that it has."""
     usual = LESSON if trains(name) else EFFORT if "live" in METHODS.load(name).CARD.needs else {}
+    usual = usual | (SHALLOW if name in dropping() else {})
     known = {s.name for s in METHODS.settings(name)}
     return METHODS.build(name, {k: v for k, v in {**usual, **settings}.items() if k in known})
 

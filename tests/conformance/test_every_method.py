@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.conformance.conftest import SHAPES, built, logits, methods, stored, streamed, trains
+from tests.conformance.conftest import SHAPES, built, dropping, logits, methods, stored, streamed, trains
 from tests.trained import load, perplexity
 from torch import Tensor
 
@@ -109,7 +109,7 @@ def test_keeping_everything_keeps_the_function(name, trained, held_out):
     assert torch.equal(logits(kept, held_out[:4]), logits(trained.module(), held_out[:4]))
 
 
-@EVERY
+@pytest.mark.parametrize("name", [n for n in METHODS.names() if n not in dropping()])
 def test_keeps_its_promise(name, trained, held_out, dense):
     plan = trained.plan(name, Budget(keep=0.75))
     module, promise = trained.module(torch.float64), METHODS.load(name).CARD.promise

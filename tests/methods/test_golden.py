@@ -6,7 +6,7 @@ Methods that train have none: their own tests hold them to a loop.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 import torch
 from tests.methods.tiny import Tensors, llama
 
-from penjing.core import Budget, Layout, Mask, Plan, Replace, Rotate, Stats, Update, View
+from penjing.core import Blocks, Budget, Layout, Mask, Plan, Replace, Rotate, Stats, Update, View, Writer
 from penjing.methods import METHODS
 
 FOLDER = Path(__file__).parents[1] / "golden"
@@ -28,6 +28,11 @@ def drawn(model: Tensors, layout: Layout, name: str, statistics: frozenset[str],
     def samples(width: int) -> torch.Tensor:
         return torch.randn(40, width, generator=generator) * torch.linspace(0.5, 2, width)
 
+    if statistics == {"sublayer_cosine"}:
+        return {"sublayer_cosine": torch.rand((), generator=generator)}
+    if statistics & {"span_cosine", "span_angle"}:
+        later = 4 - int(name.rpartition(".")[2])
+        return {s: torch.rand(later, generator=generator) for s in statistics}
     if statistics == {"block_cosine"}:
         return {"block_cosine": torch.rand((), generator=generator)}
     shape = model.shapes[name]
@@ -58,7 +63,8 @@ class Drawn:
     examples: int = 8
 
     def value(self, plan: Plan, *, objective: str = "loss", examples: Sequence[int] | None = None) -> float:
-        gone = [1 - len(units) / self.layout.axes[axis].size for axis, units in plan.keeps().items()]
+        gone = [1 - len(u) / self.layout.axes[a].size for a, u in plan.keeps().items() if a in self.layout.axes]
+        gone += [sum(k * k for k in u) for a, u in plan.keeps().items() if a not in self.layout.axes]
         gone += [1 - float(e.kept.float().mean()) for e in plan if isinstance(e, Mask)]
         return 1 + sum(g**2 for g in gone)
 
@@ -96,9 +102,19 @@ def as_json(plan: Plan) -> dict:
 PLANNING = [n for n in METHODS.names() if hasattr(METHODS.type_of(n), "plan")]
 
 
+def subject(name: str) -> tuple[Tensors, Layout]:
+    """Two blocks, or four that can be dropped."""
+    if METHODS.places()[name].family != "drop":
+        return llama(neurons=24)
+    model, layout = llama(neurons=24, blocks=4)
+    blocks = Blocks(axis="blocks", path="model.layers", size=4, entry="num_hidden_layers")
+    ends = [f"model.layers.{i}.{w}.weight" for i in range(4) for w in ("self_attn.o_proj", "mlp.down_proj")]
+    return model, replace(layout, blocks=(blocks,), writers=tuple(Writer(tensor=t, axis="residual") for t in ends))
+
+
 @pytest.mark.parametrize("name", PLANNING)
 def test_the_plan_is_the_golden_one(name):
-    model, layout = llama(neurons=24)
+    model, layout = subject(name)
     method = METHODS.build(name)
     stats = statistics(model, layout, method.wants(layout).statistics)
     found = as_json(method.plan(View(model, layout, stats, Budget(keep=0.5), live=Drawn(model, layout))))

@@ -68,6 +68,7 @@ def measure_by_blocks(
     """
     check_known(wanted)
     _refuse_derivatives(wanted)
+    _refuse_spans(wanted)
     if len(blocks) != 1:
         lists = ", ".join(b.path for b in blocks) or "no list of blocks"
         raise UnsupportedError(f"going block by block needs one list of blocks, found {lists}; give more memory")
@@ -94,6 +95,15 @@ def _refuse_derivatives(wanted: Wanted) -> None:
             raise DataError(
                 f"{statistic} of {tensor} cannot be had block by block: a derivative needs the whole model's forward "
                 "and backward at once; allow more memory, or use a method without derivatives"
+            )
+
+
+def _refuse_spans(wanted: Wanted) -> None:
+    for tensor, statistics in wanted.items():
+        for statistic in sorted(s for s in statistics if find(s).reads == "span"):
+            raise DataError(
+                f"{statistic} of {tensor} cannot be had block by block: it compares the streams of many blocks; allow "
+                "more memory"
             )
 
 

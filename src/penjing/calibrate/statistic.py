@@ -12,7 +12,7 @@ Cost = Literal["none", "forward", "backward", "many runs"]
 COSTS: tuple[Cost, ...] = ("none", "forward", "backward", "many runs")
 
 Reads = Literal[
-    "inputs", "inputs of examples", "windows", "outputs of examples", "block", "targets",
+    "inputs", "inputs of examples", "windows", "outputs of examples", "block", "span", "sublayer", "targets",
     "gradient", "gradients of examples", "saliencies of examples",
 ]  # fmt: skip
 
@@ -40,6 +40,9 @@ class Statistic:
     - "inputs of examples": the same, [examples positions in]; "outputs of examples": what comes out of it;
     - "windows": all that a convolution multiplies at each place of its window, channel by channel, [places in];
     - "block": what goes into a block, what comes out of it, and which dimension holds the channels;
+    - "span": the same of a block and each later one of its list: what goes into this, and what comes out of that one;
+      the values stand in the order of the later ones [blocks from this one on];
+    - "sublayer": the stream before a part of a block adds to it and after, and which dimension holds the channels;
     - "targets": what a layer should give so that the residual stream after it is again that of the dense model
       [samples out], and what goes into it [samples in]; only going block by block has these.
 

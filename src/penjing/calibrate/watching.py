@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from penjing.calibrate import layers
 from penjing.calibrate.finite import require_finite
@@ -14,9 +13,10 @@ from penjing.calibrate.layers import Place
 from penjing.calibrate.means import Means
 from penjing.calibrate.statistic import INPUTS
 from penjing.calibrate.statistics import find
-from penjing.errors import DataError, UnsupportedError, nearest
+from penjing.calibrate.streams import spans, sublayers, through
+from penjing.errors import DataError, nearest
 
-Side = Literal["input", "state", "output", "block"]
+Side = Literal["input", "state", "output", "block", "span", "sublayer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,9 @@ def _sides(
         if name not in blocks:
             raise DataError(f"the module has no block '{name}'{nearest(name, blocks)}; it cannot be measured")
         yield "block", Place(name, blocks[name], ""), part
-    if not statistics - part:
+    if more := _of(statistics, "span", "sublayer"):
+        yield from _along(name, more, blocks)
+    if not statistics - part - more:
         return
     own = holding.get(id(layers.parameter(module, name, parameters)), [])
     for statistic in sorted(_of(statistics, *INPUTS)):
@@ -75,6 +77,19 @@ def _sides(
         yield side, place, frozenset({statistic})
     if part := _of(statistics, "outputs of examples"):
         yield "output", layers.writer(tensor, own), part
+
+
+def _along(
+    name: str, statistics: frozenset[str], blocks: Mapping[str, nn.Module]
+) -> Iterator[tuple[Side, Place, frozenset[str]]]:
+    """What is read of the stream along several blocks, or inside one; a part of a block has its place there."""
+    if name not in blocks:
+        raise DataError(f"the module has no block '{name}'{nearest(name, blocks)}; it cannot be measured")
+    if part := _of(statistics, "span"):
+        yield "span", Place(name, blocks[name], ""), part
+    if part := _of(statistics, "sublayer"):
+        block, _, local = name.rpartition(".")
+        yield "sublayer", Place(block, blocks[block], local), part
 
 
 def _of(statistics: Iterable[str], *reads: str) -> frozenset[str]:
@@ -92,8 +107,12 @@ class Watch:
     def hooks(self, means: Means, count: int) -> Iterator[None]:
         """While the block runs, forwards of `count` examples move the means."""
         with ExitStack() as stack:
+            stack.enter_context(spans(self._jobs, means))
+            stack.enter_context(sublayers(self._jobs, means))
             for job in self._jobs:
                 layer = job.place.layer
+                if job.side in ("span", "sublayer"):
+                    continue
                 if job.side == "input":
                     hook = layer.register_forward_pre_hook(self._before(job, means, count), with_kwargs=True)
                 else:
@@ -120,7 +139,7 @@ class Watch:
                 return
             name = next(iter(job.statistics))
             if job.side == "block":
-                seen, samples = _through(name, layer, layers.first_of(args, kwargs), output)
+                seen, samples = through(name, layer, layers.first_of(args, kwargs), output)
             else:
                 y = layers.outputs_last(job.place, output).detach()
                 require_finite(y, f"the outputs of {name}")
@@ -169,14 +188,3 @@ class Watch:
         if self._last is None or self._last[0] is not given or self._last[1] != given._version:
             self._last = (given, given._version, {})
         return self._last[2]
-
-
-def _through(name: str, block: nn.Module, x: Any, output: Any) -> tuple[tuple[Tensor, Tensor, int], int]:
-    """((a block's input, its output, the dimension of the channels), the number of positions)."""
-    y = output[0] if isinstance(output, tuple | list) else output
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.shape != y.shape:
-        found = " and ".join(str(list(t.shape)) if isinstance(t, Tensor) else type(t).__name__ for t in (x, y))
-        raise UnsupportedError(f"block {name} takes and gives {found}, needed two of one shape; protect this block")
-    dim = 1 if x.ndim == 4 and any(isinstance(m, _ConvNd) for m in block.modules()) else -1
-    require_finite(y, f"the outputs of {name}")
-    return (x.detach().float(), y.detach().float(), dim), y.numel() // y.shape[dim]

@@ -1,0 +1,1 @@
+"""Methods that drop whole blocks, or the attention or the MLP of some."""
