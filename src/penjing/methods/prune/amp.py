@@ -17,7 +17,7 @@ Sizes, by the budget:
 
 Source: Shen, "Adaptive MLP Pruning for Large Vision Transformers", arXiv:2603.08100; the score and the search as its
 code is described to have them (the poster's score is the derivative alone). Uncertain: its layer-wise scoring, anew
-after each cut, is not here, nor is the distillation afterwards, on which the paper's results rest. Deviations: uniform
+after each cut, is not here; the distillation, on which the paper's results rest, is a healer. Deviations: uniform
 sizes by default; the search runs on the examples that the scores are made of, not on a validation set, and an
 incomplete last batch counts; the inverse temperature is 15 (the paper: 15 or 20); of heads and other units of several
 channels the channels' scores are added up. The entropy depends on how many examples a batch has: a bound for one batch
