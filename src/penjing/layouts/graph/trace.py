@@ -71,7 +71,7 @@ def trace(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
     kwargs = dict(kwargs or {})
     training = module.training
     module.eval()
-    first: Exception | None = None
+    failed: Exception | None = None
     try:
         for exporting in (True, False):  # what is kept for export may need more arguments than usual
             try:
@@ -79,11 +79,11 @@ def trace(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, An
                     recording = record(module, partial(run, module), args, kwargs, exporting=exporting)
                 return Traced(recording, module, args, kwargs, tied_names(module), exporting)
             except Exception as error:
-                first = first or error
+                failed = error
     finally:
         module.train(training)
-    said = why(first) if first is not None else ""
-    raise LayoutError(f"not derived: {said}; write the layout by hand or change that line") from first
+    said = why(failed) if failed is not None else ""
+    raise LayoutError(f"not derived: {said}; write the layout by hand or change that line") from failed
 
 
 def tied_names(module: nn.Module) -> dict[str, str]:
