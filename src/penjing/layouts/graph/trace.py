@@ -102,7 +102,7 @@ def why(error: Exception) -> str:
     """One line: what could not be done without values, and the source line that asked for it."""
     text = str(error)
     data = any(word in text for word in ("data-dependent", "guard on", "unallocated storage"))
-    data = data or "DataDependent" in type(error).__name__
+    data = data or any(word in type(error).__name__ for word in ("DataDependent", "DynamicOutputShape"))
     first = text.strip().splitlines()[0][:120] if text.strip() else "no message"
     said = "forward branches on data" if data else f"its forward fails without values ({type(error).__name__}: {first})"
     place = line_of(traceback.extract_tb(error.__traceback__))
