@@ -1,0 +1,170 @@
+"""A graph for onnxruntime, in one file: whole texts or images go in, and decoders take and give their cache.
+
+Of a decoder one graph reads a prompt and writes token by token: `input_ids` [batch seq], `attention_mask`
+[batch total], `position_ids` [batch seq] and, for each layer, `past.N.key` and `past.N.value` go in (of no tokens at
+first), `logits` and `present.N.key`, `present.N.value` come out. Batch and lengths are free. Behind a colon stands the
+type, as `onnx:int8`, whose loss is told.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.core.progress import Progress
+from penjing.errors import ExportError, MissingExtraError
+from penjing.exporters.exporter import Exporter, Given, Inputs, Written, another, check, graph_of, written_or_refused
+from penjing.exporters.onnx_cache import Cached, agreement
+from penjing.layouts.graph.inputs import example
+
+OPSET = 20
+MOST = 1_900_000_000
+"""Bytes of weights that fit into one file of this format."""
+WRITTEN = 32
+"""Tokens that are written by both to compare."""
+
+
+class Onnx:
+    """The format; see the head of this file."""
+
+    suffix = ".onnx"
+    opens = "import onnxruntime\nmodel = onnxruntime.InferenceSession(FILE)"
+    variants = {  # noqa: RUF012
+        "f32": "as the model computes, in float32",
+        "int8": "weights of matrices in 8 bits, activations quantised as they come",
+    }
+
+    def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
+        """Write the file, run it, and hold it against the model.
+
+        Raises:
+            MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+            ExportError: the model cannot be written so, or the file computes something else.
+        """
+        _installed()
+        module = given.load(torch.float32)
+        size = sum(p.numel() * p.element_size() for p in module.parameters())
+        if size > MOST:
+            raise ExportError(
+                f"the weights take {size:,} bytes in float32, and one ONNX file holds {MOST:,}; export as gguf or pt2"
+            )
+        progress("writing the graph", 0, 0)
+        whole = path.with_name(f"{path.stem}.whole.onnx") if variant == "int8" else path
+        try:
+            done = (_decoder if _caches(module) else _plain)(module, whole, progress)
+            if variant == "f32":
+                return done
+            progress("quantising", 0, 0)
+            return _quantised(module, whole, path, done)
+        finally:
+            if whole != path:
+                whole.unlink(missing_ok=True)
+
+
+def _installed() -> None:
+    from importlib.util import find_spec
+
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "onnx", "writing an ONNX file")
+
+
+def _caches(module: Any) -> bool:
+    """Whether the model writes token by token from a cache of keys and values alone."""
+    config = getattr(module, "config", None)
+    able = getattr(module, "can_generate", lambda: False)()
+    return bool(able) and not getattr(config, "is_encoder_decoder", False) and hasattr(config, "num_hidden_layers")
+
+
+def _plain(module: nn.Module, path: Path, progress: Progress) -> Written:
+    graph, inputs = graph_of(module, example(module, device="cpu"))
+    written_or_refused(lambda: write(graph, inputs, path))
+    progress("running the file in onnxruntime", 0, 0)
+    return check(GRAPH, path, graph, [inputs, another(inputs)])
+
+
+def _decoder(module: nn.Module, path: Path, progress: Progress) -> Written:
+    cached = Cached(module)
+    names = cached.names, cached.outputs
+    with torch.no_grad(), quiet():
+        written_or_refused(lambda: _export(cached, cached.example(), path, *names, cached.shapes()))
+    progress("running the file in onnxruntime", 0, 0)
+    return agreement(_session(path), cached, path, WRITTEN)
+
+
+def write(module: nn.Module, inputs: Inputs, path: Path) -> None:
+    """Write the graph of any module that takes inputs by name and gives one tensor."""
+    free: Any = {k: dict.fromkeys(range(_free(v)), torch.export.Dim.DYNAMIC) for k, v in inputs.items()}
+    with torch.no_grad(), quiet():
+        _export(module, tuple(inputs.values()), path, list(inputs), ["output"], tuple(free.values()))
+
+
+def _free(value: Tensor) -> int:
+    """How many of the leading dimensions are free: batch and length of token ids and masks, the batch of all else."""
+    return 2 if value.dim() == 2 and not value.is_floating_point() else 1
+
+
+def _export(module: nn.Module, given: Any, path: Path, names: list[str], outputs: list[str], shapes: Any) -> None:
+    torch.onnx.export(
+        module, given, str(path), input_names=names, output_names=outputs, dynamic_shapes=shapes, dynamo=True,
+        opset_version=OPSET, external_data=False, verbose=False,
+    )  # fmt: skip
+
+
+def run(path: Path, inputs: Inputs) -> Tensor:
+    """The output that the file computes."""
+    found = _session(path)(["output"], {k: v.numpy() for k, v in inputs.items()})
+    return torch.from_numpy(found[0])
+
+
+GRAPH = Exporter(suffix=".onnx", opens=Onnx.opens, write=write, run=run)
+"""The format for modules without a cache."""
+
+
+def _session(path: Path) -> Callable[..., Any]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run
+
+
+def _quantised(module: nn.Module, whole: Path, path: Path, done: Written) -> Written:
+    """The int8 file of a float32 file that agrees with the model, and what it loses."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        written_or_refused(lambda: quantize_dynamic(str(whole), str(path), weight_type=QuantType.QInt8))
+    if _caches(module):
+        return agreement(_session(path), Cached(module), path, WRITTEN, exact=False)
+    graph, inputs = graph_of(module, example(module, device="cpu"))
+    with torch.no_grad():
+        wanted, found = graph(**inputs), run(path, inputs)
+    apart = float((found - wanted).abs().max() / wanted.abs().max())
+    if not apart < 1:
+        raise ExportError(f"as int8 the outputs differ by {apart:.1e} of the largest; export as f32")
+    note = "of int8 the outputs are told, not held to a tolerance; measure before you use it"
+    return Written(path=path, bytes=path.stat().st_size, difference=apart, compared=done.compared[:1], notes=(note,))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings and the log of exporters, which are for their authors."""
+    import logging
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+EXPORTER = Onnx()
