@@ -114,3 +114,15 @@ def test_auto_serves_images_too(vit, pictures):
     assert told["objective"] == "loss"
     assert told["held out"]["examples"] == 3
     assert len(told["standings"]) + len(told["left out"]) == 3
+
+
+@pytest.mark.parametrize("method", ["amp", "sft"])
+def test_images_heal_what_a_cut_left(vit, pictures, tmp_path, method):
+    run("shrink", vit, "-o", tmp_path / "cut", "--keep", 0.5, "-m", "magnitude", "--no-measure")
+    run(
+        "heal", tmp_path / "cut", "--teacher", vit, "-o", tmp_path / "healed", "--method", method, "--images", pictures,
+        "--batch", 4, "--tokens", 120, "--learning-rate", 0.002, "--no-measure",
+    )  # fmt: skip
+    told = json.loads((tmp_path / "healed" / "penjing.json").read_text(encoding="utf-8"))["made"]["healing"]
+    assert (told["examples"], told["steps"]) == (120, 30)
+    assert told["loss"][1] < told["loss"][0]

@@ -27,7 +27,6 @@ ROWS, IMAGES = 2, 32
 HELD_OUT, SHARE = 8, 20
 """Rows held out at most, and of how many one is."""
 CHARACTERS_PER_TOKEN = 8
-EVERY = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +104,7 @@ def _any(source: Source, heal: Heal, data: Data, cache: Path, progress: Progress
     order = Order(
         method="healing", budget=Budget(keep=1.0), settings={}, images=tuple(map(Path, heal.images or data.images)),
         labels=None if data.labels is None else Path(data.labels), batches=own,
-        batch=heal.batch or IMAGES, rows=EVERY, seed=data.seed,
+        batch=heal.batch or IMAGES, rows=0, seed=data.seed,
     )  # fmt: skip
     found = examples(source, order, cache=cache, progress=progress, purpose="healing")
     batches = list(found.again())

@@ -94,11 +94,12 @@ def _images(source: Source, order: Order, cache: Path, progress: Progress) -> Ex
     folder = as_folder(source, cache, progress)
     prepare = preparation(Examined(name=source.name, module=None, folder=folder), None)
     size = max(prepare.resize) if isinstance(prepare.resize, tuple) else prepare.resize
-    shares = [order.rows // len(order.images) + (i < order.rows % len(order.images)) for i in range(len(order.images))]
+    each, more = divmod(order.rows, len(order.images))
+    shares = [each + (i < more) if order.rows else None for i in range(len(order.images))]
     sets = [
         read_images(path, labels=order.labels, size=size if Path(path).is_dir() else None, limit=share, seed=order.seed)
         for path, share in zip(order.images, shares, strict=True)
-        if share
+        if share != 0
     ]
     digest = sha256(prepare.key().encode())
     for each in sets:

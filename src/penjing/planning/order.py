@@ -19,8 +19,9 @@ class Order:
     `texts` are files, or data sets (`datasets:NAME`); none means the calibration text that penjing ships. `images` are
     folders, .npz or idx files for vision models, the last with their `labels` file; `audio` folders of recordings.
     `batches` are the user's own, or a callable that gives them anew each time. `rows` counts rows of `length` tokens,
-    images or recordings; `batch` how many go together. A model that takes more than `memory` bytes in float32 is run
-    block by block. `stored` is the type that the result will be stored in (None: as now): bytes are counted in it.
+    images or recordings (0: all images); `batch` how many go together. A model that takes more than `memory` bytes in
+    float32 is run block by block. `stored` is the type that the result will be stored in (None: as now): bytes are
+    counted in it.
     """
 
     method: str
