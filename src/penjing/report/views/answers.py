@@ -83,7 +83,8 @@ def _prompt(report: Report, one: Mapping[str, Any]) -> Prompt | None:
     if not every:
         return None
     first = every[0][1]
-    right = one.get("right") if isinstance(one.get("right"), Mapping) else {}
+    known = one.get("right")
+    right: Mapping[str, Any] = known if isinstance(known, Mapping) else {}
     said = tuple(
         Said(
             mark=mark, pieces=_pieces(first, text) if i else ((text, False),), same=i > 0 and text == first,
