@@ -96,3 +96,15 @@ def test_a_link_to_the_page_has_a_picture_of_the_answer(tmp_path):
     assert '<meta property="og:image" content="picture.png">' in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "15 % fewer" in picture_svg(samples.FULL)
     assert "<script" not in picture_svg(samples.HOSTILE)
+
+
+def test_of_a_healed_model_the_picture_shows_it_and_not_what_stands_behind_it():
+    teacher, result = samples.FULL.subjects[:2]
+    worse = replace(result, name="control", figures=())
+    healed = replace(
+        samples.FULL, subjects=(teacher, result, worse), provenance={**samples.FULL.provenance, "healing": {}}
+    )
+    assert healed.result is result
+    assert samples.FULL.result is samples.FULL.subjects[-1]
+    assert picture_svg(healed).count("<rect") == picture_svg(samples.FULL).count("<rect")
+    assert f"over that of {teacher.name}" in healed._repr_html_()

@@ -65,6 +65,15 @@ class Report:
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def result(self) -> Subject:
+        """The model that the report is about: the last, or the second, if one was healed.
+
+        Raises:
+            IndexError: there are no models.
+        """
+        return self.subjects[1 if "healing" in self.provenance and len(self.subjects) > 1 else -1]
+
     def __repr__(self) -> str:
         """The title, the models and how many figures there are."""
         names = ", ".join(s.name for s in self.subjects)
@@ -77,12 +86,12 @@ class Report:
         return table(heads, (self._row(name) for name in names[:60]), caption=self.title) + self._picture(names)
 
     def _picture(self, names: Sequence[str]) -> str:
-        """Bars: what the last model has of the first one's figures."""
+        """Bars: what the result has of the first one's figures."""
         if len(self.subjects) < 2:
             return ""
-        pairs = [(self.subjects[0].figure(n), self.subjects[-1].figure(n)) for n in names[:60]]
+        pairs = [(self.subjects[0].figure(n), self.result.figure(n)) for n in names[:60]]
         shares = [b.value / a.value for a, b in pairs if a and b and a.value and b.value is not None and a.value > 0]
-        title = f"each figure of {self.subjects[-1].name} over that of {self.subjects[0].name}, at most 1"
+        title = f"each figure of {self.result.name} over that of {self.subjects[0].name}, at most 1"
         return bars([max(0.0, share) for share in shares], title=title)
 
     def _row(self, name: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The picture that stands beside a link to the page: the answer, large enough to read in a list."""
 
+from dataclasses import replace
 from textwrap import wrap
 from xml.sax.saxutils import escape
 
@@ -19,7 +20,7 @@ TILES = ("parameters", "bytes", "decode_seconds_per_token", "perplexity")
 
 def tiles(report: Report, lines: list[Row]) -> list[Row]:
     """The rows that stand large: of several texts the one that the headline tells of."""
-    told = [worse_text(report, report.subjects[-1], name) for name in TILES]
+    told = [worse_text(report, report.result, name) for name in TILES]
     chosen = [r for name in told for r in lines if r.name == name]
     rest = [r for r in lines if r not in chosen and r.name not in TILES]
     for group in ("time", "quality"):  # what it costs and gives, where the usual figures of that are not there
@@ -31,6 +32,8 @@ def tiles(report: Report, lines: list[Row]) -> list[Row]:
 def picture_svg(report: Report) -> str:
     """The picture as SVG."""
     said = wrap(answer(report)[0], 44)[:5]
+    if "healing" in report.provenance:
+        report = replace(report, subjects=report.subjects[:2])
     lines = "".join(f'<tspan x="72" dy="{62 if i else 0}">{escape(line)}</tspan>' for i, line in enumerate(said))
     large = tiles(report, present(rows(report))) if len(report.subjects) == 2 else []
     told = [r for r in large if r.cells[1].change and r.name != "bytes"][:SHOWN]
