@@ -8,10 +8,10 @@ from tests import trained as tiny
 from tests.conformance.conftest import held_out, logits, streamed, subject, trained  # noqa: F401
 
 from penjing import surgery
-from penjing.core import Budget, Plan, Rotate
+from penjing.core import Axis, Budget, Layout, Plan, Rotate
 from penjing.errors import BudgetError, UnsupportedError
 from penjing.maths.pca import random_orthogonal
-from penjing.methods.rotate.slicegpt import basis, moment
+from penjing.methods.rotate.slicegpt import basis, moment, rounding
 
 
 def naive(inputs, gain, bias):
@@ -124,3 +124,13 @@ def test_norms_behind_the_sum_are_refused_with_the_reason(tmp_path):
 
     with pytest.raises(UnsupportedError, match="no stream of this model can be rotated"):
         METHODS.build("slicegpt", {}).wants(one.layout)
+
+
+SIZES = [(576, 9, 72), (4096, 32, 32), (64, 4, 8), (60, 3, 3), (64, 1, 8)]
+
+
+@pytest.mark.parametrize(("size", "heads", "wanted"), SIZES)
+def test_widths_are_those_that_heads_divide(size, heads, wanted):
+    axes = {"heads.0": Axis(name="heads.0", size=heads, state="free")}
+    stream = Axis(name="residual", size=size, state="sensitive", reason="mean")
+    assert rounding(Layout(patterns={}, axes={**axes, "residual": stream}), stream) == wanted

@@ -16,7 +16,7 @@ as well.
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from math import floor, prod
+from math import floor, lcm, prod
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from penjing.select.axes import choose
 from penjing.select.uniform import cost
 
 MOMENT, MEAN = "input_second_moment", "input_mean"
+LIKED = 8
 
 CARD = Card(
     title="SliceGPT, one rotation",
@@ -71,15 +72,15 @@ def basis(moments: Iterable[Tensor], kept: int, *, layer: bool, damping: float, 
 class Method:
     """Keep the strongest principal axes of the residual stream.
 
-    `axes` and `protect` are globs of the residual axes to cut. `multiple` is what the width is rounded down to;
-    `damping` is added to the moment's diagonal, as a share of its mean; `spread` turns what is kept by a random
-    rotation. `allow` names further states of axes that may be cut ("sensitive"): streams whose norms are not
-    root-mean-square ones.
+    `axes` and `protect` are globs of the residual axes to cut. `multiple` is what the width is rounded down to
+    (None: multiples of 8 that the heads divide as well, which stock code asks for); `damping` is added to the moment's
+    diagonal, as a share of its mean; `spread` turns what is kept by a random rotation. `allow` names further states of
+    axes that may be cut ("sensitive"): streams whose norms are not root-mean-square ones.
     """
 
     axes: str = "residual*"
     protect: tuple[str, ...] = ()
-    multiple: int = 8
+    multiple: int | None = None
     damping: float = 0.01
     spread: bool = True
     allow: tuple[str, ...] = ()
@@ -161,7 +162,21 @@ def _moment(model: Checkpoint, stats: Stats, norm: Norm, reader: str) -> Tensor:
     return moment(taken, gain, bias, mean)
 
 
-def _widths(layout: Layout, streams: list[Axis], budget: Budget, model: Checkpoint, multiple: int) -> dict[str, int]:
+def rounding(layout: Layout, axis: Axis) -> int:
+    """What an axis is rounded to: 8, and the number of attention heads, where the axis has room for both.
+
+    The stock code of many models takes only a width that its heads divide, though each head has a width of its own.
+    """
+    queries = {a.name.partition(".")[2]: a.size for a in layout.axes.values() if a.kind == "queries"}
+    every = [a.size * queries.get(a.name.partition(".")[2], 1) for a in layout.axes.values() if a.kind == "heads"]
+    heads = lcm(*{h for h in every if axis.size % h == 0})
+    both = lcm(LIKED, heads)
+    return both if both <= axis.size // LIKED else heads
+
+
+def _widths(
+    layout: Layout, streams: list[Axis], budget: Budget, model: Checkpoint, multiple: int | None
+) -> dict[str, int]:
     """Axis -> its width: the largest share of each that the budget allows, rounded down.
 
     Raises:
@@ -169,8 +184,10 @@ def _widths(layout: Layout, streams: list[Axis], budget: Budget, model: Checkpoi
     """
     apart = {a.name: sum(_apart(layout, model, n) / a.size for n in layout.norms if n.axis == a.name) for a in streams}
 
+    steps = {a.name: multiple or rounding(layout, a) for a in streams}
+
     def at(share: float) -> dict[str, int]:
-        return {a.name: a.size if share >= 1 else floor(share * a.size) // multiple * multiple for a in streams}
+        return {a.name: _down(share * a.size, steps[a.name]) if share < 1 else a.size for a in streams}
 
     def takes(counts: dict[str, int]) -> float:
         more = sum(apart[n] * m for n, m in counts.items())
@@ -184,10 +201,14 @@ def _widths(layout: Layout, streams: list[Axis], budget: Budget, model: Checkpoi
         shares = [i / 1000 for i in range(1000, 0, -1)]
         found = next((c for s in shares if takes(c := at(s)) <= budget.limit and all(c.values())), {})
     if not found or not all(found.values()):
-        sizes = ", ".join(f"{a.name} of {a.size}" for a in streams)
-        raise BudgetError(f"{budget} leaves nothing of {sizes} in multiples of {multiple}; allow more")
+        sizes = ", ".join(f"{a.name} of {a.size} in multiples of {steps[a.name]}" for a in streams)
+        raise BudgetError(f"{budget} leaves nothing of {sizes}; allow more")
     _refuse_growth(layout, model, streams, found, apart)
     return found
+
+
+def _down(size: float, step: int) -> int:
+    return floor(size) // step * step
 
 
 def _apart(layout: Layout, model: Checkpoint, norm: Norm) -> int:
