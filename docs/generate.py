@@ -47,17 +47,18 @@ def _block(text: str) -> str:
 def method(name: str) -> str:
     """A method's card, settings and docstring."""
     from penjing.methods import METHODS
+    from penjing.report.methods import type_in_words
 
     module = METHODS.load(name)
     card = module.CARD
     needs = ", ".join(sorted(card.needs)) or "no data"
-    rows = [(s.name, s.kind.replace("|", "\\|"), s.default) for s in METHODS.settings(name)]
+    rows = [(s.name, type_in_words(s.kind), s.default) for s in METHODS.settings(name)]
     parts = [
         f"# {name}\n\n", MADE, f"{inspect.cleandoc(module.__doc__ or '')}\n\n",
         f"- **title** {card.title}; **paper** {card.paper}\n- **removes** {card.removes}\n",
         f"- **promise** {card.promise}; **opens with** {card.opens}\n- **needs** {needs}\n\n",
         "| setting | type | default |\n|---|---|---|\n",
-        *(f"| `{n}` | `{kind}` | `{default!r}` |\n" for n, kind, default in rows),
+        *(f"| `{n}` | {kind} | `{default!r}` |\n" for n, kind, default in rows),
         f"\n{inspect.cleandoc(METHODS.type_of(name).__doc__ or '')}\n",
     ]  # fmt: skip
     return "".join(parts)

@@ -12,7 +12,13 @@ def test_a_second_keep_counts_in_what_the_first_left():
     assert plan.keeps() == {"a": (1, 5), "b": (4,)}
 
 
-@pytest.mark.parametrize("given", [{}, {"keep": 0.5, "macs": 3}, {"keep": 0.0}, {"keep": 1.5}, {"bytes": 0}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {}, {"keep": 0.5, "macs": 3}, {"keep": 0.0}, {"keep": 1.5}, {"bytes": 0}, {"loss": float("inf")},
+        {"loss": float("nan")},
+    ],
+)  # fmt: skip
 def test_a_budget_is_one_limit_in_range(given):
     with pytest.raises(BudgetError):
         Budget(**given)

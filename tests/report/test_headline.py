@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import samples
 from samples import _m
 
@@ -9,6 +10,7 @@ from penjing.core import Measurement, Report, Subject
 from penjing.report import headline
 from penjing.report.build import speeds
 from penjing.report.comparison_rows import compared
+from penjing.report.figures import DIFFERENCE
 from penjing.report.provenance import limits
 
 
@@ -82,3 +84,19 @@ def test_a_change_held_back_is_not_called_unmeasured():
     report = Report(title="t", subjects=(one("a", 1.0), one("b", 0.9), one("c", None)), ratios=(held,))
     said = [{p.label: p.change for p in entry.parts} for entry in compared(report)]
     assert [s["Time per generated token"] for s in said] == ["withheld", "not measured"]
+
+
+@pytest.mark.parametrize(("verdict", "close"), [("worse", False), ("no difference shown", True)])
+def test_a_test_of_the_same_blocks_says_whether_a_figure_moved(verdict, close):
+    def perplexity(value):
+        return Measurement(name="perplexity", value=value, unit="", spread=5.0, better="lower", group="quality")
+
+    subjects = (
+        Subject(name="a", source="a", figures=(perplexity(50.0),)),
+        Subject(name="b", source="b", figures=(perplexity(52.0),)),
+    )
+    tested = Measurement(
+        name=f"perplexity{DIFFERENCE}", value=2.0, unit="", details={"subject": "b", "verdict": verdict}
+    )
+    said = headline(Report(title="", subjects=subjects, ratios=(tested,)))
+    assert ("within the spread" in said) is close

@@ -131,3 +131,16 @@ def test_a_width_that_is_outside_the_layers_is_refused(whole):
     checkpoint, _ = tables.opened(whole)
     with pytest.raises(CheckpointError, match=r"which changes model\.embed_tokens\.weight too"):
         build({**checkpoint.config, "penjing_layers": {"1": {"hidden_size": 12}}})
+
+
+def test_an_entry_that_is_left_open_is_written_out_for_each_layer(tmp_path):
+    settings = {"vocab_size": 61, "n_embd": 24, "n_head": 3, "n_layer": 2, "n_positions": 32, "n_inner": None}
+    module = tables.make("GPT2LMHeadModel", tmp_path / "in", **settings)
+    checkpoint, layout = tables.opened(tmp_path / "in")
+    plan = Plan((Keep("neurons.0", tuple(range(64))),))
+    told = verify(checkpoint, layout, plan, by_layer=True)
+    out = stream(checkpoint, layout, plan, tmp_path / "out", verified=told)
+    opened = penjing.load(out)
+    assert opened.transformer.h[0].mlp.c_fc.weight.shape == (24, 64)
+    assert opened.transformer.h[1].mlp.c_fc.weight.shape == (24, 96)
+    torch.testing.assert_close(logits(opened), logits(masked(module, layout, plan)), rtol=1e-5, atol=1e-5)

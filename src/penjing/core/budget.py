@@ -1,6 +1,7 @@
 """Exactly one limit, in one unit."""
 
 from dataclasses import dataclass, fields
+from math import isfinite
 
 from penjing.errors import BudgetError
 
@@ -32,6 +33,8 @@ class Budget:
         value = float(getattr(self, given[0]))
         if given[0] == "keep" and not 0 < value <= 1:
             raise BudgetError(f"keep is the fraction that stays, above 0 and at most 1; found {value:g}")
+        if not isfinite(value):
+            raise BudgetError(f"{given[0]} must be a number; found {value:g}")
         if not value > 0 and given[0] != "loss":
             raise BudgetError(f"{given[0]} must be above 0; found {value:g}")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from penjing.core import Measurement, Report, Subject
 from penjing.report import formats
 from penjing.report.build import changed, figure_ratio, known, names, reason, unclear, unit
-from penjing.report.facts import said
+from penjing.report.facts import said, verdict_tone
 from penjing.report.figures import AGAINST, kind, stem
 
 LONGEST = 200
@@ -123,6 +123,8 @@ def _quality(report: Report, subject: Subject, name: str) -> str:
     both = (before.spread or 0) ** 2 + (after.spread or 0) ** 2
     paired = ratio is not None and ratio.spread is not None
     blurred = unclear(ratio) if paired else bool(both) and abs(second - first) <= 2 * both**0.5
+    tested = verdict_tone(report, subject, name)  # a test of the same blocks, pair by pair, sees more than spreads do
+    blurred = blurred if tested is None else tested == "even"
     close = ", within the spread" if blurred and move != "unchanged" else ""
     tail = f" ({move}{close})" if move else ""
     was, now = formats.quantity(first, unit(before)), formats.quantity(second, unit(after))

@@ -1,6 +1,7 @@
 """What `penjing methods` prints."""
 
 import inspect
+import re
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -42,11 +43,22 @@ def _default(field: Any) -> Any:
     return None if field.default is MISSING else field.default
 
 
+def type_in_words(kind: str) -> str:
+    """A type as people read it: `one of 'uniform', 'global'`, `several, with commas`."""
+    kind = re.sub(r"<class '(\w+)'>", r"\1", kind)
+    found = re.sub(r"(?:typing\.)?Literal\[([^\]]*)\]", r"one of \1", kind)
+    found = re.sub(r"tuple\[(\w+), \.\.\.\]", r"\1, several with commas", found)
+    plain = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "None": "none"}
+    return re.sub(r"\b(str|int|float|bool|None)\b", lambda m: plain[m.group()], found).replace(" | ", " or ")
+
+
 def methods_page() -> Table:
     """One line per method."""
     table = Table(box=None, pad_edge=False)
-    for name in ("method", "removes", "needs data", "promise", "source"):
+    table.add_column("method", no_wrap=True)
+    for name in ("removes", "needs data", "promise"):
         table.add_column(name)
+    table.add_column("source", overflow="fold")
     for row in methods_json():
         table.add_row(
             row["name"], row["removes"], "yes" if row["needs"] else "no", row["promise"], escape(row["paper"])
@@ -69,5 +81,5 @@ def method_page(name: str) -> Group:
     for column in ("name", "type", "default"):
         settings.add_column(column)
     for key, value in row["settings"].items():
-        settings.add_row(key, escape(value["type"]), escape(str(value["default"])))
+        settings.add_row(key, escape(type_in_words(value["type"])), escape(str(value["default"])))
     return Group(escape(row["about"]), "", card, "", settings)

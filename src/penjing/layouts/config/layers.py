@@ -63,13 +63,15 @@ def held_by_layer(
         PlanError: no such config holds the sizes.
     """
     from penjing.layouts.config import hold
-    from penjing.layouts.config.entries import shapes_of
+    from penjing.layouts.config.entries import shapes_of, written_out
+    from penjing.layouts.config.left_open import filled
     from penjing.layouts.config.stock import build, full_config
     from penjing.layouts.config.values import new_values
 
     if len(uniform.blocks) != 1:
         raise PlanError(f"widths that differ per layer need one list of blocks; this model has {len(uniform.blocks)}")
-    block, full = uniform.blocks[0], full_config(with_layers(config, {}))
+    block, plain = uniform.blocks[0], full_config(with_layers(config, {}))
+    full = filled(written_out(plain, build(plain)), uniform)
     twins = _twins(uniform, block)
     changes = [new_values(uniform, full, _of_layer(uniform, block, twins, sizes, k)) for k in range(block.size)]
     common = {p: v for p, v in changes[0].items() if all(c.get(p) == v for c in changes)}
