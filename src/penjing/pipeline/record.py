@@ -32,6 +32,8 @@ from penjing.pipeline.tables import (
 )
 
 RECORD = "penjing.json"
+_END = 1 << 16
+"""Bytes of each file of a folder that are looked at, at either end."""
 _SAMPLE = 1024
 
 
@@ -170,11 +172,17 @@ def sampled(checkpoint: OpenCheckpoint) -> str:
 
 
 def digest_of(path: Path) -> str:
-    """A file's SHA-256; of a folder, that of the names and sizes of all files in it."""
+    """A file's SHA-256; of a folder, that of names, sizes, beginnings and ends of all files in it."""
     found = hashlib.sha256()
     if path.is_dir():
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            found.update(f"{file.relative_to(path).as_posix()} {file.stat().st_size}\n".encode())
+            size = file.stat().st_size
+            found.update(f"{file.relative_to(path).as_posix()} {size}\n".encode())
+            with file.open("rb") as read:
+                found.update(read.read(_END))
+                if size > _END:
+                    read.seek(max(_END, size - _END))
+                    found.update(read.read(_END))
         return found.hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
