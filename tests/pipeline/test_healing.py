@@ -179,6 +179,29 @@ def test_low_rank_additions_are_merged_and_killed_runs_go_on_to_the_same_bits(ho
     assert bits(tmp_path / "out") == bits(tmp_path / "whole")
 
 
+def test_low_rank_additions_leave_the_zeros_of_a_sparse_model(home, tmp_path, monkeypatch):
+    plan = penjing.plan(home / "tiny", method="weight_magnitude", keep=0.5, progress=False)
+    penjing.apply(home / "tiny", plan, tmp_path / "sparse", reopening=False, progress=False)
+    given = {"teacher": home / "tiny", "texts": [home / "text.txt"], "measure": False, "progress": False}
+    wish = Heal(**HOW, lora=2)
+    penjing.heal(tmp_path / "sparse", tmp_path / "whole", how=wish, **given)
+    before, after = (load_file(tmp_path / f / "model.safetensors") for f in ("sparse", "whole"))
+    cut = [n for n, t in before.items() if t.ndim > 1 and (t == 0).float().mean() > 0.4]
+    assert len(cut) > 10
+    for name in cut:
+        assert not after[name][before[name] == 0].any()
+        assert not torch.equal(after[name], before[name])
+    monkeypatch.setattr(Keeper, "due", lambda self: True)
+
+    def dies():
+        Keeper.save = kill_at(6, Keeper.save)
+        penjing.heal(tmp_path / "sparse", tmp_path / "out", how=wish, **given)
+
+    assert in_child(dies) == signal.SIGKILL
+    penjing.heal(tmp_path / "sparse", tmp_path / "out", how=wish, **given)
+    assert bits(tmp_path / "out") == bits(tmp_path / "whole")
+
+
 def test_blocks_that_went_are_healed_by_hidden_states(home, tmp_path):
     penjing.shrink(
         home / "tiny", tmp_path / "short", measure=False, progress=False, rows=2, length=16,

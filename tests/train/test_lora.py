@@ -10,7 +10,7 @@ from penjing.core.copies import copy_of
 from penjing.errors import UnsupportedError
 from penjing.healers import HEALERS
 from penjing.train import Pair, heal
-from penjing.train.lora import insert, merge
+from penjing.train.lora import hold, insert, merge
 
 
 def naive(weight, down, up, scale):
@@ -42,6 +42,31 @@ def test_the_merged_weight_is_the_sum_and_the_names_are_those_of_before():
     torch.testing.assert_close(net[0].weight.detach(), naive(before[0], down, up, 3.0))
     assert torch.equal(net[0].bias, before[1])
     torch.testing.assert_close(net(x), wanted, rtol=1e-4, atol=1e-5)  # another order of sums
+
+
+def test_masked_entries_stay_zero_and_training_sees_what_merging_makes():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+    kept = torch.rand(4, 5) > 0.5
+    with torch.no_grad():
+        net[0].weight.mul_(kept)
+    before, masks, x = [p.detach().clone() for p in net.parameters()], {}, torch.randn(2, 5)
+    insert(net, 2, scale=3)
+    hold(net, masks.get)
+    masks["0.weight"] = kept  # put in force later, as a run does
+    parts = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
+    with torch.no_grad():
+        for _, p in parts:
+            p.copy_(torch.randn_like(p))
+    down, up = (dict(parts)[f"0.lora_{x}.penjing.weight"].detach().clone() for x in "AB")
+    seen = net(x)
+    seen.sum().backward()
+    assert all(p.grad is not None and p.grad.any() for n, p in parts)
+    merge(net, masks.get)
+    torch.testing.assert_close(net[0].weight.detach(), naive(before[0], down, up, 3.0) * kept)
+    assert not net[0].weight[~kept].any()
+    assert net[2].weight.detach().ne(before[2]).all()
+    torch.testing.assert_close(net(x), seen, rtol=1e-4, atol=1e-5)
 
 
 def test_a_run_moves_the_additions_alone_and_the_head_gets_none():

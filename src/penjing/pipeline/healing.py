@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from penjing.calibrate import stored_names
 from penjing.core import Budget, Heals, Plan, Update
@@ -23,7 +23,7 @@ from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import load, tokenizer
 from penjing.train import Pair, Place, Run, Settings, facts, heal, settings_from
-from penjing.train.lora import insert, merge
+from penjing.train.lora import hold, insert, merge
 
 AVERAGED = 0.2
 """The share of the steps over whose weights the mean is taken, where nobody says otherwise."""
@@ -118,6 +118,13 @@ def healed(
         module=module, model=student.weights(), layout=student.layout, budget=Budget(keep=1.0), steps=course.steps,
         learning_rate=course.learning_rate, seed=course.seed, how=course.how, names=names,
     )  # fmt: skip
+    stored = {own: name for name, own in names.items()}
+
+    def mask_of(own: str) -> Tensor | None:
+        return run.masks.get(stored.get(own, own))
+
+    if course.lora:
+        hold(module, mask_of)
     where = None if folder is None else Place(folder=folder, identity=_identity(student, teacher, course))
     with _lent(teacher, lender, cache, progress) as other:
         pair = Pair(
@@ -131,7 +138,7 @@ def healed(
         except TrainingError as error:
             raise TrainingError(f"{error}{_kept(where)}") from error
     if course.lora:
-        merge(module)
+        merge(module, mask_of)
     made = {**_told(run, course, teacher), **({"refused": keeper.refused} if keeper and keeper.refused else {})}
     return Plan(tuple(Update(n, t) for n, t in run.changed().items()), {"healing": made})
 

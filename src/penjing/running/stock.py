@@ -1,6 +1,5 @@
 """Opening a folder with the stock loader of its home library."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import nn
 
 from penjing.errors import CheckpointError, DataError
+from penjing.io.shards import read_config
 
 
 def load(folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> nn.Module:
@@ -16,7 +16,8 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch
     `dtype` None keeps the stored one. No code of the folder's own is run.
 
     Raises:
-        CheckpointError: the folder has no config, or transformers does not know the model.
+        CheckpointError: the folder has no config, or transformers does not know the model, or a file cannot be read, or
+            tensors are missing or of another shape.
     """
     from penjing.running import loading  # brings all of that room, which a plan from the cache does not need
 
@@ -27,12 +28,11 @@ def architecture(folder: str | Path) -> str:
     """The class that a folder's config names first, or an empty string.
 
     Raises:
-        CheckpointError: there is no config.
+        CheckpointError: there is no config, or it is not JSON.
     """
-    path = Path(folder) / "config.json"
-    if not path.is_file():
+    if not (Path(folder) / "config.json").is_file():
         raise CheckpointError(f"{folder} has no config.json; name a folder that holds a whole checkpoint")
-    named = json.loads(path.read_text(encoding="utf-8")).get("architectures") or [""]
+    named = read_config(Path(folder)).get("architectures") or [""]
     return str(named[0])
 
 

@@ -3,13 +3,18 @@
 Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685; by the package peft.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from penjing.errors import MissingExtraError, UnsupportedError
 
 NAME = "penjing"
+MaskOf = Callable[[str], Tensor | None]
+"""From the path of a parameter to its mask, [same shape], False for what is to stay zero; None where there is none."""
 
 
 def insert(module: nn.Module, rank: int, *, scale: int = 2) -> list[str]:
@@ -36,15 +41,38 @@ def insert(module: nn.Module, rank: int, *, scale: int = 2) -> list[str]:
     return layers
 
 
-def merge(module: nn.Module) -> None:
-    """Add to each weight what was learned beside it, and leave the module as it was before `insert`."""
+def hold(module: nn.Module, mask_of: MaskOf) -> None:
+    """Let no addition count where the mask of its weight is False, so that training sees what `merge` will make.
+
+    The masks are asked for at each pass: those that are put in force later count too.
+    """
+    for name, layer in _layers(module):
+        layer.forward = partial(_held, layer, f"{name}.weight", mask_of)
+
+
+def merge(module: nn.Module, mask_of: MaskOf = lambda _: None) -> None:
+    """Add to each weight what was learned beside it, where its mask lets it, and leave the rest as before `insert`."""
+    for name, layer in list(_layers(module)):
+        layer.merge()
+        base = layer.get_base_layer()
+        kept = mask_of(f"{name}.weight")
+        if kept is not None:
+            with torch.no_grad():
+                base.weight.mul_(kept)
+        path, _, last = name.rpartition(".")
+        setattr(module.get_submodule(path), last, base)
+    vars(module).pop("peft_config", None)
+
+
+def _layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    for name, part in list(module.named_modules()):
-        if not isinstance(part, BaseTunerLayer):
-            continue
-        layer: Any = part
-        layer.merge()
-        path, _, last = name.rpartition(".")
-        setattr(module.get_submodule(path), last, layer.get_base_layer())
-    vars(module).pop("peft_config", None)
+    return ((name, part) for name, part in module.named_modules() if isinstance(part, BaseTunerLayer))
+
+
+def _held(layer: Any, name: str, mask_of: MaskOf, x: Tensor) -> Tensor:
+    kept = mask_of(name)
+    if kept is None:
+        return type(layer).forward(layer, x)
+    base = layer.get_base_layer()
+    return nn.functional.linear(x, base.weight + layer.get_delta_weight(NAME) * kept, base.bias)
