@@ -95,10 +95,10 @@ def _look(inference, leaf, kept):
 
 def _masked_values(inference, leaf, kept):
     from penjing.layouts.graph.walk import is_assertion
-    from penjing.layouts.prove.masked import mask
+    from penjing.layouts.prove.masked import Cut, mask
     from penjing.layouts.prove.proof import _call, _start
 
-    env = _start(inference, {})
+    nothing, env = Cut({}), _start(inference, {})
     for node, name in inference.placeholders.items():
         for i, dim in enumerate(inference.tensors[name]):
             shape = [-1 if j == i else 1 for j in range(env[node].dim())]
@@ -106,5 +106,5 @@ def _masked_values(inference, leaf, kept):
     with torch.no_grad():
         for node in inference.nodes:
             if node.op == "call_function" and not is_assertion(node):
-                env[node] = _call(inference, node, env, {})
+                env[node] = _call(inference, node, env, nothing)
     return env

@@ -160,7 +160,7 @@ def test_a_method_that_trains_makes_its_plan_from_the_calibration_data(source, t
     said = []
     asked = order(method="gradual_magnitude", settings=TRAINED)
     plan = make_plan(source, asked, cache=tmp_path, progress=lambda *what: said.append(what))
-    assert ("training", 4, 4) in said
+    assert any(what.startswith("training") and (done, whole) == (4, 4) for what, done, whole in said)
     assert plan.made["calibration"]["rows"] == 6
     assert plan.made["training"]["steps"] == 4
     assert {type(e).__name__ for e in plan} == {"Update", "Mask"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import penjing
 from penjing.data.features import Features
 from penjing.data.sounds import read_sounds
-from penjing.errors import DataError, MeasureError
+from penjing.errors import MeasureError
 from penjing.running import stock
 from penjing.tasks.reading import read_tasks
 from penjing.tasks.speech.words import counts, plain, ratio_with_error, transcripts
@@ -112,8 +112,3 @@ def test_a_plan_is_made_from_recordings(kind, data, request):
     plan = penjing.plan(folder, keep=0.5, method=method, settings={"axes": "neurons.*"}, audio=[sounds], rows=4)
     assert plan.keeps()
     assert plan.made["calibration"]["rows"] == 4
-
-
-def test_a_method_that_needs_a_loss_says_what_ctc_lacks(ctc, spoken):
-    with pytest.raises(DataError, match="as for CTC"):
-        penjing.plan(ctc, keep=0.5, method="taylor", settings={"axes": "neurons.*"}, audio=[spoken], rows=4)
