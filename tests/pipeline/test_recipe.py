@@ -123,6 +123,7 @@ def test_the_defaults_survive_toml(tmp_path):
         ("[source]\nmodel = 'm'\n[data]\nkeep = 0.5", RequestError, r"'keep', which belongs in \[choice\]"),
         ("keep = 0.5\n[source]\nmodel = 'm'", RequestError, r"'keep', which belongs in \[choice\]"),
         ("[source]\nmodel = 'm'\n[data]\nbatches = 3", RequestError, "unknown key 'batches'"),
+        ("version = true\n[source]\nmodel = 'm'", RequestError, "of version True, and penjing 0.1.0 reads version 1"),
         ("version = 7\n[source]\nmodel = 'm'", RequestError, "of version 7, and penjing 0.1.0 reads version 1"),
         ("[choice]\nkeep = 0.5", RequestError, "names no model"),
         ("[source]\nmodel = 'm'\n[heal]\nmethod = 'sft'", RequestError, r"in \[heal\], healing takes minutes or"),

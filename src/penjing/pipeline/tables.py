@@ -91,7 +91,7 @@ def request_from(given: Mapping[str, Any], where: str) -> Request:
 
 def _check_version(given: Mapping[str, Any], where: str) -> None:
     found = given.get("version", VERSION)
-    if found != VERSION:
+    if type(found) is not int or found != VERSION:
         from penjing import __version__
 
         raise RequestError(

@@ -13,8 +13,13 @@ from penjing.methods import METHODS
 
 
 def methods_json() -> list[dict[str, Any]]:
-    """The card of every method."""
-    return [method_json(name) for name in METHODS.names()]
+    """The card of every method that can be loaded."""
+    return [method_json(name) for name in METHODS.load_all().modules]
+
+
+def methods_failed() -> list[str]:
+    """A line for each method of another package that cannot be loaded: its name and why."""
+    return [f"'{name}' is left out: {error}" for name, error in METHODS.load_all().failed.items()]
 
 
 def method_json(name: str) -> dict[str, Any]:
