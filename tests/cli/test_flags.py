@@ -118,7 +118,7 @@ def test_the_shell_offers_tasks_formats_architectures_and_axes():
     assert tasks("spe") == ["speech:"]
     assert formats("") == FORMATS.names()
     assert models("scaling") == ["scaling_mlps"]
-    assert axes("neurons.*,he") == ["neurons.*,heads.*"]
+    assert axes("neurons.*,head") == ["neurons.*,heads", "neurons.*,head_dims"]
 
 
 def test_a_flag_is_completed_in_the_shell():

@@ -1,60 +1,23 @@
-"""A model that was cut is healed: the folder, the report, the record; refused before work; killed and gone on."""
+"""A model that was cut is healed: the folder, the report, the record; killed and gone on."""
 
 import json
 import signal
-from hashlib import sha256
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.house.tiny import tiny_model
+from tests.pipeline.healing_home import HOW, MEASURE, bits, healed, home, no_fresh_process
 from tests.train.test_resume import in_child, kill_at
 from typer.testing import CliRunner
 
 import penjing
 from penjing.cli import app
-from penjing.errors import DataError, OutputError, PenjingError, RequestError
 from penjing.pipeline import carry_out
-from penjing.pipeline.request import Choice, Data, Heal, Measure, Request, Source
-from penjing.surgery import ReopenResult
+from penjing.pipeline.request import Choice, Data, Heal
 from penjing.train import healing
 from penjing.train.keeper import Keeper
 
-HOW = {"tokens": 640, "length": 32, "learning_rate": 1e-3}
-MEASURE = Measure(speed=False, length=32, answers=False)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A tiny model that has learned a little, and what is left of it; a text of its own to train on."""
-    place = tmp_path_factory.mktemp("healing")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PENJING_CACHE", str(place / "cache"))
-        tiny_model(place / "tiny")
-        (place / "text.txt").write_text("the tide comes in and the tide goes out again; " * 60, encoding="utf-8")
-        (place / "other.txt").write_text("what was not read before is what is asked for now. " * 20, encoding="utf-8")
-        patch.setattr(carry_out, "reopen", opened)
-        penjing.shrink(place / "tiny", place / "cut", keep=0.5, method="magnitude", measure=False, progress=False)
-        yield place
-
-
-def opened(*given, **how):
-    return ReopenResult(loader="none", versions={}, ok=True, max_abs_difference=0.0)
-
-
-@pytest.fixture(autouse=True)
-def no_fresh_process(monkeypatch):
-    monkeypatch.setattr(carry_out, "reopen", opened)
-
-
-def healed(home, out, **more):
-    named = {"teacher": home / "tiny", "texts": [home / "text.txt"], "how": Heal(**HOW), "measure": False, **more}
-    return penjing.heal(home / "cut", out, progress=False, **named)
-
-
-def bits(folder: Path) -> str:
-    return sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+__all__ = ["home", "no_fresh_process"]
 
 
 def test_the_weights_move_and_all_else_is_as_it_was(home, tmp_path):
@@ -283,59 +246,6 @@ def test_the_command_line_and_a_recipe_ask_for_the_same(home, tmp_path):
     again = CliRunner().invoke(app, list(map(str, words)))
     assert again.exit_code == 0
     assert "nothing was done" in again.output
-
-
-def refused(home, tmp_path, error, said, **more):
-    with pytest.raises(error, match=said):
-        healed(home, tmp_path / "out", **more)
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "own") == []
-
-
-def test_what_cannot_serve_is_refused_and_nothing_is_written(home, tmp_path):
-    (tmp_path / "own").mkdir()
-    short = tmp_path / "own" / "short.txt"
-    short.write_text("too short", encoding="utf-8")
-    refused(home, tmp_path, DataError, r"found 9 tokens to train on, needed 64 for one batch", texts=[short])
-    refused(home, tmp_path, RequestError, "needs the model that this one was made from", teacher=None)
-    refused(home, tmp_path, RequestError, "is the student itself", teacher=home / "cut")
-    refused(home, tmp_path, PenjingError, "no healer named 'logit'; did you mean 'logits'", method="logit")
-    refused(home, tmp_path, RequestError, "no setting 'warmth'", how=Heal(**HOW, loop={"warmth": 1}))
-    refused(home, tmp_path, DataError, "share", texts=[home / "other.txt"],
-            measure=Measure(texts=(str(home / "other.txt"),), speed=False, length=32))  # fmt: skip
-
-
-def test_a_smaller_teacher_and_one_of_other_words_are_refused(home, tmp_path):
-    with pytest.raises(RequestError, match="name that one"):
-        penjing.heal(home / "tiny", tmp_path / "out", teacher=home / "cut", how=Heal(**HOW), progress=False)
-    other = tmp_path / "own"
-    other.mkdir()
-    for path in (home / "tiny").iterdir():
-        (other / path.name).write_bytes(path.read_bytes())
-    table = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))
-    words = table["model"]["vocab"]
-    words["a"], words["b"] = words["b"], words["a"]
-    (other / "tokenizer.json").write_text(json.dumps(table), encoding="utf-8")
-    refused(home, tmp_path, DataError, "reads text by a vocabulary", teacher=other)
-
-
-def test_an_output_that_is_in_use_is_refused(home, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not empty"):
-        healed(home, tmp_path / "out")
-
-
-def test_options_that_contradict_are_refused_where_they_are_given(home):
-    with pytest.raises(RequestError, match="minutes or tokens, one of the two; found neither"):
-        Heal()
-    with pytest.raises(RequestError, match="found minutes 1 and tokens 5"):
-        Heal(minutes=1, tokens=5)
-    with pytest.raises(RequestError, match="needed more than 0"):
-        Heal(minutes=-1)
-    with pytest.raises(RequestError, match="nothing is cut"):
-        Request(source=Source(model="m"), heal=Heal(minutes=1, teacher="t"), choice=Choice(keep=0.5))
-    with pytest.raises(RequestError, match="this is a module in memory"):
-        penjing.shrink(torch.nn.Linear(2, 2), example=torch.zeros(1, 2), heal=Heal(minutes=1))
 
 
 def test_a_loss_that_is_no_number_names_the_state_that_is_left(home, tmp_path, monkeypatch):

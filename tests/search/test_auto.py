@@ -19,7 +19,8 @@ from penjing.planning.plans import make_plan
 from penjing.running.source import resolve
 from penjing.running.stock import load
 from penjing.search import auto as tournament
-from penjing.search.auto import hold, plan_for
+from penjing.search.auto import hold
+from penjing.search.plan_for import plan_for
 from penjing.search.split import split
 from penjing.search.standings import standings
 

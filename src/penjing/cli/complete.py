@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-AXES = ("neurons", "heads", "channels", "experts", "blocks", "residual", "queries", "dims", "value_dims", "rank")
+AXES = ("neurons", "heads", "channels", "experts", "blocks", "residual", "queries", "value_dims", "head_dims", "rank")
 """Kinds of axes that models have; each model's own are those that `penjing layout` lists."""
 
 
@@ -36,9 +36,9 @@ def tasks(incomplete: str) -> list[str]:
 
 
 def axes(incomplete: str) -> list[str]:
-    """Globs of all axes of a kind, for the last of several that commas part."""
+    """Kinds of axes, each of which stands for all of it, for the last of several that commas part."""
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{kind}.*" for kind in AXES if kind.startswith(last)]
+    return [f"{before}{comma}{kind}" for kind in AXES if kind.startswith(last)]
 
 
 def _named(package: str, glob: str, incomplete: str) -> list[str]:

@@ -7,6 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from penjing.core.training import Training
+from penjing.errors import UnsupportedError
+
+CLASS_TOKEN = "cls_token"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,25 @@ class Seen:
     logits: Tensor | None = None
     states: Mapping[int, Tensor] = field(default_factory=dict)
     counts: Tensor | None = None
+
+
+def check_same_predictions(student: Seen, teacher: Seen) -> None:
+    """Refuse a teacher of other classes.
+
+    Raises:
+        UnsupportedError: the two do not predict the same.
+    """
+    shapes = [None if s.logits is None else list(s.logits.shape) for s in (student, teacher)]
+    if shapes[0] is None or shapes[0] != shapes[1]:
+        raise UnsupportedError(
+            f"the student gives logits {shapes[0]} and the teacher {shapes[1]}; name a teacher that predicts the same "
+            "classes or tokens, or heal by sft"
+        )
+
+
+def has_class_token(module: nn.Module) -> bool:
+    """Whether the first position of a model's states stands for the whole example."""
+    return any(name.endswith(CLASS_TOKEN) for name, _ in module.named_parameters())
 
 
 class Healing(Training, Protocol):

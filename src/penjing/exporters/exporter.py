@@ -119,10 +119,15 @@ def written_or_refused(write: Callable[[], None]) -> None:
         raise ExportError(f"the model cannot be written in this format: {lines[0]}; nothing was left") from error
 
 
+def free_dimensions(value: Tensor) -> int:
+    """How many of the leading dimensions are free: batch and length of token ids and masks, the batch of all else."""
+    return 2 if value.dim() == 2 and not value.is_floating_point() else 1
+
+
 def another(inputs: Inputs) -> Inputs:
     """Inputs of another size: one more in the batch, and of texts a longer one."""
     more = {k: torch.cat([v, v[:1]]) for k, v in inputs.items()}
-    texts = [k for k, v in more.items() if v.dim() == 2 and not v.is_floating_point()]
+    texts = [k for k, v in more.items() if free_dimensions(v) == 2]
     return more | {k: torch.cat([more[k], more[k][:, :3]], 1) for k in texts}
 
 

@@ -13,10 +13,9 @@ from typing import Any
 from torch import Tensor
 
 from penjing.core import Healing, Looks, Seen
+from penjing.core.healing import has_class_token
 from penjing.errors import UnsupportedError
 from penjing.maths.alignment import evenly, state_error
-
-CLASS_TOKEN = "cls_token"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class Healer:
     def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
         """[]: the error of the class token and that of all else."""
         (one,), (other,) = student.states.values(), teacher.states.values()
-        if one.ndim != 3 or not any(n.endswith(CLASS_TOKEN) for n, _ in run.module.named_parameters()):
+        if one.ndim != 3 or not has_class_token(run.module):
             return state_error(one, other, student.counts, normalise=False)
         first = state_error(one[:, 0], other[:, 0], normalise=False)
         return first + state_error(one[:, 1:], other[:, 1:], normalise=False)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from penjing.core import Healing, Looks, Seen
 from penjing.errors import RequestError, UnsupportedError
-from penjing.maths.alignment import evenly, partial_identity, state_error
+from penjing.maths.alignment import evenly, projection, state_error
 
 MAP = "hidden"
 
@@ -51,10 +51,7 @@ class Healer:
                 found = f"the student's blocks give {list(one.shape)} and the teacher's {list(other.shape)}"
                 raise UnsupportedError(f"{found}; hidden states are compared position by position; heal by logits")
             if one.shape[-1] != other.shape[-1] and MAP not in run.beside:
-                learned = nn.Linear(one.shape[-1], other.shape[-1], bias=False)
-                with torch.no_grad():
-                    learned.weight.copy_(partial_identity(other.shape[-1], one.shape[-1]))
-                run.beside[MAP] = learned
+                run.beside[MAP] = projection(one.shape[-1], other.shape[-1])
 
     def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
         """[]: the mean over pairs of blocks."""

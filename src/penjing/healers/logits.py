@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from penjing.core import Healing, Looks, Seen
-from penjing.errors import RequestError, UnsupportedError
+from penjing.core.healing import check_same_predictions
+from penjing.errors import RequestError
 from penjing.maths.divergence import kl
 
 
@@ -42,12 +43,7 @@ class Healer:
         Raises:
             UnsupportedError: the two do not predict the same.
         """
-        shapes = [None if s.logits is None else list(s.logits.shape) for s in (student, teacher)]
-        if shapes[0] is None or shapes[0] != shapes[1]:
-            raise UnsupportedError(
-                f"the student gives logits {shapes[0]} and the teacher {shapes[1]}; name a teacher that predicts the "
-                "same classes or tokens, or heal by sft"
-            )
+        check_same_predictions(student, teacher)
 
     def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
         """[]: the divergence, and the share of the data's own loss."""

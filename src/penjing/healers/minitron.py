@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from penjing.core import Healing, Looks, Seen
-from penjing.errors import RequestError, UnsupportedError
-from penjing.maths.alignment import evenly, partial_identity, state_error
+from penjing.core.healing import check_same_predictions
+from penjing.errors import RequestError
+from penjing.maths.alignment import evenly, projection, state_error
 from penjing.maths.divergence import kl
 
 MAP = "minitron"
@@ -55,18 +56,10 @@ class Healer:
         Raises:
             UnsupportedError: the two do not predict the same.
         """
-        shapes = [None if s.logits is None else list(s.logits.shape) for s in (student, teacher)]
-        if shapes[0] is None or shapes[0] != shapes[1]:
-            raise UnsupportedError(
-                f"the student gives logits {shapes[0]} and the teacher {shapes[1]}; name a teacher that predicts the "
-                "same classes or tokens"
-            )
+        check_same_predictions(student, teacher)
         for one, other in zip(student.states.values(), teacher.states.values(), strict=True):
             if MAP not in run.beside:
-                learned = nn.Linear(one.shape[-1], other.shape[-1], bias=False)
-                with torch.no_grad():
-                    learned.weight.copy_(partial_identity(other.shape[-1], one.shape[-1]))
-                run.beside[MAP] = learned
+                run.beside[MAP] = projection(one.shape[-1], other.shape[-1])
 
     def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
         """[]: the divergence, and the hidden states' error, weighed alike."""

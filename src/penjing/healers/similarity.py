@@ -16,12 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from penjing.core import Healing, Looks, Seen
+from penjing.core.healing import has_class_token
 from penjing.errors import RequestError, UnsupportedError
 from penjing.maths.alignment import evenly
 from penjing.maths.divergence import kl
 from penjing.maths.similarity import log_similarities
-
-CLASS_TOKEN = "cls_token"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ class Healer:
 
     def loss(self, run: Healing, batch: Any, student: Seen, teacher: Seen) -> Tensor:
         """[]: the symmetric divergence."""
-        has_token = any(n.endswith(CLASS_TOKEN) for n, _ in run.module.named_parameters())
+        has_token = has_class_token(run.module)
         (one,), (other,) = student.states.values(), teacher.states.values()
         ours, theirs = (
             log_similarities(pooled(x, has_token, student.counts), self.inverse_temperature) for x in (one, other)

@@ -1,7 +1,7 @@
 """Which block of a shallower model stands for which of a deeper one, and how far their outputs are apart."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from penjing.errors import UnsupportedError
@@ -34,6 +34,9 @@ def state_error(student: Tensor, teacher: Tensor, counts: Tensor | None = None, 
     return each.mean() if counts is None else each[counts].mean()
 
 
-def partial_identity(to: int, of: int) -> Tensor:
-    """[to of]: ones on the diagonal, zeros elsewhere: what a projection is before it has learned anything."""
-    return torch.eye(to, of)
+def projection(of: int, to: int) -> nn.Linear:
+    """A linear map from one width to another, to be learned: at first the identity, as far as it fits."""
+    made = nn.Linear(of, to, bias=False)
+    with torch.no_grad():
+        made.weight.copy_(torch.eye(to, of))
+    return made

@@ -40,12 +40,6 @@ class Lessons:
     told: dict[str, Any]
     digest: str
 
-    @property
-    def tokens(self) -> int:
-        """Tokens, or images, in all batches together."""
-        return sum(size_of(b) for b in self.batches)
-
-
 def lessons(source: Source, heal: Heal, data: Data, *, cache: Path, progress: Progress) -> Lessons:
     """What healing reads, from the texts or images named for it, or else those that calibrate.
 

@@ -76,7 +76,7 @@ def _read(loader: Any, folder: Path, *, strict: bool = False, **how: Any) -> Any
     except (PenjingError, ImportError, MemoryError):
         raise
     except Exception as error:  # each format of files and each config class has errors of its own
-        open_checkpoint(folder)  # says which file is wrong, and how, where one is
+        open_checkpoint(folder).close()  # says which file is wrong, and how, where one is
         line = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
         raise CheckpointError(f"{folder} cannot be loaded as {loader.__name__}: {line}") from error
     _check(folder, type(module).__name__, found, strict=strict)

@@ -60,19 +60,6 @@ class Rules:
             )
 
 
-def plan_for(
-    source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, lender: Lender | None = None,
-    progress: Progress = silent,
-) -> Plan:  # fmt: skip
-    """The plan of an order, whose method may be `auto`.
-
-    Raises:
-        PenjingError: as `make_plan` and `hold`.
-    """
-    given = hold if order.method == AUTO else make_plan
-    return given(source, order, cache=cache, module=module, lender=lender, progress=progress)
-
-
 def hold(
     source: Source, order: Order, *, cache: Path, module: nn.Module | None = None, lender: Lender | None = None,
     progress: Progress = silent,

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from penjing.core import Blocks, Budget, Checkpoint, Layout
 from penjing.errors import BudgetError, PlanError, UnsupportedError
-from penjing.layouts import costs
 from penjing.select import blocks as block
+from penjing.select.uniform import cost
 
 T = TypeVar("T")
 WHY = (
@@ -46,8 +46,20 @@ def likeliest(similarities: Tensor, allowed: Sequence[int], count: int) -> tuple
     return tuple(sorted(order[:count]))
 
 
+def stretch(similarities: Sequence[Tensor], allowed: range, count: int) -> tuple[int, ...]:
+    """The `count` neighbouring places of the allowed that are most similar together; of equal ones the deeper.
+
+    `similarities` [places from this one on] are those of the stretches that begin at each place.
+    """
+    if not count:
+        return ()
+    starts = range(allowed.start, allowed.stop - count + 1)
+    first = max(starts, key=lambda i: (float(similarities[i][count - 1]), i))
+    return tuple(range(first, first + count))
+
+
 def under(
-    budget: Budget, total: int, most: int, choose: Callable[[int], T], cost: Callable[[T], float], *, what: str
+    budget: Budget, total: int, most: int, choose: Callable[[int], T], takes: Callable[[T], float], *, what: str
 ) -> T:
     """What goes: of `keep` the nearest number of `total`, of a limit the fewest that meet it; at most `most`.
 
@@ -61,10 +73,10 @@ def under(
         return choose(count)
     for count in range(most + 1):
         found = choose(count)
-        if cost(found) <= budget.limit:
+        if takes(found) <= budget.limit:
             return found
     raise BudgetError(
-        f"{budget.unit} of at most {budget.limit:,.0f} were asked for, and {cost(choose(most)):,.0f} remain without "
+        f"{budget.unit} of at most {budget.limit:,.0f} were asked for, and {takes(choose(most)):,.0f} remain without "
         f"the {most} {what} that may go; allow at least that, let fewer stay at the ends, or cut widths as well"
     )
 
@@ -75,23 +87,6 @@ def _too_many(count: int, most: int, total: int, what: str) -> BudgetError:
     return BudgetError(
         f"{count} of {total} {what} would go, and {most} may: {WHY}; keep {(total - most) / total:.2g} or more, or set "
         "ends to a lower number"
-    )
-
-
-def cost_of(layout: Layout, budget: Budget, model: Checkpoint) -> float:
-    """What a layout costs in the budget's unit.
-
-    Raises:
-        BudgetError: the unit needs measuring.
-    """
-    if budget.unit == "parameters":
-        return costs.parameters(layout)
-    if budget.unit == "bytes":
-        return costs.weight_bytes(layout, model.dtypes)
-    if budget.unit == "macs":
-        return costs.macs_per_token(layout) if any(w.tokens for w in layout.work) else costs.macs(layout)
-    raise BudgetError(
-        f"a budget in {budget.unit} needs measuring, which dropping does not do; give keep, parameters, macs or bytes"
     )
 
 
@@ -110,6 +105,6 @@ def blocks_under(
 
     gone = under(
         budget, of.size, min(most, of.size - 1), choose,
-        lambda gone: cost_of(block.without(layout, of, left(gone)), budget, model), what="blocks",
+        lambda gone: cost(block.without(layout, of, left(gone)), {}, budget, model), what="blocks",
     )  # fmt: skip
     return left(gone)

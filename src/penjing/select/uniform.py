@@ -76,6 +76,6 @@ def cost(layout: Layout, counts: Mapping[str, int], budget: Budget, model: Check
         tokens = any(w.tokens for w in layout.work)
         return costs.macs_per_token(layout, counts) if tokens else costs.macs(layout, counts)
     raise BudgetError(
-        f"a budget in {budget.unit} needs measuring, which a uniform choice does not do; "
+        f"a budget in {budget.unit} needs measuring, which this choice does not do; "
         "give keep, parameters, macs or bytes"
     )

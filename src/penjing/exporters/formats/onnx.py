@@ -17,7 +17,17 @@ from torch import Tensor, nn
 
 from penjing.core.progress import Progress
 from penjing.errors import ExportError, MissingExtraError
-from penjing.exporters.exporter import Exporter, Given, Inputs, Written, another, check, graph_of, written_or_refused
+from penjing.exporters.exporter import (
+    Exporter,
+    Given,
+    Inputs,
+    Written,
+    another,
+    check,
+    free_dimensions,
+    graph_of,
+    written_or_refused,
+)
 from penjing.exporters.onnx_cache import Cached, agreement
 from penjing.layouts.graph.inputs import example
 
@@ -98,14 +108,9 @@ def _decoder(module: nn.Module, path: Path, progress: Progress) -> Written:
 
 def write(module: nn.Module, inputs: Inputs, path: Path) -> None:
     """Write the graph of any module that takes inputs by name and gives one tensor."""
-    free: Any = {k: dict.fromkeys(range(_free(v)), torch.export.Dim.DYNAMIC) for k, v in inputs.items()}
+    free: Any = {k: dict.fromkeys(range(free_dimensions(v)), torch.export.Dim.DYNAMIC) for k, v in inputs.items()}
     with torch.no_grad(), quiet():
         _export(module, tuple(inputs.values()), path, list(inputs), ["output"], tuple(free.values()))
-
-
-def _free(value: Tensor) -> int:
-    """How many of the leading dimensions are free: batch and length of token ids and masks, the batch of all else."""
-    return 2 if value.dim() == 2 and not value.is_floating_point() else 1
 
 
 def _export(module: nn.Module, given: Any, path: Path, names: list[str], outputs: list[str], shapes: Any) -> None:

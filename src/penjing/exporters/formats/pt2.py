@@ -9,19 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from penjing.exporters.exporter import Exporter, Inputs
+from penjing.exporters.exporter import Exporter, Inputs, free_dimensions
 
 
 def write(module: nn.Module, inputs: Inputs, path: Path) -> None:
     """Write the module's graph with its weights."""
-    free: Any = {k: dict.fromkeys(range(_free(v)), torch.export.Dim.AUTO) for k, v in inputs.items()}
+    free: Any = {k: dict.fromkeys(range(free_dimensions(v)), torch.export.Dim.AUTO) for k, v in inputs.items()}
     program = torch.export.export(module, (), dict(inputs), dynamic_shapes=free, strict=False)
     torch.export.save(program, path)
-
-
-def _free(value: Tensor) -> int:
-    """How many of the leading dimensions are free: batch and length of token ids and masks, the batch of all else."""
-    return 2 if value.dim() == 2 and not value.is_floating_point() else 1
 
 
 def run(path: Path, inputs: Inputs) -> Tensor:

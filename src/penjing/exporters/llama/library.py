@@ -73,7 +73,6 @@ def _declare(lib: Any) -> None:
         "llama_init_from_model": (pointer, [pointer, _Settings]),
         "llama_model_get_vocab": (pointer, [pointer]),
         "llama_vocab_n_tokens": (i32, [pointer]),
-        "llama_vocab_type": (i32, [pointer]),
         "llama_model_n_ctx_train": (i32, [pointer]),
         "llama_n_threads": (i32, [pointer]),
         "llama_n_ctx": (ctypes.c_uint32, [pointer]),
@@ -139,7 +138,6 @@ class Running:
         self.vocab = lib.llama_model_get_vocab(self.model)
         self.size = lib.llama_vocab_n_tokens(self.vocab)
         self.positions = lib.llama_model_n_ctx_train(self.model)
-        self.has_tokenizer = bool(lib.llama_vocab_type(self.vocab))
         if not context:
             return
         self.room = context = min(context, self.positions)

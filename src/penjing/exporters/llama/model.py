@@ -50,7 +50,6 @@ class LlamaModel:
         self.vocabulary: int = greeting["vocabulary"]
         self.positions: int = greeting["positions"]
         self.version: str = greeting["version"]
-        self.has_tokenizer: bool = greeting["has_tokenizer"]
 
     def logits(self, tokens: Sequence[int]) -> Tensor:
         """float32 [tokens, vocabulary]: after each token."""
@@ -65,16 +64,6 @@ class LlamaModel:
     def tokenize(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
         """The tokens of texts; `special`: marks such as <s> are read as such."""
         return self._ask(do="tokenize", texts=list(texts), special=special)["tokens"]
-
-    def losses(self, tokens: Sequence[int], targets: Sequence[int]) -> tuple[list[float], list[int]]:
-        """(loss in nats of each target, the likeliest token there); the last positions predict the targets."""
-        found = self._ask(do="loss", tokens=list(tokens), targets=list(targets))
-        return found["losses"], found["likeliest"]
-
-    def seconds(self, prompt: int, decoded: int) -> tuple[float, float]:
-        """(seconds of reading a prompt of this many tokens, seconds of each token written after it)."""
-        first, each = self._ask(do="time", prompt=prompt, decoded=decoded)["seconds"]
-        return first, each
 
     def close(self) -> None:
         """End the process."""

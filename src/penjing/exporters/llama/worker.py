@@ -6,7 +6,6 @@ llama.cpp ends its process where a file makes no sense to it, which must not be 
 import json
 import os
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,7 +28,7 @@ def main() -> None:
         _say(answers, {"error": str(error)})
         return
     told = {"vocabulary": running.size, "positions": running.positions, "version": version()}
-    _say(answers, told | {"has_tokenizer": running.has_tokenizer})
+    _say(answers, told)
     for line in sys.stdin.buffer:
         try:
             answer, values = _answer(running, json.loads(line))
@@ -51,32 +50,8 @@ def _answer(running: Running, asked: Mapping[str, Any]) -> tuple[dict[str, Any],
         return {"tokens": [running.tokenize(t, special=asked["special"]) for t in asked["texts"]]}, None
     if asked["do"] == "greedy":
         return {"tokens": running.greedy(asked["tokens"], asked["count"])}, None
-    if asked["do"] == "loss":
-        return _loss(running, asked["tokens"], asked["targets"]), None
-    if asked["do"] == "time":
-        return {"seconds": _seconds(running, asked["prompt"], asked["decoded"])}, None
     values = running.logits(asked["tokens"])
     return {"shape": list(values.shape)}, values
-
-
-def _loss(running: Running, tokens: list[int], targets: list[int]) -> dict[str, Any]:
-    """The losses in nats at the last positions, and the likeliest tokens there."""
-    values = running.logits(tokens)[-len(targets) :].astype(np.float64)
-    top = values.max(axis=1)
-    total = top + np.log(np.exp(values - top[:, None]).sum(axis=1))
-    losses = total - values[np.arange(len(targets)), targets]
-    return {"losses": losses.tolist(), "likeliest": values.argmax(axis=1).tolist()}
-
-
-def _seconds(running: Running, prompt: int, decoded: int) -> list[float]:
-    """Seconds of reading a prompt of this length, and of each token written after it, on the mean."""
-    tokens = [1 + i % (running.size - 1) for i in range(prompt)]
-    start = time.perf_counter()
-    running.greedy(tokens, 1)
-    middle = time.perf_counter()
-    running.greedy(tokens, decoded + 1)
-    end = time.perf_counter()
-    return [middle - start, ((end - middle) - (middle - start)) / decoded]
 
 
 if __name__ == "__main__":

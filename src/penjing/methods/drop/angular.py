@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from penjing.core import Card, Keep, Layout, Plan, View, Wants
 from penjing.select.blocks import paths
-from penjing.select.dropping import blocks_under, inner, the_list
+from penjing.select.dropping import blocks_under, inner, stretch, the_list
 
 ANGLE = "span_angle"
 
@@ -42,11 +42,7 @@ class Method:
         allowed = inner(of.size, self.ends)
 
         def chosen(count: int) -> tuple[int, ...]:
-            if not count:
-                return ()
-            starts = range(allowed.start, allowed.stop - count + 1)
-            first = min(starts, key=lambda i: (float(along[i][count - 1]), -i))
-            return tuple(range(first, first + count))
+            return stretch([-angles for angles in along], allowed, count)
 
         kept = blocks_under(view.layout, view.model, view.budget, len(allowed), chosen)
         made = {"method": "angular", "settings": asdict(self), "budget": str(view.budget)}

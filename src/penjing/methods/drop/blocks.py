@@ -16,7 +16,7 @@ import torch
 
 from penjing.core import Card, Keep, Layout, Plan, View, Wants
 from penjing.select.blocks import paths
-from penjing.select.dropping import blocks_under, inner, likeliest, the_list
+from penjing.select.dropping import blocks_under, inner, likeliest, stretch, the_list
 
 ALONG = "span_cosine"
 
@@ -51,11 +51,9 @@ class Method:
         allowed = inner(of.size, self.ends)
 
         def chosen(count: int) -> tuple[int, ...]:
-            if not count or not self.consecutive:
+            if not self.consecutive:
                 return likeliest(single, allowed, count)
-            starts = range(allowed.start, allowed.stop - count + 1)
-            first = max(starts, key=lambda i: (float(along[i][count - 1]), i))
-            return tuple(range(first, first + count))
+            return stretch(along, allowed, count)
 
         kept = blocks_under(view.layout, view.model, view.budget, len(allowed), chosen)
         made = {"method": "blocks", "settings": asdict(self), "budget": str(view.budget), "samples": view.stats.samples}

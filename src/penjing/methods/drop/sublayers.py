@@ -16,8 +16,9 @@ import torch
 
 from penjing.core import Card, Layout, Plan, Replace, Spec, View, Wants
 from penjing.errors import PenjingError, nearest
-from penjing.select.dropping import cost_of, inner, likeliest, the_list, under
+from penjing.select.dropping import inner, likeliest, the_list, under
 from penjing.select.sublayers import Sublayer, sublayers, without
+from penjing.select.uniform import cost
 
 ALIKE = "sublayer_cosine"
 PARTS = ("attention", "mlp", "both")
@@ -64,7 +65,7 @@ class Method:
 
         out = under(
             view.budget, len(chosen), min(len(allowed), len(chosen) - 1), gone,
-            lambda parts: cost_of(without(view.layout, parts), view.budget, view.model), what=f"parts ({self.part})",
+            lambda parts: cost(without(view.layout, parts), {}, view.budget, view.model), what=f"parts ({self.part})",
         )  # fmt: skip
         made = {"method": "sublayers", "settings": asdict(self), "budget": str(view.budget)}
         similar = {path: round(value, 6) for path, value in told.items()}

@@ -182,18 +182,16 @@ def _widths(
     Raises:
         BudgetError: nothing is left, the limit cannot be met, or the result would be no smaller.
     """
-    apart = {a.name: sum(_apart(layout, model, n) / a.size for n in layout.norms if n.axis == a.name) for a in streams}
-
+    apart = _apart(layout, model, streams)
+    stored = _apart(layout, model, streams, in_bytes=True)
     steps = {a.name: multiple or rounding(layout, a) for a in streams}
 
     def at(share: float) -> dict[str, int]:
         return {a.name: _down(share * a.size, steps[a.name]) if share < 1 else a.size for a in streams}
 
     def takes(counts: dict[str, int]) -> float:
-        more = sum(apart[n] * m for n, m in counts.items())
-        if budget.unit == "bytes":
-            more *= max(t.itemsize for t in model.dtypes.values())
-        return cost(layout, counts, budget, model) + (more if budget.unit in ("parameters", "bytes") else 0.0)
+        each = {"parameters": apart, "bytes": stored}.get(budget.unit, {})
+        return cost(layout, counts, budget, model) + sum(each.get(n, 0.0) * m for n, m in counts.items())
 
     if budget.keep is not None:
         found = at(budget.keep)
@@ -211,9 +209,17 @@ def _down(size: float, step: int) -> int:
     return floor(size) // step * step
 
 
-def _apart(layout: Layout, model: Checkpoint, norm: Norm) -> int:
-    """Numbers that are stored once more, since a tied embedding cannot take the last norm's gain."""
-    return sum(prod(model.shapes[layout.aliases.get(r, r)]) for r in norm.shared)
+def _apart(layout: Layout, model: Checkpoint, streams: list[Axis], *, in_bytes: bool = False) -> dict[str, float]:
+    """Axis -> numbers (or bytes) that are stored once more for each of its units.
+
+    A tied embedding cannot take the last norm's gain, which the head takes: both are stored.
+    """
+    out: dict[str, float] = {}
+    for axis in streams:
+        twice = [layout.aliases.get(r, r) for n in layout.norms if n.axis == axis.name for r in n.shared]
+        sizes = [prod(model.shapes[t]) * (model.dtypes[t].itemsize if in_bytes else 1) for t in twice]
+        out[axis.name] = sum(sizes) / axis.size
+    return out
 
 
 def _refuse_growth(

@@ -3,18 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from penjing.errors import ExportError
 from penjing.exporters.gguf import decoder
 from penjing.exporters.gguf.content import Content, Shapes, plus_one
-from penjing.io.gguf_models import PARTS
-
-NORMED = {
-    **{k: v for k, v in PARTS.items() if k != "ffn_norm"},
-    "post_attention_norm": "post_attention_layernorm",
-    "ffn_norm": "pre_feedforward_layernorm",
-    "post_ffw_norm": "post_feedforward_layernorm",
-}
-"""Names of the tensors in a layer."""
+from penjing.exporters.gguf.gemma import NORMED, scale, windows
 
 
 def content(config: Mapping[str, Any], shapes: Shapes) -> Content:
@@ -32,30 +23,3 @@ def content(config: Mapping[str, Any], shapes: Shapes) -> Content:
     }
     family = decoder.Family(kind="gemma2", activation="gelu_pytorch_tanh", parts=NORMED, more=more, gains=plus_one)
     return decoder.content(config, shapes, family)
-
-
-def windows(config: Mapping[str, Any], period: int) -> None:
-    """See that every `period`-th layer looks at all, as llama.cpp takes for granted.
-
-    Raises:
-        ExportError: another does, as after blocks were dropped.
-    """
-    found = config.get("layer_types") or []
-    for k, kind in enumerate(found):
-        needed = "sliding_attention" if (k + 1) % period else "full_attention"
-        if kind != needed:
-            raise ExportError(
-                f"layer {k} has {kind}, and llama.cpp's '{config['model_type']}' has {needed} there (of {period} "
-                f"layers the last looks at all); drop blocks in groups of {period}"
-            )
-
-
-def scale(config: Mapping[str, Any]) -> None:
-    """See that scores are divided by the root of the head's width.
-
-    Raises:
-        ExportError: they are divided by another number.
-    """
-    asked, head = float(config.get("query_pre_attn_scalar") or config["head_dim"]), int(config["head_dim"])
-    if asked != head:
-        raise ExportError(f"scores are scaled for {asked:g} values, heads have {head}, as llama.cpp takes for granted")

@@ -5,8 +5,8 @@ from typing import Any
 
 from penjing.errors import ExportError
 from penjing.exporters.gguf import decoder
-from penjing.exporters.gguf.architectures.gemma2 import NORMED, scale, windows
 from penjing.exporters.gguf.content import Content, Shapes, plus_one, rotation
+from penjing.exporters.gguf.gemma import NORMED, scale, windows
 
 PERIOD = 6
 
