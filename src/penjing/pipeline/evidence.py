@@ -51,6 +51,7 @@ class Evidence:
     length: int = 512
     speed: bool = True
     answers: bool = True
+    by_block: bool = True
     tasks: tuple[Task, ...] = ()
 
 
@@ -109,7 +110,10 @@ def measured(  # noqa: PLR0913 - one call carries a whole report
     with ExitStack() as stack:
         taken = SideBySide(
             folders,
-            Reading(texts=read.ids, protocols=(Blocks(window=wish.length),), progress=progress, answering=wish.answers),
+            Reading(
+                texts=read.ids, protocols=(Blocks(window=wish.length),), progress=progress, answering=wish.answers,
+                by_block=wish.by_block, plan=applied.plan if applied is not None else None,
+            ),
             lender or stack.enter_context(Lender()),
             likeness=Likeness(read.ids, wish.tasks) if read.ids or wish.tasks else None,
             tasks=wish.tasks,

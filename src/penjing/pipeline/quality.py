@@ -1,29 +1,38 @@
 """How well models predict texts: one model's perplexities, and a smaller one's held against the original's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penjing.core import Measurement
-from penjing.errors import MeasureError
+import torch
+from torch import nn
+
+from penjing.core import Measurement, Plan
+from penjing.errors import DataError, MeasureError
+from penjing.evaluate.block_losses import BLOCK_LOSS, block_losses
 from penjing.evaluate.fidelity import AGREEMENT, DIVERGENCE, fidelity
-from penjing.evaluate.perplexity import BITS, PERPLEXITY, Protocol, Text, cut, perplexity
-from penjing.evaluate.scoring import check_fits
+from penjing.evaluate.perplexity import BITS, PERPLEXITY, Blocks, Protocol, Text, cut, perplexity
+from penjing.evaluate.scoring import check_fits, max_positions
 
 Progress = Callable[[str, int, int], None]
+WINDOWS, LENGTH = 4, 128
+"""On how much each block is tried alone: that many windows of so many tokens of the first text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """What is read, by which protocols; the first of each gives the figure that is just called perplexity.
 
-    `answering` says that models are also asked to go on with a few prompts.
+    `answering` says that models are also asked to go on with a few prompts, `by_block` that it is also measured what
+    each block of a smaller model costs alone; `plan` is what such a model was made by, where it is known.
     """
 
     texts: Mapping[str, Text]
     protocols: tuple[Protocol, ...]
     progress: Progress
     answering: bool = False
+    by_block: bool = False
+    plan: Plan | None = None
 
     @property
     def first(self) -> tuple[str, Protocol]:
@@ -88,6 +97,25 @@ def beside(original: Any, module: Any, name: str, reading: Reading) -> tuple[lis
     kept = [replace(f, details={**f.details, "text": text}) for f in (found.base, found.other)]
     base, other = ([f, _bits(f)] if "bits_per_byte" in f.details else [f] for f in kept)
     return [*other, found.divergence, found.agreement], base
+
+
+def one_by_one(
+    original: nn.Module, module: nn.Module, name: str, reading: Reading, kept: Sequence[int] | None
+) -> Measurement:
+    """What each block of a smaller model costs alone; without a value, and a note why, where that cannot be measured.
+
+    `kept` are the places in the original of its blocks, where some were dropped.
+    """
+    text = reading.texts[reading.first[0]]
+    ids = text if isinstance(text, torch.Tensor) else torch.cat([i for _, i in text])
+    length = min(LENGTH, max_positions(original) or LENGTH, len(ids) // 2)
+    try:
+        return block_losses(
+            original, module, ids[: WINDOWS * length], protocol=Blocks(window=length), kept=kept,
+            progress=lambda d, n: reading.progress(f"blocks of {name}, one by one", d, n),
+        )  # fmt: skip
+    except (DataError, MeasureError) as error:
+        return replace(BLOCK_LOSS, note=f"withheld: {error}")
 
 
 def _bits(found: Measurement) -> Measurement:

@@ -172,6 +172,7 @@ class Measure:
         (), "Shares kept to draw a curve of, beside random choice, as 0.9,0.75,0.5.", metavar="SHARES", joined=True
     )
     answers: bool = option(True, "Show how each model goes on with a few prompts.", off="--no-answers")
+    by_block: bool = option(True, "Measure what each block's cut alone adds to the loss.", off="--no-by-block")
     held_out: object = option(None, "Batches to hold a module's outputs on, or a callable that gives them.", flag=None)
     metric: object = option(None, "Takes a module and gives a number, or several by name: taken of both.", flag=None)
     licence: str | None = option(None, "The licence of the result (its SPDX name), for the model card.", metavar="NAME")

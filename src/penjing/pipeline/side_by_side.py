@@ -198,6 +198,8 @@ class SideBySide:
             found = self._parts.take(f"beside: {name}", lambda: self._beside(first, name))
             other.read = [*found["other"], *other.read]
             base.read = base.read if base.has_perplexity() else [*found["base"], *base.read]
+            if self._reading.by_block:
+                other.read.append(self._parts.take(f"blocks: {name}", lambda: self._by_block(first, name))["all"][0])
         if looks:
             other.alike = list(self._parts.take(f"likeness: {name}", lambda: self._alike(first, name))["all"])
 
@@ -239,6 +241,13 @@ class SideBySide:
         with self._lend(name) as module, self._lend(first) as original:
             likeness = self._likeness or Likeness({})
             return {"all": [likeness.of((original, module), base, other, self._progress)]}
+
+    def _by_block(self, first: str, name: str) -> Figures:
+        layout = self._models[first].counted.layout
+        keeps = self._reading.plan.keeps() if self._reading.plan is not None else {}
+        kept = next((keeps[b.axis] for b in (layout.blocks if layout else ()) if b.axis in keeps), None)
+        with self._lend(name) as module, self._lend(first) as original:
+            return {"all": [quality.one_by_one(original, module, name, self._reading, kept)]}
 
     def _examine(self, name: str) -> None:
         if not self._tasks or self._cache is None:

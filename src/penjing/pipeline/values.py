@@ -155,6 +155,7 @@ def evidence_of(
         texts=tuple(map(Path, measure.texts)), calibration=seen,
         length=measure.length or data.length, speed=measure.speed,
         answers=measure.answers,
+        by_block=measure.by_block,
         tasks=(*read, *own),
     )  # fmt: skip
 

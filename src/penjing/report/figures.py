@@ -51,7 +51,7 @@ PREDICTORS: dict[str, tuple[tuple[str, ...], str]] = {
     "forward_seconds": (("macs_per_sample", "macs_per_image", "macs_per_token", "macs"), "multiply-adds"),
 }
 """Time -> the figures whose ratio predicts its ratio (the first that is there), and what to call them."""
-AGAINST = frozenset({"divergence", "agreement", "output_difference", "cka"})
+AGAINST = frozenset({"divergence", "agreement", "output_difference", "cka", "block_loss"})
 """Figures that are taken against the original, which so has none of its own."""
 DIFFERENCE = "_difference"
 """The end of the name of a comparison among a report's ratios."""

@@ -20,6 +20,7 @@ from penjing.report.social import PICTURE, tiles
 from penjing.report.store import to_json
 from penjing.report.views import (
     asked,
+    block_bars,
     classes,
     correlations,
     curves,
@@ -43,7 +44,7 @@ from penjing.report.views.lines import tick
 
 SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
-    ("answers", "Side by side"),
+    ("block_bars", "Blocks"), ("answers", "Side by side"),
     ("differences", "Real differences"), ("sweep", "What breaks"), ("corruptions", "Corruption"),
     ("curves", "Curves"), ("reliability", "Calibration"), ("kinds", "Instructions"), ("items", "Items"),
     ("speed", "Speed"), ("sensitivity", "Sensitivity"), ("tournament", "The choice"), ("load", "Load it"),
@@ -146,6 +147,7 @@ def _evidence(report: Report) -> dict[str, Any]:
         "kinds": kinds(report),
         "flips": flips(report),
         "asked": asked(report),
+        "block_bars": block_bars(report),
         "repeat": command_of(report),
         "tournament": tournament(report.provenance),
         "sensitivity": sensitivity(report.provenance),

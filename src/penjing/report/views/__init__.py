@@ -2,6 +2,7 @@
 
 from penjing.report.views.answers import answers, asked
 from penjing.report.views.auto import tournament
+from penjing.report.views.block_bars import block_bars
 from penjing.report.views.curves import curves, reliability
 from penjing.report.views.differences import differences
 from penjing.report.views.flips import flips
@@ -15,7 +16,7 @@ from penjing.report.views.sweep import classes, sweep
 from penjing.report.views.together import correlations, reasons, withheld
 
 __all__ = [
-    "Lines", "Mark", "answers", "asked", "classes", "correlations", "curves", "depths", "differences", "flips", "grids",
-    "kinds", "lines", "marks", "reasons", "reliability", "sensitivity", "size_curves", "sweep", "tournament",
-    "withheld", "zeros",
+    "Lines", "Mark", "answers", "asked", "block_bars", "classes", "correlations", "curves", "depths", "differences",
+    "flips", "grids", "kinds", "lines", "marks", "reasons", "reliability", "sensitivity", "size_curves", "sweep",
+    "tournament", "withheld", "zeros",
 ]  # fmt: skip
