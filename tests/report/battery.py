@@ -2,7 +2,7 @@
 
 import random
 
-from samples import PROVENANCE, _llama_widths, _m, _sizes
+from samples import PROVENANCE, _llama_widths, _m, _sizes, block_loss
 
 from penjing.core import Measurement, Report, Subject
 
@@ -110,6 +110,7 @@ def figures(place):
         )  # fmt: skip
     out.append(_m("decode_seconds_per_token", (0.0412, 0.0391, 0.0352, 0.0301)[place], "seconds per token", n=11))
     dropped = [24, 25] if place == 3 else []
+    out += [block_loss(30, float(place), dropped)] if place else []
     out.append(_m("depth", 30 - len(dropped), "count", details={"dropped": dropped}))
     shares = {str(i): (0.02 * place) * (i % 7) for i in range(30)}
     out.append(_m("sparsity", sum(shares.values()) / 30, "fraction", details={"places": shares}))

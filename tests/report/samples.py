@@ -32,6 +32,21 @@ def _quality(value, spread):
     )
 
 
+def block_loss(blocks, tilt=1.0, dropped=()):
+    """What each block's cut adds: the first and the last cost most, and some cost nothing."""
+    added = [tilt * (0.004 + 0.08 / (1 + i) + 0.05 / (blocks - i)) if i % 7 != 3 else -0.002 for i in range(blocks)]
+    worst = max(range(blocks), key=lambda i: added[i])
+    return _m(
+        "block_loss", added[worst], "nats per token", n=508, protocol="block_loss/1", note=f"by layers.{worst} alone",
+        label="Largest loss that one block's cut adds", better="lower", group="quality",
+        details={
+            "blocks": [f"layers.{i}" for i in range(blocks)], "increase": added,
+            "low": [a - 0.003 for a in added], "high": [a + 0.003 for a in added],
+            "dropped": [i in dropped for i in range(blocks)],
+        },
+    )  # fmt: skip
+
+
 def _times(decode, prefill, memory):
     return (
         _m(
@@ -102,7 +117,7 @@ FULL = Report(
         Subject(
             name="SmolLM2-135M-0.75",
             source="models/smollm2-small",
-            figures=(*_sizes(114_608_448, 114.6e6), _quality(34.8, 0.81), *_times(0.0352, 1.61, 731e6)),
+            figures=(*_sizes(114_608_448, 114.6e6), _quality(34.8, 0.81), block_loss(30), *_times(0.0352, 1.61, 731e6)),
             widths=_llama_widths(1152),
         ),
     ),

@@ -11,6 +11,7 @@ from penjing.errors import PenjingError
 from penjing.report import card, page
 from penjing.report.charts import figures_data, safe_json
 from penjing.report.views import (
+    block_bars,
     classes,
     curves,
     depths,
@@ -23,12 +24,33 @@ from penjing.report.views import (
     sweep,
     zeros,
 )  # fmt: skip
+from penjing.report.views.lines import tick_texts
 from penjing.report.views.differences import p_value
 
 
 def only(**details):
     figure = Measurement(name="x", value=0.5, unit="accuracy", details=details)
     return Report(title="t", subjects=(Subject(name="a", source="a", figures=(figure,)),))
+
+
+def test_bars_of_blocks_have_one_scale_over_all_models():
+    found = block_bars(BATTERY)
+    by_name = {one.mark.name: one for one in found.models}
+    assert max(b.height for b in by_name["keep 0.5"].bars) == 100
+    assert max(b.height for b in by_name["keep 0.9"].bars) == pytest.approx(100 / 3, abs=0.1)
+    assert [b.block for b in by_name["keep 0.5"].bars if b.dropped] == ["24", "25"]
+    assert by_name["keep 0.9"].text == "block 0 costs most: +0.0857 nats per token; 4 of 30 show no clear loss"
+    assert by_name["keep 0.9"].bars[3].height == 0, "less loss than the original's is no bar"
+
+
+def test_nothing_is_drawn_where_no_block_was_tried():
+    assert block_bars(only()) is None
+
+
+def test_ticks_that_lie_close_have_the_digits_that_tell_them_apart():
+    assert tick_texts([0.99985, 0.9999, 0.99995], False) == ["0.99985", "0.9999", "0.99995"]
+    assert tick_texts([0.5, 1.0], True) == ["50 %", "100 %"]
+    assert tick_texts([], False) == []
 
 
 def test_a_difference_says_value_interval_p_and_verdict():

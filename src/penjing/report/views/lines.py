@@ -121,17 +121,38 @@ def lines(chart: Chart) -> Lines:
     return Lines(
         chart=chart,
         lines=tuple(_line(one, across, up) for one in chart.series),
-        across_ticks=tuple(Tick(place=across.place(t), text=tick(t, chart.percent_across)) for t in below),
-        up_ticks=tuple(Tick(place=100 - up.place(t), text=tick(t, chart.percent)) for t in beside),
+        across_ticks=tuple(
+            Tick(place=across.place(t), text=text)
+            for t, text in zip(below, tick_texts(below, chart.percent_across), strict=True)
+        ),
+        up_ticks=tuple(
+            Tick(place=100 - up.place(t), text=text)
+            for t, text in zip(beside, tick_texts(beside, chart.percent), strict=True)
+        ),
         diagonal="M0 100L100 0" if chart.diagonal else "",
         thread=_thread(spots, across, up) if chart.thread else "",
         level=None if chart.level is None else 100 - up.place(chart.level),
     )
 
 
-def tick(value: float, percent: bool) -> str:
+def tick(value: float, percent: bool, digits: int = 4) -> str:
     """A tick's number."""
-    return f"{value * 100:.4g} %".replace("-", "\u2212") if percent else f"{value:.4g}".replace("-", "\u2212")
+    text = f"{value * 100:.{digits}g} %" if percent else f"{value:.{digits}g}"
+    return text.replace("-", "\u2212")
+
+
+def tick_texts(values: Sequence[float], percent: bool) -> list[str]:
+    """The numbers of an axis's ticks, with as many digits as tell them apart.
+
+    >>> tick_texts([0.99985, 0.9999], False), tick_texts([0.5, 1.0], True)
+    (['0.99985', '0.9999'], ['50 %', '100 %'])
+    """
+    texts: list[str] = []
+    for digits in range(4, 17):
+        texts = [tick(v, percent, digits) for v in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
 
 
 def _line(one: Series, across: Scale, up: Scale) -> Line:
