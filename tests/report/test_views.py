@@ -24,8 +24,8 @@ from penjing.report.views import (
     sweep,
     zeros,
 )  # fmt: skip
-from penjing.report.views.lines import tick_texts
 from penjing.report.views.differences import p_value
+from penjing.report.views.lines import tick_texts
 
 
 def only(**details):
