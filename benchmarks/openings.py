@@ -5,8 +5,8 @@
 The model is SmolLM2-135M, or with --tiny a random one of some 2 million weights. Each side is a process of its own with
 an empty cache; --before is the `src` folder of another revision, which is run as well, after ours. An opening is a call
 of the stock loader, in this process or in one that it starts; memory is the proportional set size of all of them
-together, looked at ten times a second. Figures that are not times are held to be the same on both sides. What only later
-revisions show (answers to prompts, blocks one by one) is left out, so that both sides do the same.
+together, looked at ten times a second. Figures that are not times are held to be the same on both sides. What only
+later revisions show (answers to prompts, blocks one by one) is left out, so that both sides do the same.
 """
 
 import argparse
