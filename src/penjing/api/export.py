@@ -9,8 +9,9 @@ from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
 from penjing.errors import ExportError
 from penjing.exporters.exporter import Written
+from penjing.pipeline.asking import Exporting
 from penjing.pipeline.export import export as write
-from penjing.pipeline.request import Exporting, Run, Source
+from penjing.pipeline.request import Run, Source
 from penjing.pipeline.surroundings import surroundings
 
 

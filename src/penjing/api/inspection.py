@@ -6,7 +6,8 @@ from penjing.api.keywords import Model
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
-from penjing.pipeline.request import Profiling, Run, Source
+from penjing.pipeline.asking import Profiling
+from penjing.pipeline.request import Run, Source
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.values import open_source
 from penjing.profiling import roofline

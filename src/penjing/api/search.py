@@ -9,7 +9,8 @@ from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
-from penjing.pipeline.request import AxisData, Choice, Request, Run, SelectedData, Selecting, Sensing
+from penjing.pipeline.asking import AxisData, SelectedData, Selecting, Sensing
+from penjing.pipeline.request import Choice, Request, Run
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.values import lent, module_of, open_source, order_of
 from penjing.search.candidates import Search

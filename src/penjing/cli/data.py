@@ -8,7 +8,8 @@ import typer
 from penjing.cli import options as o
 from penjing.cli.flags import Without, flagged
 from penjing.cli.guard import guarded
-from penjing.pipeline.request import Choice, Request, Run, SelectedData, Selecting, Source
+from penjing.pipeline.asking import SelectedData, Selecting
+from penjing.pipeline.request import Choice, Request, Run, Source
 
 HELP = "Choose the data that plans are made from."
 COMMANDS = {"select": "Rank sets of calibration data by what plans made from them do to the outputs."}

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from penjing.cli.flags import Only
 from penjing.cli.options import JSON
-from penjing.pipeline.request import Exporting, Run, Source
+from penjing.pipeline.asking import Exporting
+from penjing.pipeline.request import Run, Source
 
 
 def run(

@@ -1,7 +1,8 @@
 """penjing look."""
 
 from penjing.cli.options import JSON
-from penjing.pipeline.request import Looking, Source
+from penjing.pipeline.asking import Looking
+from penjing.pipeline.request import Source
 
 
 def run(source: Source, looking: Looking, as_json: JSON = False) -> None:

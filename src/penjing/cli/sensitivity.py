@@ -7,7 +7,8 @@ import typer
 
 from penjing.cli.flags import Only, Without
 from penjing.cli.options import JSON
-from penjing.pipeline.request import AxisData, Choice, Request, Run, Sensing, Source
+from penjing.pipeline.asking import AxisData, Sensing
+from penjing.pipeline.request import Choice, Request, Run, Source
 
 
 def run(

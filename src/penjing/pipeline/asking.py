@@ -1,0 +1,86 @@
+"""What other commands than shrink are asked for, beside the parts that they share with it."""
+
+from dataclasses import MISSING, dataclass
+
+from penjing.exporters.formats import FORMATS
+from penjing.pipeline.option import again, option, settle
+from penjing.pipeline.request import Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedData(Data):
+    """Data for many plans: rows are shorter."""
+
+    length: int = again(Data, "length", 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisData(Data):
+    """Data for cutting axes one by one: rows are fewer and shorter."""
+
+    rows: int = again(Data, "rows", 16)
+    length: int = again(Data, "length", 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looking:
+    """For how many tokens a model is counted."""
+
+    context: int = option(512, "Tokens in the cache, for one more token.", least=1)
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profiling(Looking):
+    """For how many tokens a model's time is told, and from what."""
+
+    prompt: int = option(128, "Tokens of the prompt.", least=1)
+    calibrate: bool = option(False, "Time this machine first, for some half a minute.")
+    timed: bool = option(False, "Run the model, and time its parts.", flag="--run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exporting:
+    """Which file a model is written to, for another runtime."""
+
+    to: str = option(
+        MISSING, f"The format: {', '.join(FORMATS.names())}; with a type as gguf:q8_0.", metavar="FORMAT", needed=True
+    )
+    out: str = option(
+        MISSING, "The file to write; it must not exist.", short="-o", metavar="FILE", kind="file", needed=True
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selecting:
+    """Which sets of calibration data are compared, and on what."""
+
+    candidates: int | None = option(
+        None, "Draws of all the text, or with --each of each file.", least=1, shown="10, or 1 of each"
+    )
+    each: bool = option(False, "Each --text file (or --images) is a candidate of its own.")
+    held_out: int = option(64, "Rows, or images, to judge on.", least=2)
+    held_out_texts: tuple[str, ...] = option(
+        (), "Text to judge on.", flag="--held-out-text", metavar="FILE", shown="the rest of the same text", kind="path"
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensing:
+    """How far each axis is cut alone, and on what it is measured."""
+
+    fractions: tuple[float, ...] = option(
+        (0.75, 0.5, 0.25), "A share kept; may be repeated.", flag="--fraction", metavar="SHARE", shown="0.75, 0.5, 0.25"
+    )
+    held_out: int = option(8, "Rows of text to measure on.", least=2)
+
+    def __post_init__(self) -> None:
+        settle(self)
