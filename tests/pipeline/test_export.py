@@ -1,11 +1,14 @@
 """One file for another runtime, from a folder."""
 
+import errno
+
 import pytest
 import torch
 from tests.layouts.zoo import ZOO
 
 import penjing
 from penjing.errors import ExportError, OutputError, PenjingError
+from penjing.exporters.exporter import graph_of
 from penjing.exporters.formats import pt2
 from penjing.layouts.config.stock import build
 
@@ -55,5 +58,32 @@ def test_a_file_that_does_not_compute_the_same_never_bears_its_name(tmp_path, mo
     wrong = pt2.Exporter(suffix=".pt2", opens="", write=pt2.write, run=lambda path, inputs: pt2.run(path, inputs) + 1)
     monkeypatch.setattr(pt2, "EXPORTER", wrong)
     with pytest.raises(ExportError, match="something else"):
+        penjing.export(given, "pt2", tmp_path / "net.pt2")
+    assert [p.name for p in tmp_path.iterdir()] == ["llama"]
+
+
+def test_a_place_that_takes_no_file_is_refused_before_the_model_is_opened(tmp_path, monkeypatch):
+    given = folder("llama", tmp_path)
+    monkeypatch.setattr("penjing.pipeline.export._folder", lambda *a: pytest.fail("the model was opened"))
+    with pytest.raises(OutputError, match="cannot be written"):
+        penjing.export(given, "pt2", tmp_path / f"{'n' * 300}.pt2")
+    with pytest.raises(OutputError, match="cannot be written"):
+        penjing.export(given, "pt2", "/proc/net.pt2")
+
+
+def test_a_full_disk_is_said_and_ends_no_process(tmp_path):
+    (tmp_path / "net.pt2").symlink_to("/dev/full")
+    module, inputs = graph_of(torch.nn.Linear(300, 300), {"input": torch.ones(2, 300)})
+    with pytest.raises(OSError, match="No space left"):
+        pt2.write(module, inputs, tmp_path / "net.pt2")
+
+
+def test_a_disk_that_fills_while_writing_is_told_of(tmp_path, monkeypatch):
+    def full(module, inputs, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    given = folder("llama", tmp_path)
+    monkeypatch.setattr(pt2, "EXPORTER", pt2.Exporter(suffix=".pt2", opens="", write=full, run=pt2.run))
+    with pytest.raises(OutputError, match="no room"):
         penjing.export(given, "pt2", tmp_path / "net.pt2")
     assert [p.name for p in tmp_path.iterdir()] == ["llama"]

@@ -12,6 +12,7 @@ from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
 from penjing.errors import RequestError
 from penjing.pipeline.evidence import SoFar
+from penjing.pipeline.export_options import Export
 from penjing.pipeline.request import Data, Heal, Measure, Request, Run, Source
 
 
@@ -21,6 +22,7 @@ def heal(
     minutes: float | None = None, tokens: int | None = None, texts: Sequence[str | PathLike[str]] = (),
     how: Heal | None = None, data: Data | None = None, measure: Measure | bool = True, run: Run | None = None,
     progress: Progress = silent, so_far: SoFar | None = None, force: bool = False,
+    export: str | Sequence[str] = (),
 ) -> Shrunk:  # fmt: skip
     """Train a pruned model so that it does again what its `teacher` does, write it into `out`, and report.
 
@@ -39,7 +41,7 @@ def heal(
     source = model if isinstance(model, Source) else Source(model=model)
     request = Request(
         source=source, heal=wish, data=data or Data(), measure=Measure() if measure is True else measure or None,
-        run=run or Run(), out=str(out), force=force,
+        run=run or Run(), out=str(out), force=force, export=Export(to=export),  # type: ignore[arg-type]
     )  # fmt: skip
     return healed(request, progress=progress, so_far=so_far)
 

@@ -1,5 +1,6 @@
 """The whole path in one: open, plan, carry out, measure, report."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -19,11 +20,13 @@ from penjing.io import open_checkpoint, outside
 from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
 from penjing.pipeline.evidence import SoFar, counted, measured, read_material
+from penjing.pipeline.export_options import Export
+from penjing.pipeline.exports import rounded, wanted, written
 from penjing.pipeline.heal_request import recorded, repaired
 from penjing.pipeline.in_memory import Metric, Trial, module_report
 from penjing.pipeline.parts import Figures
 from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan
-from penjing.pipeline.refusals import check_folder_wish, check_graph_wish, check_module_wish
+from penjing.pipeline.refusals import check_export_wish, check_folder_wish, check_graph_wish, check_module_wish
 from penjing.pipeline.repair import held_against
 from penjing.pipeline.request import Choice, Heal, Measure, Request, Run
 from penjing.pipeline.sizes import with_sizes
@@ -57,7 +60,7 @@ class Shrunk:
     """What `shrink` gives: the plan and the report, and the folder, or the smaller module.
 
     `code` is Python that gives a module its smaller shapes again, for what `torch.save(module.state_dict())` saved; it
-    is empty for a folder, and where parts of the module are gone.
+    is empty for a folder, and where parts of the module are gone. `files` tells of each file for another runtime.
     """
 
     plan: Plan
@@ -66,6 +69,7 @@ class Shrunk:
     report: Report | None = None
     applied: Applied | None = None
     code: str = ""
+    files: tuple[Mapping[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         """What was made, and the answer in a sentence."""
@@ -85,7 +89,7 @@ def shrink(
     model: Model, out: str | Path | None = None, *, data: Any = None, choice: Choice | None = None,
     heal: Heal | None = None, measure: Measure | bool = True, speed: bool = True, run: Run | None = None,
     progress: Progress = silent, so_far: SoFar | None = None, force: bool = False, held_out: Any = None,
-    metric: Metric | None = None, graph: bool = False, **options: Unpack[Everyday],
+    metric: Metric | None = None, graph: bool = False, export: str | Sequence[str] = (), **options: Unpack[Everyday],
 ) -> Shrunk:  # fmt: skip
     """Make a model smaller: plan, verify, write, re-open, measure, report.
 
@@ -102,6 +106,9 @@ def shrink(
     With `heal` what is left is trained before it is written, as `Heal` says; `heal` of this package is for a model that
     was cut before.
 
+    `export` names files for other runtimes that are also written into `out`, as "gguf:q8_0": each is run there and held
+    against the model, and widths are rounded to what it holds. What it cannot hold is refused before any work.
+
     With `graph` the smaller module is a `torch.fx.GraphModule`, recorded from the module on its example, in which every
     size is rewritten: so it is cut also where the module's code holds a size as a number, or a scale made of one.
 
@@ -117,7 +124,8 @@ def shrink(
         request = replace(request, measure=replace(request.measure, held_out=held_out, metric=metric))
     if graph:
         request = replace(request, source=replace(request.source, graph=True))
-    return carry(replace(request, force=force), progress=progress, so_far=so_far)
+    request = replace(request, force=force, export=Export(to=export))  # type: ignore[arg-type]
+    return carry(request, progress=progress, so_far=so_far)
 
 
 def carry(
@@ -135,9 +143,10 @@ def carry(
         if earlier is not None:
             check_model(earlier, source.weights())
         if module is not None and request.out is None:
-            check_module_wish(request.measure, request.heal)
+            check_module_wish(request)
         else:
             check_folder_wish(request.measure)
+            check_export_wish(request, source, progress)
         with lender_of(request.run) as lender:
             if module is not None and request.out is None:
                 plan = _planned(request, source, module, lender, progress)
@@ -159,6 +168,7 @@ def _into_folder(
     material = read_material(as_folder(source, cache, progress), wish) if wish is not None else None
 
     done, plan, folders, notes = _carried_out(request, source, unfinished, lender, earlier, progress)
+    files = written(request.export.to, unfinished.out, unfinished.pages, unfinished.parts, progress)
     curve = _curve(request, source, unfinished, lender, progress)
     command = shrink_command(request)
     report, notes = None, (*plan.made.get("notes", ()), *notes)
@@ -173,12 +183,12 @@ def _into_folder(
         if request.heal is not None:
             known = replace(known, notes=(*held_against(known), *known.notes))
         report = known
-    known = replace(known, provenance={**known.provenance, **curve})
+    known = replace(known, provenance={**known.provenance, **curve, **({"files": files} if files else {})})
     known = with_sizes(known, source, request.run.output_dtype)
     report = known if report is not None else None
     _save(published(known, place_names(request)), request, source, unfinished, pages=report is not None)
     unfinished.finish()
-    return Shrunk(plan=plan, folder=out, report=report, applied=done)
+    return Shrunk(plan=plan, folder=out, report=report, applied=done, files=tuple(files))
 
 
 def _carried_out(
@@ -196,7 +206,8 @@ def _carried_out(
     if earlier is not None:
         check_plan(earlier, plan)
     unfinished.keep_plan(plan)
-    manner, cache = manner_of(request.choice, request.run, told=recorded(request, unfinished, plan)), cache_folder()
+    told, cache = recorded(request, unfinished, plan), cache_folder()
+    manner = manner_of(request.choice, request.run, told=told, export=request.export)
     done = carry_out(
         source, plan, unfinished.out, manner, cache=cache, lender=lender, unfinished=unfinished, progress=progress
     )
@@ -212,7 +223,7 @@ def _curve(
         return {}
 
     def make() -> Figures:
-        order = order_of(request.choice, request.data, request.run, source.config)
+        order = order_of(_choice(request), request.data, request.run, source.config)
         asked = to_plan(source, request.choice)
         found = size_curve(asked, order, shares, cache=cache_folder(), lender=lender, progress=progress)
         return {"all": [Measurement(name="curve", value=None, unit="", details=found)]}
@@ -233,10 +244,15 @@ def _planned(
     request: Request, source: Source, module: nn.Module | None, lender: Lender, progress: Progress
 ) -> Plan:  # fmt: skip
     return plan_for(
-        to_plan(source, request.choice), order_of(request.choice, request.data, request.run, source.config),
+        to_plan(source, request.choice), order_of(_choice(request), request.data, request.run, source.config),
         machine=machine_of(request.run),
         cache=cache_folder(), module=module, lender=lender, progress=progress,
     )  # fmt: skip
+
+
+def _choice(request: Request) -> Choice:
+    """The choice with widths that the files hold which are wanted too."""
+    return rounded(request.choice, wanted(request.export.to))
 
 
 def _in_memory(module: nn.Module, source: Source, plan: Plan, request: Request, progress: Progress) -> Shrunk:

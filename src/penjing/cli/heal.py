@@ -5,6 +5,7 @@ from typing import Annotated
 from penjing.cli import options as o
 from penjing.cli.flags import Called, Only, Without
 from penjing.pipeline.command import short_flag
+from penjing.pipeline.export_options import Export
 from penjing.pipeline.option import flag_of, options
 from penjing.pipeline.request import Data, Heal, Measure, Request, Run, Source
 
@@ -17,6 +18,7 @@ def run(
     out: o.OUT,
     data: Annotated[Data, Only("seed")],
     measure: Annotated[Measure | None, Without("curve")],
+    export: Export,
     running: Annotated[Run, Without("memory")],
     force: o.FORCE = False,
     runs: o.RUNS = None,
@@ -28,7 +30,10 @@ def run(
     from penjing.cli.run_folder import following
     from penjing.errors import FinishedError
 
-    request = Request(source=source, heal=wish, data=data, measure=measure, run=running, out=str(out), force=force)
+    request = Request(
+        source=source, heal=wish, data=data, measure=measure, export=export, run=running, out=str(out),
+        force=force,
+    )  # fmt: skip
     with following(runs, "heal", str(source.model)) as followed:
         try:
             done = healed(request, progress=followed.progress, so_far=followed.so_far)

@@ -23,6 +23,7 @@ def show_shrunk(done: "Shrunk", *, as_json: bool) -> None:
     """The outcome of shrink: the figures, and where things lie."""
     from penjing.cli.console import show, show_json
     from penjing.report.auto import tournament_lines
+    from penjing.report.elsewhere import terminal_lines
     from penjing.report.plan import applied_json, applied_page, cut_lines
 
     if not as_json:
@@ -36,9 +37,11 @@ def show_shrunk(done: "Shrunk", *, as_json: bool) -> None:
                 show(f"it opens with penjing.load({str(done.folder)!r}), not with stock loaders")
     elif done.applied is not None:
         if as_json:
-            show_json(applied_json(done.applied))
+            show_json({**applied_json(done.applied), **({"files": list(done.files)} if done.files else {})})
         else:
             show(applied_page(done.applied))
+            for line in terminal_lines({"files": done.files}):
+                show(line)
 
 
 def show_finished(out: str | Path, *, as_json: bool) -> None:

@@ -47,7 +47,8 @@ class Format(Protocol):
     `suffix` is that of the file, `opens` the lines that open it, with FILE for its name, and `variants` what can stand
     behind a colon, as `q8_0` in `gguf:q8_0`, with what it is; the first is taken where none is named. `make` writes the
     file, runs it by the runtime that users have, and holds it against the model. What it cannot write it refuses before
-    any of it, by an `ExportError`.
+    any of it, by an `ExportError`; `refuse` says so of a model of which no weight is read, as far as sizes tell, and
+    `multiple` which widths suit it.
     """
 
     @property
@@ -63,6 +64,14 @@ class Format(Protocol):
     @property
     def variants(self) -> Mapping[str, str]:
         """Name -> what it is."""
+        ...
+
+    def multiple(self, variant: str) -> int:
+        """What widths should be a multiple of; 1 is any."""
+        ...
+
+    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
+        """Raise an `ExportError`, or a `MissingExtraError`, where such a model cannot be written here."""
         ...
 
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
@@ -88,6 +97,14 @@ class Exporter:
         """None."""
         return {}
 
+    def multiple(self, variant: str) -> int:
+        """Any width."""
+        del variant
+        return 1
+
+    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
+        """Nothing: what a graph cannot hold shows when it is recorded."""
+
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
         """Write the graph of the module, and run it at two sizes.
 
@@ -109,10 +126,11 @@ def written_or_refused(write: Callable[[], None]) -> None:
 
     Raises:
         ExportError: it refuses, in whatever way.
+        OSError: the system does not take the file.
     """
     try:
         write()
-    except ExportError:
+    except (ExportError, OSError):
         raise
     except Exception as error:  # exporters of other libraries raise of every kind
         lines = [x.strip() for x in str(error).splitlines() if x.strip()] or [type(error).__name__]

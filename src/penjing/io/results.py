@@ -28,7 +28,7 @@ def record_in(folder: Path) -> Mapping[str, Any] | None:
 def strange_in(folder: Path) -> list[str]:
     """Names in a result's folder of files that penjing did not write there."""
     record = record_in(folder) or {}
-    named = record.get("files", ())
+    named = [n for key in ("files", "exports") for n in record.get(key, ())]
     known = {RECORD, "config.json", *PAGES, *(str(n) for n in named if isinstance(n, str))}
     names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_symlink() or not p.is_dir()]
     return [n for n in names if n not in known and not _WEIGHTS.fullmatch(n)]

@@ -2,7 +2,7 @@
 
 from dataclasses import MISSING, dataclass
 
-from penjing.exporters.formats import FORMATS
+from penjing.pipeline.export_options import FORMAT
 from penjing.pipeline.option import again, option, settle
 from penjing.pipeline.request import Data
 
@@ -45,9 +45,7 @@ class Profiling(Looking):
 class Exporting:
     """Which file a model is written to, for another runtime."""
 
-    to: str = option(
-        MISSING, f"The format: {', '.join(FORMATS.names())}; with a type as gguf:q8_0.", metavar="FORMAT", needed=True
-    )
+    to: str = option(MISSING, f"The format: {FORMAT}.", metavar="FORMAT", needed=True)
     out: str = option(
         MISSING, "The file to write; it must not exist.", short="-o", metavar="FILE", kind="file", needed=True
     )

@@ -1,6 +1,6 @@
 """From a plan to a folder that is known to open, or to a smaller module."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,8 @@ class Applied:
 class Manner:
     """How a plan is carried out: what is allowed, whether the result is opened, what `penjing.json` also tells.
 
-    `dtype` is what the result is stored in; None keeps what each tensor is.
+    `dtype` is what the result is stored in; None keeps what each tensor is. `check` may refuse what was verified,
+    before it is written.
     """
 
     allow_sensitive: bool = False
@@ -43,6 +44,7 @@ class Manner:
     reopening: bool = True
     dtype: torch.dtype | None = None
     told: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[[Verified], None] = lambda verified: None
 
 
 def carry_out(
@@ -66,6 +68,7 @@ def carry_out(
         checkpoint, source.layout, plan, allow_sensitive=how.allow_sensitive, allow_nonfinite=how.allow_nonfinite,
         dtype=how.dtype, by_layer=how.by_layer,
     )  # fmt: skip
+    how.check(verified)
     if unfinished is None or not unfinished.is_written:
         if not how.allow_nonfinite:
             progress("looking for NaN and infinity", 0, 0)

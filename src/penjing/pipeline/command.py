@@ -25,7 +25,8 @@ def shrink_command(request: Request) -> str:
     if healing and request.data.seed:
         words += ["--seed", str(request.data.seed)]
     words += ["--no-measure"] if request.measure is None else typed(request.measure)
-    return shlex.join(["penjing", "heal" if healing else "shrink", *words, *typed(request.run)])
+    words += [*typed(request.export), *typed(request.run)]
+    return shlex.join(["penjing", "heal" if healing else "shrink", *words])
 
 
 def _shorter(words: list[str]) -> list[str]:

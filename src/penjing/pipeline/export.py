@@ -7,7 +7,7 @@ from penjing.core.progress import Progress, silent
 from penjing.errors import OutputError
 from penjing.exporters.exporter import Given, Written
 from penjing.exporters.formats import FORMATS, parted, variant_of
-from penjing.io import open_checkpoint, stock_opens
+from penjing.io import open_checkpoint, stock_opens, writing
 from penjing.io.workspace import outside
 from penjing.running import stock
 from penjing.running.source import as_folder, resolve
@@ -23,7 +23,7 @@ def export(
 
     Raises:
         PenjingError: there is no such format.
-        OutputError: there is a file of this name, or no folder for it.
+        OutputError: there is a file of this name, or no folder for it, or it cannot be written.
         ExportError: the model cannot be written in this format, or the file computes something else.
     """
     name, variant = parted(to)
@@ -33,17 +33,20 @@ def export(
         raise OutputError(f"the output is {out.name}, and a file of {name} ends in {exporter.suffix}; name it so")
     folder = Path(model)
     out = outside(out, (folder,) if folder.is_dir() else ())
-    if out.exists():
-        raise OutputError(f"{out} exists; choose another name, or remove it first")
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent}; make it first")
-    progress("opening the model", 0, 0)
-    opened = _folder(model, revision, table, cache, progress)
-    given = Given(folder=opened, load=lambda dtype: stock.load(opened, dtype=dtype))
     partial = out.with_name(f".{out.stem}.partial{out.suffix}")
+    with writing(out):
+        if out.exists():
+            raise OutputError(f"{out} exists; choose another name, or remove it first")
+        if not out.parent.is_dir():
+            raise OutputError(f"there is no folder {out.parent}; make it first")
+        partial.touch()  # what the system refuses is said before any work
     try:
-        told = exporter.make(given, partial, variant, progress)
-        partial.rename(out)
+        progress("opening the model", 0, 0)
+        opened = _folder(model, revision, table, cache, progress)
+        given = Given(folder=opened, load=lambda dtype: stock.load(opened, dtype=dtype))
+        with writing(out):
+            told = exporter.make(given, partial, variant, progress)
+            partial.rename(out)
     finally:
         partial.unlink(missing_ok=True)
     return replace(told, path=out)

@@ -8,6 +8,7 @@ from penjing.core import Plan
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress
 from penjing.errors import RequestError
+from penjing.pipeline.exports import wanted
 from penjing.pipeline.healing import check_pair, course_of
 from penjing.pipeline.healing_data import lessons
 from penjing.pipeline.record import Recorded, record, remember
@@ -26,7 +27,9 @@ def recorded(request: Request, unfinished: Unfinished, plan: Plan) -> dict[str, 
     Raises:
         OutputError: the cache cannot be written to.
     """
-    told = {"request": record(unfinished.asked, plan)}
+    told: dict[str, Any] = {"request": record(unfinished.asked, plan)}
+    if request.export.to:
+        told["exports"] = [one.file(unfinished.out.name) for one in wanted(request.export.to)]
     remember(told["request"], request, cache_folder())
     return told
 
@@ -56,7 +59,8 @@ def repaired(
         return recorded(request, unfinished, plan)
 
     shop = Workshop(
-        unfinished=unfinished, lender=lender, cache=cache, manner=manner_of(request.choice, request.run),
+        unfinished=unfinished, lender=lender, cache=cache,
+        manner=manner_of(request.choice, request.run, export=request.export),
         progress=progress,
     )  # fmt: skip
     done = repair(

@@ -1,8 +1,11 @@
 """What a request asks for that nothing can do, refused before any work."""
 
+from penjing.core.progress import Progress, silent
 from penjing.errors import RequestError
-from penjing.pipeline.request import Heal, Measure, Request
+from penjing.pipeline.exports import check_wish, rounding
+from penjing.pipeline.request import Measure, Request
 from penjing.pipeline.values import module_of
+from penjing.running.source import Source
 
 
 def check_graph_wish(request: Request) -> None:
@@ -16,13 +19,16 @@ def check_graph_wish(request: Request) -> None:
         raise RequestError("graph=True takes a module in memory and an example of its inputs, and no folder to write")
 
 
-def check_module_wish(measure: Measure | None, heal: Heal | None) -> None:
+def check_module_wish(request: Request) -> None:
     """Refuse what is not done to a module in memory.
 
     Raises:
-        RequestError: it is to be healed; texts, images or tasks are named; or the metric cannot be called.
+        RequestError: it is to be healed or exported; texts, images or tasks are named; or the metric cannot be called.
     """
-    if heal is not None:
+    measure = request.measure
+    if request.export.to:
+        raise RequestError("a folder is exported, and this is a module in memory; write one with out=...")
+    if request.heal is not None:
         raise RequestError("a folder is healed, and this is a module in memory; write one with out=...")
     if measure is None:
         return
@@ -43,3 +49,18 @@ def check_folder_wish(measure: Measure | None) -> None:
     """
     if measure is not None and (measure.metric is not None or measure.held_out is not None):
         raise RequestError("metric and held_out are for modules in memory; a folder is measured by texts and tasks")
+
+
+def check_export_wish(request: Request, source: Source, progress: Progress = silent) -> None:
+    """Refuse files that cannot hold such a model, and say to what widths are rounded for them.
+
+    Raises:
+        ExportError: a format has no such model, or the widths that are typed do not suit it.
+        PenjingError: there is no such format, or it needs a package that is not installed.
+    """
+    if not request.export.to:
+        return
+    cuts = request.heal is None or request.heal.teacher is None
+    found = check_wish(request.export.to, request.choice, source, cuts=cuts)
+    if cuts and (said := rounding(request.choice, found)):
+        progress(said, 0, 0)

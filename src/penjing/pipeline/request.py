@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from penjing.errors import BudgetError, RequestError
+from penjing.pipeline.export_options import Export
 from penjing.pipeline.heal_options import Heal
 from penjing.pipeline.option import option, settle
 from penjing.tasks.kinds import wishes
@@ -200,6 +201,7 @@ class Request:
     data: Data = field(default_factory=Data)
     heal: Heal | None = None
     measure: Measure | None = field(default_factory=Measure)
+    export: Export = field(default_factory=Export)
     run: Run = field(default_factory=Run)
     out: str | None = option(
         None, "The folder to write; it must not exist.", short="-o", metavar="PATH", kind="file", needed=True
@@ -216,6 +218,6 @@ class Request:
             raise RequestError("with a teacher that is named nothing is cut; leave the choice or the teacher out")
 
 
-PARTS = (Source, Choice, Data, Heal, Measure, Run)
+PARTS = (Source, Choice, Data, Heal, Measure, Export, Run)
 TABLES: dict[str, type] = {part.__name__.lower(): part for part in PARTS}
 """The tables of a recipe, and the classes they are."""

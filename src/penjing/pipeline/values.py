@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from penjing.evaluate.scoring import fitting
 from penjing.methods import METHODS
 from penjing.pipeline.carry_out import Manner
 from penjing.pipeline.evidence import Evidence
+from penjing.pipeline.export_options import Export
+from penjing.pipeline.exports import check_result, wanted
 from penjing.pipeline.heal_options import Heal
 from penjing.pipeline.healing_data import paths_of
 from penjing.pipeline.request import Choice, Data, Measure, Run, Source
@@ -128,11 +131,16 @@ def dtype_of(name: str | None) -> torch.dtype | None:
     return None if name is None else getattr(torch, name)
 
 
-def manner_of(choice: Choice, run: Run, *, reopening: bool = True, told: Mapping[str, Any] | None = None) -> Manner:
-    """How a plan is carried out."""
+def manner_of(
+    choice: Choice, run: Run, *, reopening: bool = True, told: Mapping[str, Any] | None = None,
+    export: Export | None = None,
+) -> Manner:  # fmt: skip
+    """How a plan is carried out; a result that a format of `export` cannot hold is refused."""
+    asked = wanted(export.to) if export is not None else ()
     return Manner(
         allow_sensitive=choice.allow_sensitive, allow_nonfinite=choice.allow_nonfinite, reopening=reopening,
         dtype=dtype_of(run.output_dtype), told=told or {}, by_layer=choice.opens_with == "penjing",
+        check=partial(check_result, asked),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from penjing.core import Measurement, Report, Subject
 from penjing.errors import DataError
 from penjing.report.build import known, rows, speeds
+from penjing.report.elsewhere import card_section
 from penjing.report.figures import RANKS, kind, stem
 from penjing.report.formats import ratio
 from penjing.report.headline import headline
@@ -74,6 +75,7 @@ def card(
     ]
     if snippet is not None:
         parts += ["## How to load", f"```python\n{snippet.code.replace('```', '')}```", snippet.remark]
+    parts += card_section(report.provenance, _text)
     steps = "\n".join(f"- {_text(label)}: {_text(told)}" for label, told in made(report.provenance))
     parts += ["## How it was made", f"From {_text(base or report.subjects[0].name)}, with penjing.", steps]
     said = limits(report)

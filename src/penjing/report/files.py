@@ -9,9 +9,10 @@ from typing import Any
 from penjing.core import Report, Subject
 from penjing.errors import OutputError
 from penjing.report.build import known
+from penjing.report.elsewhere import KEY
 from penjing.report.headline import headline
 from penjing.report.items import FILE, item_lines
-from penjing.report.store import to_json
+from penjing.report.store import plain, to_json
 
 
 def save(report: Report, folder: str | Path) -> tuple[Path, Path]:
@@ -90,6 +91,7 @@ def figures_json(report: Report) -> dict[str, Any]:
         **(_values(result[0]) if result else {}),
         "headline": headline(report),
         "models": [{"name": s.name, "source": s.source, **_values(s)} for s in report.subjects],
+        **({KEY: plain(report.provenance[KEY], KEY)} if KEY in report.provenance else {}),
         "report": to_json(report),
     }
 

@@ -12,6 +12,7 @@ from penjing.report.absent import absent, present
 from penjing.report.build import rows, speeds
 from penjing.report.charts import embedded, figures_data, there
 from penjing.report.comparison_rows import compared
+from penjing.report.elsewhere import other_files
 from penjing.report.headline import answer
 from penjing.report.picture import picture
 from penjing.report.plot import gauges, scatter
@@ -48,6 +49,7 @@ SECTIONS = (
     ("differences", "Real differences"), ("sweep", "What breaks"), ("corruptions", "Corruption"),
     ("curves", "Curves"), ("reliability", "Calibration"), ("kinds", "Instructions"), ("items", "Items"),
     ("speed", "Speed"), ("sensitivity", "Sensitivity"), ("tournament", "The choice"), ("load", "Load it"),
+    ("elsewhere", "Other runtimes"),
     ("made", "How it was made"), ("limits", "Limits"),
 )  # fmt: skip
 """The headings of the page, by their anchors."""
@@ -119,6 +121,7 @@ def view(report: Report, *, charts: bool) -> dict[str, Any]:
         "scatter": scatter(report),
         "speeds": gauges(speeds(report)),
         "loading": loading(report),
+        "elsewhere": other_files(report.provenance),
         "made": made(report.provenance),
         "limits": limits(report),
         "data": json.dumps(to_json(report), ensure_ascii=False, allow_nan=False, indent=1),

@@ -64,7 +64,7 @@ def made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     `load` is left to `loading`, `notes` to the limits, and what has a view of its own to that; `dropped`, a line for
     each matrix, to the plan.
     """
-    elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes", "answers", "curve", "dropped")
+    elsewhere = (*ORDER, "load", "tournament", "sensitivity", "notes", "answers", "curve", "dropped", "files")
     keys = [k for k in ORDER if k in provenance] + [k for k in provenance if k not in elsewhere]
     return [(label(key), as_text(provenance[key])) for key in keys]
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from penjing.core import Report
 from penjing.report.absent import absent, present
 from penjing.report.build import Cell, rows, speeds
+from penjing.report.elsewhere import terminal_lines
 from penjing.report.formats import ratio
 from penjing.report.headline import headline
 
@@ -51,8 +52,9 @@ def table(report: Report) -> "RenderableType":
                 f"{ratio(speed.predicted)} predicted from {speed.predicted_from or 'its size'}{null}"
             )
     lines += list(report.notes)
+    files = [Text(line) for line in terminal_lines(report.provenance)]
     return Group(
-        Text(headline(report), style="bold"), Text(), out, Text(), *(Text(line, style="dim") for line in lines)
+        Text(headline(report), style="bold"), Text(), out, Text(), *files, *(Text(line, style="dim") for line in lines)
     )
 
 

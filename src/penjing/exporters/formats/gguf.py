@@ -4,6 +4,8 @@ Behind a colon stands the type of its numbers, as `gguf:q8_0`. Layers of differe
 or MLP, are opened by llama.cpp too. The file is run in llama.cpp beside the model before it bears its name.
 """
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 
 from penjing.core.progress import Progress
 from penjing.core.spec import specs_of
-from penjing.errors import CheckpointError, ExportError
+from penjing.errors import CheckpointError, ExportError, MissingExtraError
 from penjing.exporters.exporter import Given, Written
 from penjing.exporters.gguf.architectures import content_of
 from penjing.exporters.gguf.checking import WRITTEN, compare
@@ -38,6 +40,20 @@ class Gguf:
     )
     variants = {name: kind.what for name, kind in TYPES.items()}  # noqa: RUF012
 
+    def multiple(self, variant: str) -> int:
+        """The values in a block of the type."""
+        return TYPES[variant].block
+
+    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
+        """See that llama.cpp has such a model, and that its rows are made of whole blocks.
+
+        Raises:
+            MissingExtraError: gguf or llama.cpp is not installed.
+            ExportError: it has not, or they are not.
+        """
+        _installed()
+        refuse_widths(_content(config, shapes).pieces, variant)
+
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
         """Write the file, run it, and hold it against the model.
 
@@ -45,8 +61,9 @@ class Gguf:
             MissingExtraError: gguf or llama.cpp is not installed.
             ExportError: the model cannot be written so, or the file computes something else.
         """
+        _installed()
         with open_checkpoint(given.folder) as checkpoint:
-            content = _content(checkpoint, given.folder)
+            content = _content(with_modules(checkpoint.config, given.folder), checkpoint.shapes)
             refuse_widths(content.pieces, variant)
             tokenizer = _tokenizer(checkpoint, given.folder)
             progress("trying llama.cpp's tokenizers", 0, 0)
@@ -69,13 +86,18 @@ class Gguf:
         )  # fmt: skip
 
 
-def _content(checkpoint: OpenCheckpoint, folder: Path) -> Content:
-    config = with_modules(checkpoint.config, folder)
+def _installed() -> None:
+    for package, extra in (("gguf", "gguf"), ("xllamacpp", "llama")):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra, "writing a GGUF file and running it")
+
+
+def _content(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Content:
     other = {path: spec.kind for path, spec in specs_of(config).items() if spec.kind != "nothing"}
     if other:
         path, kind = next(iter(other.items()))
         raise ExportError(f"{path} is a module of kind '{kind}', and llama.cpp has stock ones only")
-    return content_of(_full(config), checkpoint.shapes)
+    return content_of(_full(config), shapes)
 
 
 def _full(config: Any) -> dict[str, Any]:

@@ -7,8 +7,9 @@ type, as `onnx:int8`, whose loss is told.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,21 @@ class Onnx:
         "int8": "weights of matrices in 8 bits, activations quantised as they come",
     }
 
+    def multiple(self, variant: str) -> int:
+        """Any width."""
+        del variant
+        return 1
+
+    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
+        """See that the packages are there and the weights fit into one file.
+
+        Raises:
+            MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+            ExportError: they do not fit.
+        """
+        _installed()
+        _refuse_size(sum(prod(shape) for shape in shapes.values()))
+
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
         """Write the file, run it, and hold it against the model.
 
@@ -57,11 +73,7 @@ class Onnx:
         """
         _installed()
         module = given.load(torch.float32)
-        size = sum(p.numel() * p.element_size() for p in module.parameters())
-        if size > MOST:
-            raise ExportError(
-                f"the weights take {size:,} bytes in float32, and one ONNX file holds {MOST:,}; export as gguf or pt2"
-            )
+        _refuse_size(sum(p.numel() for p in module.parameters()))
         progress("writing the graph", 0, 0)
         whole = path.with_name(f"{path.stem}.whole.onnx") if variant == "int8" else path
         try:
@@ -73,6 +85,13 @@ class Onnx:
         finally:
             if whole != path:
                 whole.unlink(missing_ok=True)
+
+
+def _refuse_size(count: int) -> None:
+    if 4 * count > MOST:
+        raise ExportError(
+            f"the weights take {4 * count:,} bytes in float32, and one ONNX file holds {MOST:,}; export as gguf or pt2"
+        )
 
 
 def _installed() -> None:
