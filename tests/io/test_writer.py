@@ -121,6 +121,18 @@ def test_a_disk_known_to_be_too_small_is_refused_first(tmp_path: Path, monkeypat
     monkeypatch.setattr("penjing.io.writer.disk_usage", lambda _: usage)
     with pytest.raises(OutputError, match=r"more bytes, and its disk has 100 free"):
         write(tmp_path / "out", stopping(1, StopError(), []))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_earlier_run_wrote_stays_where_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StopError):
+        write(tmp_path / "out", stopping(2, StopError(), []))
+    begun = sorted(p.name for p in tmp_path.rglob("*"))
+    usage = shutil.disk_usage(tmp_path)._replace(free=1)
+    monkeypatch.setattr("penjing.io.writer.disk_usage", lambda _: usage)
+    with pytest.raises(OutputError, match=r"1 free"):
+        write(tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == begun
 
 
 def test_a_shard_cannot_be_led_elsewhere_by_a_link(tmp_path: Path) -> None:

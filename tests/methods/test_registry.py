@@ -34,6 +34,7 @@ def test_each_loads_with_card_and_settings(name):
 def test_building_takes_settings_and_refuses_others():
     method = METHODS.build("maw", {"protect": ["neurons.0"], "multiple": 8})
     assert method == METHODS.type_of("maw")(protect=("neurons.0",), multiple=8)
+    assert METHODS.build("maw", {"protect": "neurons.0"}) == METHODS.type_of("maw")(protect=("neurons.0",))
     with pytest.raises(PenjingError, match=r"method 'maw' has no setting 'multipel'; did you mean 'multiple'?"):
         METHODS.build("maw", {"multipel": 8})
 

@@ -124,6 +124,15 @@ def test_where_no_axis_is_free_the_module_itself_comes_back():
         assert penjing.compact(net, example=torch.randn(2, 5)) is net
 
 
+def test_one_text_protects_what_it_names():
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2))
+    with torch.no_grad():
+        net[0].weight[2:] = net[0].bias[2:] = 0
+        net[2].weight[3:] = net[2].bias[3:] = 0
+    smaller = penjing.compact(net, example=torch.randn(3, 4), protect="neurons.0")
+    assert (smaller[0].out_features, smaller[2].out_features) == (8, 3)
+
+
 def test_chains_of_dead_units_go_whole():
     net = mlp(nn.ReLU())
     with torch.no_grad():

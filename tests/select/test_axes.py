@@ -16,6 +16,11 @@ def test_globs_choose_and_protection_takes_away():
     assert names("*", protect=("heads", "*.1")) == ["neurons.0", "queries.0"]
 
 
+@pytest.mark.parametrize("protect", ["heads, *.1", ("heads, *.1",), ["heads", "*.1"]])
+def test_one_text_protects_all_that_it_names(protect):
+    assert names("*", protect=protect) == ["neurons.0", "queries.0"]
+
+
 def test_sensitive_axes_need_to_be_allowed():
     with pytest.raises(LayoutError, match=r"only axes that are sensitive .*mean in model.norm"):
         names("residual")

@@ -86,6 +86,7 @@ def test_blocks_are_named_only_on_purpose():
     _, layout, blocks = deep(2)
     assert named(layout, "blocks") == named(layout, "neurons.*, blocks") == [blocks]
     assert named(layout, "*") == named(layout, "neurons.*") == named(layout, "blocks", protect=("blocks",)) == []
+    assert named(layout, "neurons.0, blocks", protect="heads, blocks") == []
     assert paths(blocks) == ["model.layers.0", "model.layers.1"]
 
 

@@ -16,6 +16,7 @@ def test_a_language_model_gives_its_projections_and_nothing_else():
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     }  # fmt: skip
     assert len(matrices(layout, "*.mlp.*", protect=("*.up_proj.*",))) == 2
+    assert len(matrices(layout, "*.mlp.*", protect="*.up_proj.*,*.down_proj.*")) == 1
 
 
 def test_embeddings_and_what_gives_words_are_left_alone():

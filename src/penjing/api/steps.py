@@ -8,6 +8,7 @@ from torch import nn
 
 from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core import Layout, Plan, Report
+from penjing.core.layout import globs_of
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
@@ -234,7 +235,7 @@ def compared(
         )
 
 
-def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect: Sequence[str] = ()) -> nn.Module:
+def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect: str | Sequence[str] = ()) -> nn.Module:
     """A smaller copy of a pruned module, without the units that do nothing; its outputs are the same.
 
     Masks of `torch.nn.utils.prune` may still be attached. Constants that units leave go into the biases behind them.
@@ -246,4 +247,4 @@ def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect
     """
     from penjing.pipeline.compacting import compact as compacted
 
-    return compacted(module, example=example, axes=axes, protect=tuple(protect))
+    return compacted(module, example=example, axes=axes, protect=globs_of(protect))

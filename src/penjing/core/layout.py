@@ -189,13 +189,13 @@ class Layout:
         Raises:
             LayoutError: nothing matches, or only axes of other states do.
         """
-        wanted = globs.split(",") if isinstance(globs, str) else list(globs)
+        wanted = globs_of(globs)
         allowed = frozenset(states)
-        hit = [a for a in self.axes.values() if any(matches(a.name, g.strip()) for g in wanted)]
+        hit = [a for a in self.axes.values() if any(matches(a.name, g) for g in wanted)]
         found = [a for a in hit if a.state in allowed]
         if found:
             return found
-        asked = "', '".join(g.strip() for g in wanted)
+        asked = "', '".join(wanted)
         if hit:
             such = hit[0]
             raise LayoutError(f"'{asked}' matches only axes that are {such.state} (as {such.name}: {such.reason})")
@@ -230,6 +230,16 @@ class Layout:
                 for axis in names((pattern[dim],)):
                     found.setdefault(axis, []).append((tensor, dim))
         return found
+
+
+def globs_of(given: str | Iterable[str]) -> tuple[str, ...]:
+    """The globs in one text, or in several; commas separate them.
+
+    >>> globs_of("neurons.0, heads")
+    ('neurons.0', 'heads')
+    """
+    texts = (given,) if isinstance(given, str) else given
+    return tuple(glob.strip() for text in texts for glob in text.split(","))
 
 
 def matches(axis: str, glob: str) -> bool:

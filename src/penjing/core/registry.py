@@ -113,6 +113,8 @@ class Registry(Generic[T]):
     def build(self, name: str, given: Mapping[str, Any] | None = None) -> T:
         """The thing of this name with these settings; lists become tuples, as TOML and JSON have no tuples.
 
+        A text where several are taken is one of them.
+
         Raises:
             PenjingError: as `load`, or it has no such setting, or one that it needs is not given.
         """
@@ -122,7 +124,8 @@ class Registry(Generic[T]):
                 have = ", ".join(s.name for s in known) or "none"
                 hint = nearest(key, [s.name for s in known])
                 raise PenjingError(f"{self.kind} '{name}' has no setting '{key}'{hint}; it has {have}")
-        chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in (given or {}).items()}
+        several = {s.name for s in known if s.kind.startswith("tuple[str")}
+        chosen = {k: _tuple(v, k in several) for k, v in (given or {}).items()}
         for setting in known:
             if setting.default is MISSING and setting.name not in chosen:
                 raise PenjingError(f"{self.kind} '{name}' needs the setting '{setting.name}'; give it a value")
@@ -207,3 +210,8 @@ def _default(field: Field[Any]) -> Any:
 
 def _kind(field: Field[Any]) -> str:
     return field.type.__name__ if type(field.type) is type else str(field.type)
+
+
+def _tuple(value: Any, several: bool) -> Any:
+    """A list as a tuple; of a setting that takes several texts, one text too."""
+    return tuple(value) if isinstance(value, list) else (value,) if several and isinstance(value, str) else value

@@ -73,8 +73,8 @@ def write_folder(  # noqa: PLR0913 - one call carries a whole output
             workspace.tidy()
             return
         _check_free(target, replacing)
-        workspace.begin()
         _refuse_full(workspace, files)
+        workspace.begin()
         _write_tensors(workspace, files, produce, progress or (lambda _: None))
         for name, data in small.items():
             path = workspace.folder / name
@@ -166,7 +166,7 @@ def _refuse_full(workspace: Workspace, files: list[_File]) -> None:
     for file in files:
         path = workspace.folder / file.name
         needed -= min(path.stat().st_blocks * 512, file.size) if path.exists() else 0
-    free = disk_usage(workspace.folder).free
+    free = disk_usage(workspace.place).free
     if needed > free:
         gone = "make room, or choose another disk"
         raise OutputError(f"{workspace.out} needs {needed:,} more bytes, and its disk has {free:,} free; {gone}")

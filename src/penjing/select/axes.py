@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from penjing.core import Axis, Layout
-from penjing.core.layout import State, matches
+from penjing.core.layout import State, globs_of, matches
 from penjing.errors import LayoutError
 from penjing.select.usual import by_kind, usual
 
 
 def choose(
-    layout: Layout, axes: str | None, *, protect: Sequence[str] = (), allow: Sequence[str] = ()
+    layout: Layout, axes: str | None, *, protect: str | Sequence[str] = (), allow: Sequence[str] = ()
 ) -> list[Axis]:
     """The axes that `axes` names (globs, commas separate; None: the usual ones), without those that `protect` names.
 
@@ -20,10 +20,11 @@ def choose(
     """
     states: tuple[State, ...] = ("free", "sensitive") if "sensitive" in allow else ("free",)
     found = usual(layout) if axes is None else layout.match(axes, states=states)
-    for glob in protect:
+    spared = globs_of(protect)
+    for glob in spared:
         layout.match(glob, states=("free", "sensitive", "uncut"))
-    left = [a for a in found if not any(matches(a.name, g) for g in protect)]
+    left = [a for a in found if not any(matches(a.name, g) for g in spared)]
     if not left:
-        asked, spared = axes or by_kind(found), ", ".join(protect)
-        raise LayoutError(f"'{asked}' matches {len(found)} axes and all are protected by '{spared}'; protect fewer")
+        asked, why = axes or by_kind(found), ", ".join(spared)
+        raise LayoutError(f"'{asked}' matches {len(found)} axes and all are protected by '{why}'; protect fewer")
     return left

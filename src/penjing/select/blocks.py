@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from penjing.core import Blocks, Budget, Checkpoint, Layout
-from penjing.core.layout import matches
+from penjing.core.layout import globs_of, matches
 from penjing.core.pattern import names
 from penjing.errors import BudgetError, LayoutError
 from penjing.layouts import costs
@@ -15,15 +15,14 @@ from penjing.maths.rounding import to_multiple
 from penjing.maths.topk import best
 
 
-def named(layout: Layout, axes: str | None, *, protect: Sequence[str] = ()) -> list[Blocks]:
+def named(layout: Layout, axes: str | None, *, protect: str | Sequence[str] = ()) -> list[Blocks]:
     """The lists of blocks whose axes are named by a glob of `axes` that begins with "blocks" (commas separate).
 
     Whoever names blocks allows them to be dropped, though no block has a mask to equal; "*" does not name them.
     """
-    globs = [g.strip() for g in (axes or "").split(",")]
-    asked = [g for g in globs if g.split(".", 1)[0] == "blocks"]
+    asked, spared = [g for g in globs_of(axes or "") if g.split(".", 1)[0] == "blocks"], globs_of(protect)
     found = [b for b in layout.blocks if any(matches(b.axis, g) for g in asked)]
-    return [b for b in found if not any(matches(b.axis, g) for g in protect)]
+    return [b for b in found if not any(matches(b.axis, g) for g in spared)]
 
 
 def paths(blocks: Blocks) -> list[str]:

@@ -14,7 +14,7 @@ from penjing.select.weights import Matrix, matrices
 STEPS = 60
 
 
-def modules(layout: Layout, tensors: str = "*", *, protect: Sequence[str] = ()) -> list[Matrix]:
+def modules(layout: Layout, tensors: str = "*", *, protect: str | Sequence[str] = ()) -> list[Matrix]:
     """The matrices that are the weight of a module of their own and make one dimension, in the layout's order.
 
     `tensors` and `protect` are globs, as of `weights.matrices`. Tied ones, and those in groups, are left out.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from penjing.core import Budget, Layout
+from penjing.core.layout import globs_of
 from penjing.core.pattern import names, shape
 from penjing.errors import BudgetError, DataError, LayoutError, UnsupportedError
 from penjing.maths.sparse_masks import best_of_groups, best_of_rows, zeros_of
@@ -63,7 +64,7 @@ class Matrix:
         return [d for d in range(len(self.shape)) if d not in self.inputs] + list(self.inputs)
 
 
-def matrices(layout: Layout, tensors: str = "*", *, protect: Sequence[str] = ()) -> list[Matrix]:
+def matrices(layout: Layout, tensors: str = "*", *, protect: str | Sequence[str] = ()) -> list[Matrix]:
     """The weights that products read, without embeddings and what gives words, in the layout's order.
 
     `tensors` and `protect` are globs of tensors' names (commas separate). "*" means all in blocks, where the model
@@ -74,11 +75,12 @@ def matrices(layout: Layout, tensors: str = "*", *, protect: Sequence[str] = ())
         UnsupportedError: the model has no such weights at all.
     """
     every = {m.tensor: m for t in layout.patterns if (m := _matrix(layout, t)) is not None}
-    found = _in_blocks(layout, every) if tensors == "*" else [t for t in every if _named(t, tensors.split(","))]
-    for glob in protect:
+    found = _in_blocks(layout, every) if tensors == "*" else [t for t in every if _named(t, globs_of(tensors))]
+    spared = globs_of(protect)
+    for glob in spared:
         if not any(_named(t, (glob,)) for t in layout.patterns):
             raise LayoutError(f"no tensor matches '{glob}', which is to be protected; correct the glob")
-    left = [every[t] for t in found if not _named(t, protect)]
+    left = [every[t] for t in found if not _named(t, spared)]
     if not every:
         raise UnsupportedError(
             "this model has no weight that a product reads in one direction only, so none has rows to rank; "
@@ -166,4 +168,4 @@ def _in_blocks(layout: Layout, every: dict[str, Matrix]) -> list[str]:
 
 
 def _named(tensor: str, globs: Sequence[str]) -> bool:
-    return any(fnmatchcase(tensor, g.strip()) for g in globs)
+    return any(fnmatchcase(tensor, g) for g in globs)
