@@ -124,7 +124,7 @@ def test_a_disk_known_to_be_too_small_is_refused_first(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_an_earlier_run_wrote_stays_where_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_earlier_run_wrote_stays_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StopError):
         write(tmp_path / "out", stopping(2, StopError(), []))
     begun = sorted(p.name for p in tmp_path.rglob("*"))

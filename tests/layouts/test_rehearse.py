@@ -13,7 +13,7 @@ from penjing.core.pattern import show
 from penjing.layouts import from_module
 from penjing.layouts.table import from_text, to_text
 from penjing.surgery import apply, masked
-from penjing.surgery.memory import run
+from penjing.surgery.outputs import run
 
 
 def cut(module, example):

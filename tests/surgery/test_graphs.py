@@ -12,7 +12,7 @@ from penjing.errors import LayoutError, PlanError, RequestError
 from penjing.io import open_checkpoint
 from penjing.layouts import from_module
 from penjing.surgery import as_graph, masked, verify
-from penjing.surgery.memory import run
+from penjing.surgery.outputs import run
 
 CASES = {
     "a size in a view": (Flat, modules.image(), (8, 12, 32, 20)),

@@ -8,7 +8,7 @@ from penjing.core import Keep, Plan
 from penjing.errors import PlanError
 from penjing.layouts import from_module
 from penjing.surgery import apply, masked
-from penjing.surgery.memory import run
+from penjing.surgery.outputs import run
 
 
 class Net(nn.Module):

@@ -235,7 +235,9 @@ def compared(
         )
 
 
-def compact(module: nn.Module, *, example: Any, axes: str | None = None, protect: str | Sequence[str] = ()) -> nn.Module:
+def compact(
+    module: nn.Module, *, example: Any, axes: str | None = None, protect: str | Sequence[str] = ()
+) -> nn.Module:
     """A smaller copy of a pruned module, without the units that do nothing; its outputs are the same.
 
     Masks of `torch.nn.utils.prune` may still be attached. Constants that units leave go into the biases behind them.

@@ -17,7 +17,7 @@ from penjing.methods import METHODS
 from penjing.running.source import resolve
 from penjing.select.constants import alike, constants
 from penjing.select.dead import Constants
-from penjing.surgery.memory import run
+from penjing.surgery.outputs import run
 
 BOUND = 1e-6
 """How far outputs may lie from those of the module given, as a share of the largest."""

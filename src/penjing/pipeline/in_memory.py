@@ -20,7 +20,7 @@ from penjing.pipeline.comparison import exact_ratios
 from penjing.profiling.module_time import FORWARD, forward_times
 from penjing.select.constants import alike
 from penjing.surgery import Verified
-from penjing.surgery.memory import run
+from penjing.surgery.outputs import run
 
 ERROR = Measurement(
     name="output_difference", value=None, unit="of the original's outputs", label="Difference of outputs",

@@ -9,7 +9,8 @@ from torch.fx import GraphModule
 from penjing.core import Layout, Plan
 from penjing.core.copies import copy_of
 from penjing.errors import PlanError
-from penjing.surgery.memory import agree, cut_of, masked, own_recipes, run, stock_config
+from penjing.surgery.memory import cut_of, masked, own_recipes, stock_config
+from penjing.surgery.outputs import agree, run
 from penjing.surgery.verify import Verified
 
 

@@ -19,6 +19,7 @@ from penjing.surgery import cut
 from penjing.surgery.attributes import Candidate, candidates, counts_groups, follow, follow_told
 from penjing.surgery.draft import pattern_of
 from penjing.surgery.outcome import work_out
+from penjing.surgery.outputs import agree, run
 from penjing.surgery.recipe import Recipe, as_stored, spread
 from penjing.surgery.result_config import specs_after, without_blocks
 from penjing.surgery.verify import Verified, verify
@@ -269,32 +270,3 @@ def _sets(found: list[Candidate]) -> list[tuple[Candidate, ...]]:
     heads = tuple(c for c in found if counts_groups(c))
     rest = [s for k in (1, 2, 3) for s in combinations(found, k)]
     return list(dict.fromkeys([(), heads, tuple(found), *rest]))[:TRIALS]
-
-
-def run(module: nn.Module, example: Any) -> Tensor:
-    """The first tensor that a module gives for an example, in evaluation mode; leaves the mode as it was."""
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            if isinstance(example, Mapping):
-                out = module(**example)
-            else:
-                out = module(*example) if isinstance(example, tuple) else module(example)
-    finally:
-        module.train(training)
-    while not isinstance(out, Tensor):
-        first = getattr(out, "logits", None)
-        out = first if first is not None else out[next(iter(out))] if isinstance(out, Mapping) else out[0]
-    return out
-
-
-def agree(given: Tensor, wanted: Tensor) -> bool:
-    """Whether two outputs are one but for rounding."""
-    if given.shape != wanted.shape:
-        return False
-    if not given.is_floating_point():
-        return bool(torch.equal(given, wanted))
-    scale = float(wanted.abs().max()) if wanted.numel() else 1.0
-    bound = 1e-4 if given.element_size() >= 4 else 3e-2
-    return bool((given - wanted).abs().max() <= bound * max(scale, 1e-12)) if wanted.numel() else True

@@ -14,7 +14,7 @@ from penjing.layouts import from_config, from_module
 from penjing.maths.pca import mean_keeping, random_orthogonal
 from penjing.running.live import Running
 from penjing.surgery import apply, cut, masked, reopen, stream, verify
-from penjing.surgery.memory import run
+from penjing.surgery.outputs import run
 
 GPT2 = {
     "vocab_size": 61, "n_embd": 24, "n_head": 3, "n_layer": 2, "n_positions": 32, "bos_token_id": 1, "eos_token_id": 2,

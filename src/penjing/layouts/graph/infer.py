@@ -19,7 +19,7 @@ from penjing.layouts.graph.computed import Computed, mark_computed, mark_zero_ov
 from penjing.layouts.graph.kinds import Kinds
 from penjing.layouts.graph.names import Fact, assign
 from penjing.layouts.graph.provenance import Provenance
-from penjing.layouts.graph.recording import Recording
+from penjing.layouts.graph.recording import Recording, Source
 from penjing.layouts.graph.settings import Setting, one_number
 from penjing.layouts.graph.trace import Traced, trace
 from penjing.layouts.graph.vanish import Vanishing
@@ -225,11 +225,21 @@ def _placeholders(traced: Traced, walk: Walk) -> tuple[dict[str, Dims], dict[Nod
         elif source.kind == "example":
             walk.dims[node] = _example(walk, node)
         else:
-            what = f"computed constant {source.name}" if source.kind == "buffer" else "a constant"
+            buffer = source.kind == "buffer"
+            what = f"computed constant {source.name}" if buffer else _constant(traced.module, walk, node, source)
             walk.dims[node] = walk.frozen(source.value.shape, f"bound to {what}")
     order = {name: i for i, (name, _) in enumerate(traced.module.named_parameters())}
     tensors = dict(sorted(tensors.items(), key=lambda item: order.get(item[0], math.inf)))
     return tensors, stored, set(stored)
+
+
+def _constant(module: nn.Module, walk: Walk, node: Node, source: Source) -> str:
+    """What a tensor is called that is neither parameter nor buffer nor example."""
+    for path, part in module.named_modules():
+        name = next((n for n, held in vars(part).items() if held is source.value), "")
+        if name:
+            return f"the constant {path}.{name}" if path else f"the constant {name}"
+    return f"a constant in {walk.where(node)}"
 
 
 def _example(walk: Walk, node: Node) -> Dims:

@@ -211,7 +211,7 @@ class _Run(TorchDispatchMode):
         name = source.name.replace(".", "_")
         with self.graph.inserting_before(self.inputs_end):
             node = self.graph.placeholder(f"{_LETTER[source.kind]}_{name}" if source.kind in _LETTER else name)
-        node.meta.update(val=fake, given=source.kind == "example")
+        node.meta.update(val=fake, given=source.kind == "example", module=self.path[-1])
         self.sources[node] = source
         self._keep(fake, node)
 

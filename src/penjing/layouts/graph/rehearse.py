@@ -78,22 +78,19 @@ class _Rehearsal:
         return settings.candidates(self.module, self.walk.module(self.calls[at]), dims, dict.fromkeys(cut))
 
     def _one_axis(self, at: int, first: Setting, second: Setting) -> bool:
-        """Whether the run gets further when two axes that one attribute stands for are one."""
-        (one,), (other,) = (list(atoms.leaves(list(s.dims[0]))) or [None] for s in (first, second))
-        if (
-            one is None
-            or other is None
-            or one is other
-            or one.size != other.size
-            or not {one, other} <= self.cut.keys()
-        ):
+        """Whether the run gets further when the axes that one attribute stands for in two places are the same."""
+        ones, others = (list(atoms.leaves(list(s.dims[0]))) for s in (first, second))
+        pairs = [(a, b) for a, b in zip(ones, others, strict=False) if a is not b]
+        alike = [a.size for a in ones] == [b.size for b in others]
+        if not pairs or not alike or not {a for pair in pairs for a in pair} <= self.cut.keys():
             return False
-        before = self.sizes[other]
-        self.sizes[other] = self.sizes[one]
+        before = {b: self.sizes[b] for _, b in pairs}
+        self.sizes.update({b: self.sizes[a] for a, b in pairs})
         if self.stage.run(self.cut, self.settings).at <= at:
-            self.sizes[other] = before
+            self.sizes.update(before)
             return False
-        atoms.merge(one, other)
+        for one, other in pairs:
+            atoms.merge(one, other)
         self.cut = dict.fromkeys(atoms.find(a) for a in self.cut)
         return True
 

@@ -10,13 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from os import sep
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+import penjing.layouts
 from penjing.errors import LayoutError
 from penjing.layouts.graph.record import record
 from penjing.layouts.graph.recording import Recording
+
+_OTHERS = (*(f"{Path(p).resolve().parent}{sep}" for p in (torch.__file__, penjing.layouts.__file__)), "<")
+"""What the files of torch and of recording begin with, and what was made of no file."""
 
 OUTPUTS = (
     "logits",
@@ -119,7 +126,7 @@ def line_of(stack: Iterable[traceback.FrameSummary]) -> str:
 
 
 def _of_torch(path: str) -> bool:
-    return "/torch/" in path or "/penjing/layouts/" in path or path.endswith("contextlib.py") or path.startswith("<")
+    return path.startswith(_OTHERS) or path.endswith("contextlib.py")
 
 
 @contextmanager

@@ -71,6 +71,9 @@ class Walk:
         if is_assertion(node):
             return
         rule = rules.get(op_name(node)) or (rules.get("pointwise") if is_pointwise(node) else None)
+        if rule is None and draws(node):
+            self.dims[node] = self._stop(node, f"{self.reason(node)} draws random numbers")
+            return
         if rule is None:
             self.dims[node] = self.give_up(node, f"op {node.target} has no rule")
             return
@@ -88,12 +91,16 @@ class Walk:
 
     def give_up(self, node: Node, reason: str) -> Result:
         """Freeze everything that a node touches and note it."""
+        self.notes[reason] = None
+        return self._stop(node, reason)
+
+    def _stop(self, node: Node, reason: str) -> Result:
+        """Freeze everything that a node touches."""
         for source in node.all_input_nodes:
             for dim in self.all_dims(source):
                 atoms.freeze(dim, reason)
             for dim in self.uses.get(node, {}).get(source, []):
                 atoms.freeze(dim, reason)
-        self.notes[reason] = None
         return self._frozen_like(node.meta.get("val"), reason)
 
     def _frozen_like(self, value: object, reason: str) -> Result:
@@ -159,6 +166,11 @@ def op_name(node: Node) -> str:
 def is_pointwise(node: Node) -> bool:
     """Whether torch itself tags the operator as pointwise."""
     return isinstance(node.target, torch._ops.OpOverload) and torch.Tag.pointwise in node.target.tags
+
+
+def draws(node: Node) -> bool:
+    """Whether an operator draws random numbers: of fewer units it would draw others."""
+    return isinstance(node.target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags
 
 
 def is_assertion(node: Node) -> bool:
