@@ -79,14 +79,15 @@ def test_a_request_with_files_survives_a_recipe():
 
 
 @pytest.mark.parametrize(
-    ("asked", "multiple"), [(("gguf:f16",), 1), (("gguf:q8_0",), 32), (("onnx", "gguf:q4_0"), 32), ((), 1)]
+    ("asked", "multiple"),
+    [(("gguf:f16",), 1), (("gguf:q8_0",), 32), (("onnx", "gguf:q4_0"), 32), (("gguf:q4_k_m",), 256), ((), 1)],
 )
 def test_widths_follow_from_the_files(asked, multiple):
     found = wanted(asked)
     assert multiple_of(found) == multiple
     assert rounded(Choice(), found).multiple == (multiple if multiple > 1 else None)
     assert bool(rounding(Choice(), found)) == (multiple > 1)
-    assert rounded(Choice(multiple=64), found).multiple == 64
+    assert rounded(Choice(multiple=512), found).multiple == 512
     assert rounded(Choice(settings={"multiple": 96}), found).multiple is None
     assert rounded(Choice(method="blocks"), found).multiple is None  # which has no such setting
 
@@ -126,6 +127,13 @@ def test_rows_that_no_cut_can_mend_are_refused(tmp_path):
     check_wish(("gguf:f16",), Choice(method="maw"), source)
     with pytest.raises(ExportError, match=r"odd cannot be exported as gguf:q8_0: rows of .* have 80 values"):
         check_wish(("gguf:q8_0",), Choice(method="maw"), source)
+
+
+def test_a_typed_multiple_that_another_type_of_the_mix_takes_is_let_be(model):
+    source = open_source(Source(model=str(model)))
+    check_wish(("gguf:q4_k_m",), Choice(method="maw", multiple=32), source)
+    with pytest.raises(ExportError, match="type 768"):
+        check_wish(("gguf:q4_k_m",), Choice(method="maw", multiple=24), source)
 
 
 def test_odd_neurons_are_rounded_and_not_refused(tmp_path):

@@ -101,8 +101,10 @@ def test_layers_of_different_widths_and_sublayers_left_out_are_the_same_there(fa
 @pytest.mark.parametrize(
     ("family", "settings", "to", "said"),
     [
+        ("llama", {"intermediate_size": 20}, "q8_0", r"have 20 values, and q8_0 holds blocks of 32; export as f16"),
         ("llama", {"intermediate_size": 37}, "q8_0", r"down_proj.weight have 37 values, and q8_0 holds blocks of 32"),
-        ("llama", {}, "q4_k", r"have 64 values, and q4_k holds blocks of 256; cut to 256"),
+        ("llama", {"hidden_size": 80}, "q4_k_m", r"have 80 values, and q4_k_m holds blocks of 32; cut to 64"),
+        ("llama", {}, "q4_k", r"did you mean 'q4_k_[sm]'"),
         ("llama", {"hidden_act": "gelu"}, "f32", "the activation is 'gelu'"),
         ("gemma2", {"query_pre_attn_scalar": 8}, "f32", "scaled for 8 values, heads have 32"),
         ("gemma2", {"layer_types": ["full_attention"] * 2}, "f32", "layer 0 has full_attention"),

@@ -19,7 +19,7 @@ from penjing.exporters.gguf.architectures import content_of
 from penjing.exporters.gguf.checking import WRITTEN, compare
 from penjing.exporters.gguf.content import Content
 from penjing.exporters.gguf.tokenizer import TEXTS, entries_of
-from penjing.exporters.gguf.types import TYPES, refuse_widths
+from penjing.exporters.gguf.types import TYPES, kinds, stored_note
 from penjing.exporters.gguf.writing import write
 from penjing.io import OpenCheckpoint, open_checkpoint
 from penjing.io.recorded import with_modules
@@ -52,7 +52,7 @@ class Gguf:
             ExportError: it has not, or they are not.
         """
         _installed()
-        refuse_widths(_content(config, shapes).pieces, variant)
+        _kinds(_content(config, shapes), variant)
 
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
         """Write the file, run it, and hold it against the model.
@@ -64,12 +64,12 @@ class Gguf:
         _installed()
         with open_checkpoint(given.folder) as checkpoint:
             content = _content(with_modules(checkpoint.config, given.folder), checkpoint.shapes)
-            refuse_widths(content.pieces, variant)
+            stored = _kinds(content, variant)
             tokenizer = _tokenizer(checkpoint, given.folder)
             progress("trying llama.cpp's tokenizers", 0, 0)
             entries = entries_of(tokenizer, content.keys["vocab_size"])
             named = {"general.name": given.folder.resolve().name} | entries
-            write(path, content, named, checkpoint.__getitem__, variant, TYPES[variant].file, progress)
+            write(path, content, named, checkpoint.__getitem__, stored, TYPES[variant].file, progress)
         progress("opening the model", 0, 0)
         prompts = _prompts(tokenizer, content)
         module = given.load(torch.float32)
@@ -78,6 +78,8 @@ class Gguf:
             f"{found.same} of {found.written} tokens written one after another are the model's",
             f"divergence {found.divergence:.2g} nats, by {found.version}",
         ]
+        if len(set(stored.values()) - {"f32"}) > 1:
+            notes.append(stored_note(content.pieces, stored))
         if tokenizer is None:
             notes.append("the folder has no tokenizer, so the file has none: it takes numbers of tokens only")
         return Written(
@@ -98,6 +100,12 @@ def _content(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -
         path, kind = next(iter(other.items()))
         raise ExportError(f"{path} is a module of kind '{kind}', and llama.cpp has stock ones only")
     return content_of(_full(config), shapes)
+
+
+def _kinds(content: Content, variant: str) -> dict[str, str]:
+    heads, kv = (content.keys.get(f"attention.head_count{end}", 1) for end in ("", "_kv"))
+    heads, kv = (max(n) if isinstance(n, list) else n for n in (heads, kv))
+    return kinds(content.pieces, variant, heads // max(1, kv))
 
 
 def _full(config: Any) -> dict[str, Any]:

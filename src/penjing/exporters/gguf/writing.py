@@ -12,7 +12,7 @@ from torch import Tensor
 from penjing.core.progress import Progress, silent
 from penjing.errors import ExportError, MissingExtraError
 from penjing.exporters.gguf.content import Content, Piece
-from penjing.exporters.gguf.types import FileType, type_of
+from penjing.exporters.gguf.types import STORAGE, Storage
 from penjing.exporters.llama.library import quantised
 
 Stored = tuple[str, tuple[int, ...], int]
@@ -20,20 +20,20 @@ Stored = tuple[str, tuple[int, ...], int]
 
 
 def write(
-    path: Path, content: Content, entries: Mapping[str, Any], read: Callable[[str], Tensor], asked: str, file: int,
-    progress: Progress = silent,
+    path: Path, content: Content, entries: Mapping[str, Any], read: Callable[[str], Tensor], stored: Mapping[str, str],
+    file: int, progress: Progress = silent,
 ) -> None:  # fmt: skip
-    """Write a file; one tensor is in memory at a time.
+    """Write a file; one tensor is in memory at a time. `stored` says how each is.
 
     Raises:
         MissingExtraError: the package gguf is not installed.
         ExportError: a tensor is not of the shape that was told, or its values are not numbers of the type.
     """
-    tensors = [(p.name, p.shape, type_of(p, asked).kind) for p in content.pieces]
+    tensors = [(p.name, p.shape, STORAGE[stored[p.name]].kind) for p in content.pieces]
     with start(path, content.architecture, content.keys, entries, file, tensors) as out:
         for done, piece in enumerate(content.pieces):
             progress("writing tensors", done, len(content.pieces))
-            out(encoded(_values(piece, read), type_of(piece, asked)))
+            out(encoded(_values(piece, read), STORAGE[stored[piece.name]]))
 
 
 def _values(piece: Piece, read: Callable[[str], Tensor]) -> Tensor:
@@ -46,7 +46,7 @@ def _values(piece: Piece, read: Callable[[str], Tensor]) -> Tensor:
     return values
 
 
-def encoded(values: Tensor, kind: FileType) -> np.ndarray:
+def encoded(values: Tensor, kind: Storage) -> np.ndarray:
     """float32 values as the type stores them: numbers, or bytes [rows, bytes].
 
     Raises:
