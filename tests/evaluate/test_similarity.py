@@ -45,15 +45,22 @@ def test_equals_the_states_written_out(base, other, unbiased):
             assert found[i][j] == pytest.approx(linear_cka(x, y, unbiased=unbiased), rel=1e-6)
 
 
-def test_batches_and_memory_change_nothing(base, other):
+def test_batches_change_nothing(base, other):
     whole = similarity(base, other, [torch.cat(BATCHES)])
-    parts = similarity(base, other, BATCHES, memory=8 * 24 * 24 * 3)
-    assert whole.details["passes"] == 1
-    assert parts.details["passes"] == 4
+    parts = similarity(base, other, BATCHES)
     torch.testing.assert_close(
         torch.tensor(parts.details["matrix"]), torch.tensor(whole.details["matrix"]), rtol=1e-6, atol=1e-6
     )
     assert whole.n == parts.n == 180
+
+
+def test_with_little_memory_every_so_many_samples_are_looked_at(base, other):
+    found = similarity(base, other, BATCHES, memory=5 * 180 * 24 * 4 // 7 + 1)
+    assert (found.n, found.details["step"]) == (26, 7)
+    one, two = naive_states(base, BATCHES), naive_states(other, BATCHES)
+    for i, x in enumerate(one):
+        for j, y in enumerate(two):
+            assert found.details["matrix"][i][j] == pytest.approx(linear_cka(x[::7], y[::7]), rel=1e-6)
 
 
 def test_a_model_is_like_itself(base):
@@ -90,7 +97,6 @@ def test_unrelated_states_are_near_0():
             return torch.randn(len(x), 6, 2, 2, generator=self.generator)
 
     one, two = (nn.Sequential(nn.Identity(), Noise(s)) for s in (1, 2))
-    # a model that draws noise gives other states each pass, so all sums are taken in one
     assert abs(similarity(one, two, images).value) < 0.02
 
 
@@ -124,10 +130,10 @@ def test_the_blocks_are_the_longest_outer_list(base):
         blocks(nn.Linear(2, 2))
 
 
-def test_progress_counts_batches_of_all_passes(base, other):
+def test_progress_counts_batches(base, other):
     told = []
-    similarity(base, other, BATCHES, memory=8 * 24 * 24 * 6, progress=lambda done, whole: told.append((done, whole)))
-    assert told == [(i + 1, 6) for i in range(6)]
+    similarity(base, other, BATCHES, progress=lambda done, whole: told.append((done, whole)))
+    assert told == [(i + 1, 3) for i in range(3)]
 
 
 def test_what_cannot_be_compared_is_refused(base, other):

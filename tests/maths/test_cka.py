@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penjing.errors import DataError
-from penjing.maths.cka import alignment, dependence, linear_cka, moments
+from penjing.maths import cka
+from penjing.maths.cka import alignment, alignments, dependence, linear_cka, moments
 
 shapes = {"samples": st.integers(5, 12), "p": st.integers(1, 5), "q": st.integers(1, 5), "seed": st.integers(0, 99)}
 
@@ -66,6 +67,42 @@ def test_rotation_scale_and_shift_change_nothing(samples, p, q, seed):
         assert linear_cka(5 * x @ turn + 2, y, unbiased=unbiased) == pytest.approx(before, rel=1e-6, abs=1e-6)
         if not math.isnan(before):
             assert linear_cka(x, -2 * x @ turn, unbiased=unbiased) == pytest.approx(1)
+
+
+@settings(max_examples=30)
+@given(
+    samples=st.integers(5, 12), widths=st.lists(st.integers(1, 5), min_size=2, max_size=5), cut=st.integers(1, 4),
+    rows=st.integers(1, 13), seed=st.integers(0, 99), unbiased=st.booleans(),
+)  # fmt: skip
+def test_all_pairs_at_once_equal_the_tables(samples, widths, cut, rows, seed, unbiased):
+    g = torch.Generator().manual_seed(seed)
+    every = [torch.randn(samples, w, generator=g, dtype=torch.float64) + 3 for w in widths]
+    cut = min(cut, len(every) - 1)
+    xs, ys = every[:cut], every[cut:]
+    naive = naive_unbiased if unbiased else naive_plain
+    for form in (cka._by_tables, cka._by_sums):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cka, "ROWS", rows)
+            between, own = form(xs, ys, unbiased)
+        assert between == [[pytest.approx(naive(x, y), rel=1e-7, abs=1e-7) for y in ys] for x in xs]
+        assert own == [pytest.approx(naive(t, t), rel=1e-7, abs=1e-7) for t in every]
+    for i, x in enumerate(xs):
+        for j, y in enumerate(ys):
+            expected = linear_cka(x, y, unbiased=unbiased)
+            assert alignments(xs, ys, unbiased=unbiased)[i][j] == pytest.approx(expected, rel=1e-6, nan_ok=True)
+
+
+def test_what_does_not_vary_has_no_alignment():
+    x = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    assert math.isnan(alignments([x], [torch.ones(6, 3)])[0][0])
+
+
+def test_other_samples_are_refused():
+    with pytest.raises(DataError, match="found 5, 6 samples"):
+        alignments([torch.zeros(5, 2)], [torch.zeros(6, 2)])
+    for unbiased, few in ((True, 3), (False, 1)):
+        with pytest.raises(DataError, match=f"found {few} samples"):
+            alignments([torch.zeros(few, 2)], [torch.zeros(few, 2)], unbiased=unbiased)
 
 
 def test_unrelated_states_are_at_0_only_without_bias():

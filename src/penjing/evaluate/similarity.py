@@ -1,12 +1,13 @@
 """How alike the inner states of two models are, block by block, on the same tokens or images.
 
-Linear centred kernel alignment in its feature form: sums over samples, batch by batch, never a table of samples by
-samples. The models may have other widths and other numbers of blocks.
+Linear centred kernel alignment. Each model runs once; its states are kept as they are, of so many samples as fit into
+the memory allowed. The models may have other widths and other numbers of blocks.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from math import isnan
 from typing import Any
 
 import torch
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from penjing.core import Measurement
 from penjing.errors import MeasureError
 from penjing.evaluate.scoring import Progress, evaluating
-from penjing.maths.cka import Moments, dependence, moments
+from penjing.maths.cka import alignments
 
 VERSION = 1
 MEMORY = 512 << 20
-"""Bytes that the sums of one pass may take; with many or wide blocks the batches are passed more than once."""
+"""Bytes that the states may take; with many or wide blocks only every second sample is looked at, or every third."""
 
 State = tuple[int, str]
 """Whose (0 the base, 1 the other) and of which module."""
@@ -41,10 +42,11 @@ def similarity(
 
     `batches` are tokens [batch tokens], images [batch channels height width], or dicts of a model's inputs. `points`
     is a glob of names of modules whose outputs are compared (None: see `blocks`). Every position of every sample is
-    one sample here, and padded positions are too, so give whole windows. `progress` gets (done, all) batches.
+    one sample here, and padded positions are too, so give whole windows. `progress` gets (done, all) batches. Where the
+    states took more than `memory` bytes, only one in `details["step"]` samples is looked at.
 
     `details`: "matrix" [base's blocks][other's blocks], "base" and "other" (their names), "nearest" (for each block
-    of the other the place of the most similar one of the base), "passes".
+    of the other the place of the most similar one of the base), "step".
 
     Raises:
         MeasureError: no blocks are found, or their states are not numbers, differ in number, or are too few.
@@ -55,26 +57,29 @@ def similarity(
     if not batches:
         raise MeasureError("found no batches to compare the models on; give at least one")
     look = _looker(models, [k for each in keys for k in each])
-    first = look(batches[0])
-    shifts = {k: s.mean(0) for k, s in first.items()}
-    pairs = [(k, k) for each in keys for k in each] + [(a, b) for a in keys[0] for b in keys[1]]
-    groups = list(_packed(pairs, {k: s.shape[1] for k, s in first.items()}, memory))
-    found: dict[tuple[State, State], float] = {}
-    count = 0
-    for turn, group in enumerate(groups):
-        sums: dict[tuple[State, State], Moments] = {}
-        for done, batch in enumerate(batches):
-            here = {k: s - shifts[k] for k, s in look(batch).items()}
-            for a, b in group:
-                new = moments(here[a], here[b])
-                sums[a, b] = sums[a, b] + new if (a, b) in sums else new
-            if progress:
-                progress(turn * len(batches) + done + 1, len(groups) * len(batches))
-        count = int(next(iter(sums.values())).count)
-        _check_count(count, unbiased)
-        found |= {pair: dependence(s, unbiased=unbiased) for pair, s in sums.items()}
-    matrix = [[_aligned(found, a, b) for b in keys[1]] for a in keys[0]]
-    return _figure(matrix, names, count, len(groups), unbiased)
+    held: dict[State, list[Tensor]] = {k: [] for each in keys for k in each}
+    step, seen = 1, 0
+    for done, batch in enumerate(batches):
+        here = look(batch)
+        if not done:
+            step = _step(here, len(batches), memory)
+        for key, states in here.items():
+            held[key].append(states[-seen % step :: step].clone())
+        seen += len(next(iter(here.values())))
+        if progress:
+            progress(done + 1, len(batches))
+    whole = {key: torch.cat(parts) for key, parts in held.items()}
+    held.clear()
+    count = len(next(iter(whole.values())))
+    _check_count(count, unbiased)
+    found = alignments(*([whole[k] for k in each] for each in keys), unbiased=unbiased)
+    matrix = [[None if isnan(v) else v for v in row] for row in found]
+    return _figure(matrix, names, count, step, unbiased)
+
+
+def _step(states: States, batches: int, memory: int) -> int:
+    """Which share of the samples is kept so that all of them take no more than `memory` bytes: one in so many."""
+    return max(1, -(-batches * sum(s.nbytes for s in states.values()) // memory))
 
 
 def blocks(module: nn.Module) -> list[str]:
@@ -106,7 +111,7 @@ def _points(module: nn.Module, pattern: str | None, who: str) -> list[str]:
 
 
 def _looker(models: Sequence[nn.Module], keys: Sequence[State]) -> Callable[[Any], States]:
-    """A function from a batch to float64 states [samples width] of every key."""
+    """A function from a batch to the states [samples width] of every key."""
 
     def look(batch: Any) -> States:
         out: States = {}
@@ -158,7 +163,7 @@ def _call(model: nn.Module, batch: Any) -> None:
 
 
 def _rows(name: str, out: Any) -> Tensor:
-    """[samples width], float64: every position of a block's output; channels of pictures are their width."""
+    """[samples width]: every position of a block's output; channels of pictures are their width."""
     while isinstance(out, tuple | list) and out:
         out = out[0]
     out = getattr(out, "last_hidden_state", out)
@@ -166,26 +171,10 @@ def _rows(name: str, out: Any) -> Tensor:
         raise MeasureError(f"module '{name}' gives {type(out).__name__}; needed a tensor of states [... width]")
     if out.ndim == 4:
         out = out.movedim(1, -1)
-    out = out.reshape(-1, out.shape[-1]).double().cpu()
+    out = out.reshape(-1, out.shape[-1]).cpu()
     if not out.isfinite().all():
         raise MeasureError(f"module '{name}' gives states that are not finite; check its weights, or use float32")
     return out
-
-
-def _packed(
-    pairs: Sequence[tuple[State, State]], widths: Mapping[State, int], memory: int
-) -> Iterator[list[tuple[State, State]]]:
-    """The pairs in groups whose sums take at most `memory` bytes, at least one pair each."""
-    group: list[tuple[State, State]] = []
-    used = 0
-    for a, b in pairs:
-        size = 8 * widths[a] * widths[b]
-        if group and used + size > memory:
-            yield group
-            group, used = [], 0
-        group.append((a, b))
-        used += size
-    yield group
 
 
 def _check_count(count: int, unbiased: bool) -> None:
@@ -193,13 +182,8 @@ def _check_count(count: int, unbiased: bool) -> None:
         raise MeasureError(f"found {count} states in all; similarity needs at least 4, so give more tokens or images")
 
 
-def _aligned(found: Mapping[tuple[State, State], float], a: State, b: State) -> float | None:
-    own = found[a, a] * found[b, b]
-    return found[a, b] / own**0.5 if found[a, a] > 0 and own > 0 else None
-
-
 def _figure(
-    matrix: list[list[float | None]], names: Sequence[Sequence[str]], count: int, passes: int, unbiased: bool
+    matrix: list[list[float | None]], names: Sequence[Sequence[str]], count: int, step: int, unbiased: bool
 ) -> Measurement:
     nearest = []
     for column in zip(*matrix, strict=True):
@@ -221,6 +205,6 @@ def _figure(
             "base": list(names[0]),
             "other": list(names[1]),
             "nearest": nearest,
-            "passes": passes,
+            "step": step,
         },
     )
