@@ -32,6 +32,9 @@ class Heal:
         (), "Text to train on (.txt, .jsonl, a folder of save_to_disk), or datasets:NAME; may be repeated.",
         flag="--heal-text", metavar="PATH", kind="path", shown="the calibration text",
     )  # fmt: skip
+    written: bool = option(
+        False, "The teacher writes the text to train on, once, by the seed; for want of any.", flag="--heal-written"
+    )
     images: tuple[str, ...] = option(
         (), "Images to train on: a folder, .npz or idx file; may be repeated.", flag="--heal-images", metavar="PATH",
         kind="path", shown="the calibration images",
@@ -63,6 +66,9 @@ class Heal:
         if (self.minutes is None) == (self.tokens is None):
             found = "neither" if self.minutes is None else f"minutes {self.minutes:g} and tokens {self.tokens}"
             raise RequestError(f"healing takes minutes or tokens, one of the two; found {found}")
+        if self.written and (self.texts or self.images):
+            named = ", ".join(map(str, (*self.texts, *self.images)))
+            raise RequestError(f"the teacher is to write the text, and {named} was named too; leave one of them out")
         for name in ("minutes", "tokens", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:

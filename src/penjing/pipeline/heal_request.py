@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from penjing.core import Plan
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress
@@ -15,6 +17,7 @@ from penjing.pipeline.record import Recorded, record, remember
 from penjing.pipeline.repair import Repaired, Workshop, repair
 from penjing.pipeline.request import Request
 from penjing.pipeline.request import Source as Asked
+from penjing.pipeline.teacher_text import about, written
 from penjing.pipeline.unfinished import Unfinished
 from penjing.pipeline.values import manner_of, open_source
 from penjing.running.lending import Lender
@@ -52,8 +55,14 @@ def repaired(
     if wish.teacher is not None:
         teacher = open_source(Asked(model=wish.teacher))
         notes = check_pair(source, teacher, cache)
-    found = lessons(source, wish, request.data, cache=cache, progress=progress)
-    course = course_of(wish, found, request.data.seed)
+    seed = request.data.seed
+
+    def writes(tokens: int, length: int) -> tuple[Tensor, Mapping[str, Any]]:
+        rows = written(teacher, tokens=tokens, length=length, seed=seed, lender=lender, cache=cache, progress=progress)
+        return rows, about(rows, seed)
+
+    found = lessons(source, wish, request.data, cache=cache, writes=writes, progress=progress)
+    course = course_of(wish, found, seed)
 
     def told(plan: Plan) -> Mapping[str, Any]:
         return recorded(request, unfinished, plan)

@@ -1,6 +1,6 @@
 """What a model is healed on: batches of packed text, of images, or the user's own, and some that are held out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from penjing.errors import DataError
 from penjing.evaluate.scoring import fitting
 from penjing.pipeline.heal_options import Heal
 from penjing.pipeline.request import Data
+from penjing.pipeline.teacher_text import TOKENS
 from penjing.planning.examples import examples
 from penjing.planning.order import Order
 from penjing.running.source import Source, as_folder
@@ -40,19 +41,32 @@ class Lessons:
     told: dict[str, Any]
     digest: str
 
-def lessons(source: Source, heal: Heal, data: Data, *, cache: Path, progress: Progress) -> Lessons:
+
+Writes = Callable[[int, int], tuple[torch.Tensor, Mapping[str, Any]]]
+"""Takes how many tokens are needed and how many a row has; gives rows of the teacher's own text, and what to tell."""
+
+
+def lessons(
+    source: Source, heal: Heal, data: Data, *, cache: Path, writes: Writes | None = None, progress: Progress
+) -> Lessons:
     """What healing reads, from the texts or images named for it, or else those that calibrate.
+
+    `writes` is what makes a text of the teacher's own, where such a one was asked for.
 
     Raises:
         DataError: there is none, it is shorter than a batch, or cannot be read.
     """
-    if data.batches is not None or heal.images or (data.images and not heal.texts):
+    if data.batches is not None or heal.images or (data.images and not heal.texts and not heal.written):
         return _any(source, heal, data, cache, progress)
-    folder = as_folder(source, cache, progress)
-    progress("reading the text to train on", 0, 0)
-    texts, names = texts_of(heal, data)
     length, batch = fitting(heal.length, source.config), heal.batch or ROWS
-    ids = tokenise(texts, tokenizer(folder))
+    if heal.written and writes is not None:
+        rows, about = writes(heal.tokens or TOKENS, length)
+        ids, names = rows.flatten(), ["the teacher's own"]
+    else:
+        folder, about = as_folder(source, cache, progress), {}
+        progress("reading the text to train on", 0, 0)
+        texts, names = texts_of(heal, data)
+        ids = tokenise(texts, tokenizer(folder))
     if ids.numel() < batch * length:
         raise DataError(
             f"found {ids.numel():,} tokens to train on, needed {batch * length:,} for one batch of {batch} rows of "
@@ -63,7 +77,7 @@ def lessons(source: Source, heal: Heal, data: Data, *, cache: Path, progress: Pr
     kept, held = rows[: len(rows) - aside], rows[len(rows) - aside :]
     order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(data.seed))
     packed = kept[order][: len(kept) // batch * batch]
-    told = {"files": names, "rows": len(packed), "length": length, "batch": batch, "held out rows": aside}
+    told = {"files": names, "rows": len(packed), "length": length, "batch": batch, "held out rows": aside, **about}
     return Lessons(
         batches=list(packed.split(batch)), held_out=list(held.split(batch)) if aside else [], size=batch * length,
         unit="tokens", told=told, digest=sha256(ids.numpy().tobytes() + str(told).encode()).hexdigest(),
