@@ -4,7 +4,7 @@
 and `compare` are its steps; `heal` trains what a cut left; `load` opens a result, `export` writes it for another
 runtime; `compact` makes a pruned module smaller; `profile` tells what a model costs to run and where time goes,
 `sensitivity` what each cut alone would cost, `select_data` which calibration data serves best; `run` repeats a run
-from its file; `table` reads a CSV for a module of your own.
+from its file; `study` runs an experiment over settings and seeds; `table` reads a CSV for a module of your own.
 `Choice`, `Data`, `Heal`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from penjing.core import Axis, Budget, Card, Checkpoint, Keep, Layout, Mask, Plan, Report, Stats, Update
     from penjing.errors import PenjingError
     from penjing.pipeline.request import Choice, Data, Heal, Measure, Request, Run, Source
+    from penjing.studies import study
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ _PLACES = {
     ),
     "penjing.errors": ("PenjingError",),
     "penjing.pipeline.request": ("Choice", "Data", "Heal", "Measure", "Request", "Run", "Source"),
+    "penjing.studies": ("study",),
 }  # fmt: skip
 __getattr__ = names_of(__name__, _PLACES)
 
@@ -57,7 +59,7 @@ __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
     "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
     "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "select_data",
-    "sensitivity", "shrink", "table",
+    "sensitivity", "shrink", "study", "table",
 ]  # fmt: skip
 
 

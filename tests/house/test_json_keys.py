@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from tests.house import tree
 from tests.house.tiny import tiny_model
@@ -68,6 +69,14 @@ def test_papers(said):
 def test_plan_and_apply(said):
     assert set(said("plan", "model", "-o", "plan", "--method", "maw")) == documented("plan")
     assert set(said("apply", "model", "plan", "-o", "applied")) == documented("apply")
+
+
+def test_study(said, tmp_path):
+    np.savez(tmp_path / "pictures.npz", x=np.zeros((30, 4, 4), np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None],
+             y=np.arange(30) % 2)  # fmt: skip
+    settings = '{images = "pictures.npz", hidden = [], steps = 1, batch = 4}'
+    (tmp_path / "study.toml").write_text(f'out = "out"\nexperiment = "small_network"\nsettings = {settings}\n')
+    assert set(said("study", "run", str(tmp_path / "study.toml"))) == documented("study")
 
 
 SOMETIMES = {"file_bytes", "dtype_bytes"}

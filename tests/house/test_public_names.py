@@ -9,7 +9,7 @@ TOP = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
     "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
     "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "select_data",
-    "sensitivity", "shrink", "table",
+    "sensitivity", "shrink", "study", "table",
 ]  # fmt: skip
 
 
