@@ -12,12 +12,15 @@ from penjing.select.uniform import cost
 from penjing.select.weights import Matrix, matrices
 
 STEPS = 60
+RANKS = "ranks"
+"""The kind of axis that lies between the two matrices which one was made into."""
 
 
 def modules(layout: Layout, tensors: str = "*", *, protect: str | Sequence[str] = ()) -> list[Matrix]:
     """The matrices that are the weight of a module of their own and make one dimension, in the layout's order.
 
-    `tensors` and `protect` are globs, as of `weights.matrices`. Tied ones, and those in groups, are left out.
+    `tensors` and `protect` are globs, as of `weights.matrices`. Tied ones, those in groups, and the two that a matrix
+    was made into before are left out.
 
     Raises:
         LayoutError: nothing is left, or a glob of `protect` matches nothing.
@@ -25,6 +28,11 @@ def modules(layout: Layout, tensors: str = "*", *, protect: str | Sequence[str] 
     """
     tied = {*layout.aliases, *layout.aliases.values()}
     found = [m for m in matrices(layout, tensors, protect=protect) if m.tensor not in tied and _alone(layout, m)]
+    if not found and any(a.kind == RANKS for a in layout.axes.values()):
+        raise UnsupportedError(
+            f"of what '{tensors}' names, each matrix is a product of two already, and nothing is gained by "
+            f"making two of either; take ranks away instead: method magnitude with axes '{RANKS}.*'"
+        )
     if not found:
         raise UnsupportedError(
             f"of what '{tensors}' names, no tensor is the weight of a linear layer or a convolution that is not tied, "
@@ -95,7 +103,7 @@ def _alone_cost(layout: Layout, m: Matrix, budget: Budget, model: Checkpoint) ->
 
 def _alone(layout: Layout, m: Matrix) -> bool:
     made = [d for d in range(len(m.shape)) if d not in m.inputs]
-    grouped = any(n.split(".", 1)[0] == "groups" for n in names(layout.patterns[m.tensor]))
+    grouped = any(n.split(".", 1)[0] in ("groups", RANKS) for n in names(layout.patterns[m.tensor]))
     turned = len(m.shape) > 2 and m.inputs[0] != 1
     depthwise = len(m.shape) > 2 and m.shape[m.inputs[0]] == 1
     return m.tensor.endswith(".weight") and len(made) == 1 and not (grouped or turned or depthwise)

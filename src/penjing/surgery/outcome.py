@@ -68,7 +68,10 @@ def sized(specs: Mapping[str, Spec], recipes: Mapping[str, Recipe]) -> dict[str,
         found: dict[str, Value] = {}
         for own, (tensor, dim) in kind_of(spec).AXES.items():
             if f"{path}.{tensor}" not in recipes:
-                raise PlanError(f"{path} is a '{spec.kind}' and there is no {path}.{tensor}; open the model again")
+                raise PlanError(
+                    f"{path} is a '{spec.kind}', and of the plan's result there is no {path}.{tensor}; leave what lies "
+                    "in it as it is, or put another module in the place of all of it"
+                )
             found[own] = recipes[f"{path}.{tensor}"].shape[dim]
         out[path] = Spec(spec.kind, {**spec.settings, **found})
     return out

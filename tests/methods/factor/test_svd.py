@@ -6,6 +6,7 @@ from tests.layouts.modules import Grouped
 from tests.methods.tiny import llama
 from torch import nn
 
+import penjing
 from penjing.core import Budget, Stats, View
 from penjing.errors import BudgetError, LayoutError, UnsupportedError
 from penjing.layouts import from_module
@@ -81,3 +82,33 @@ def test_a_window_cannot_be_whitened_and_groups_have_no_two_factors():
     names = [m.tensor for m in Method(whiten=False)._chosen(from_module(Grouped(), torch.randn(1, 3, 8, 8)))]
     weights = {n: m for n, m in Grouped().named_modules() if isinstance(m, nn.Conv2d) and m.groups > 1}
     assert not set(names) & {f"{n}.weight" for n in weights}
+
+
+def factored(net, **settings):
+    given = {"keep": 0.5, "settings": {"whiten": False, **settings}, "progress": False, "measure": False}
+    return penjing.shrink(net, example=torch.zeros(2, 16), method="svd", **given).module
+
+
+def plain_net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 8)).eval()
+
+
+def test_what_is_a_product_of_two_already_is_not_made_of_two_again():
+    net = factored(plain_net(), protect="2.weight")
+    again = factored(net)
+    assert [type(again[k]).__name__ for k in (0, 2, 4)] == ["LowRank"] * 3
+    assert all(type(again[k].down) is type(again[k].up) is nn.Linear for k in (0, 2, 4))
+    with pytest.raises(UnsupportedError, match=r"a product of two already.*method magnitude with axes 'ranks\.\*'"):
+        factored(again)
+
+
+def test_ranks_taken_away_later_leave_the_nearest_product_of_that_rank():
+    net = plain_net()
+    given = {"keep": 0.5, "settings": {"axes": "ranks.*", "multiple": 1}, "progress": False, "measure": False}
+    less = penjing.shrink(factored(net), example=torch.zeros(2, 16), method="magnitude", **given).module
+    for k in (0, 2, 4):
+        left, values, right = torch.linalg.svd(net[k].weight.detach().double())
+        rank = less[k].down.out_features
+        nearest = left[:, :rank] * values[:rank] @ right[:rank]
+        torch.testing.assert_close(less[k].weight.detach().double(), nearest, rtol=1e-4, atol=1e-5)
