@@ -111,3 +111,24 @@ def test_a_width_and_what_it_is_made_of_are_one_axis_each():
     layout = cut(Attention(), (x, x, x))
     assert [a.name for a in layout.axes.values() if a.state == "free"] == ["heads"]
     assert "a number follows its size" in reasons(layout)["head_dims"]
+
+
+class OneMemory(nn.Module):
+    """Weights that are parameters of their own over the same memory: each is cut by itself."""
+
+    def __init__(self):
+        super().__init__()
+        held = torch.linspace(-1, 1, 36).reshape(6, 6)
+        self.weights = nn.ParameterList(nn.Parameter(held) for _ in range(3))
+
+    def forward(self, x):
+        for weight in self.weights:
+            x = torch.relu(x @ weight)
+        return x
+
+
+def test_parameters_that_share_memory_are_cut_apart():
+    module, given = OneMemory(), {"keep": 0.5, "settings": {"multiple": 1}, "progress": False, "measure": False}
+    cut(module, BATCH)
+    done = penjing.shrink(module, example=BATCH, method="magnitude", **given)
+    assert [tuple(w.shape) for w in done.module.weights] == [(6, 3), (3, 3), (3, 6)]

@@ -69,7 +69,7 @@ def reader(tensor: str, holding: Sequence[Place], *, what: str, reads: Reads = "
     more = _why_not(holding[0], what, reads) if len(holding) == 1 else ""
     raise UnsupportedError(
         f"the inputs of {tensor} cannot be measured: it belongs to {kinds}{more}, and needed is one Linear, Conv1D, "
-        "Conv2d or recurrent layer; protect the axes it reads or use a method without data"
+        "Conv2d or recurrent layer; protect it, or the axes it reads, or use a method without data"
     )
 
 
@@ -78,6 +78,8 @@ def _why_not(place: Place, what: str, reads: Reads) -> str:
         return ", whose weight MultiheadAttention multiplies without calling it"
     if reads == "windows":
         return f", of which no {what} is taken (only of torch's own Conv2d without groups)"
+    if place.local == "weight" and not isinstance(place.layer, nn.Linear | _ConvNd):
+        return ", whose own code computes with it"
     groups = getattr(place.layer, "groups", 1)
     return f" with {groups} groups, for which there is no {what}" if groups != 1 else ""
 

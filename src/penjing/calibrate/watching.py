@@ -11,6 +11,7 @@ from penjing.calibrate import layers
 from penjing.calibrate.finite import require_finite
 from penjing.calibrate.layers import Place
 from penjing.calibrate.means import Means
+from penjing.calibrate.naming import own_names
 from penjing.calibrate.statistic import INPUTS
 from penjing.calibrate.statistics import find
 from penjing.calibrate.streams import spans, sublayers, through
@@ -38,7 +39,9 @@ def jobs(module: nn.Module, wanted: Mapping[str, frozenset[str]], names: Mapping
 
     Raises:
         DataError: a parameter or block is unknown, or its layer cannot be measured.
+        UnsupportedError: the module computes with a tensor of the files as a part of a larger one.
     """
+    names = own_names(module, wanted, names)
     parameters = dict(module.named_parameters(remove_duplicate=False))
     holding = layers.places(module)
     blocks = dict(module.named_modules())

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from penjing.errors import CheckpointError
 from penjing.io.checkpoint import OpenCheckpoint
 from penjing.io.spans import TensorSpec
-from penjing.io.state_dict import untie
 
 
 def open_module(module: nn.Module, *, config: Mapping[str, Any] | None) -> OpenCheckpoint:
@@ -20,11 +19,11 @@ def open_module(module: nn.Module, *, config: Mapping[str, Any] | None) -> OpenC
     Raises:
         CheckpointError: the module is on `meta` and has no weights to read.
     """
-    state = {k: v.detach() for k, v in module.state_dict().items() if isinstance(v, Tensor)}
+    state = {k: v for k, v in module.state_dict(keep_vars=True).items() if isinstance(v, Tensor)}
     empty = next((name for name, tensor in state.items() if tensor.is_meta), None)
     if empty is not None:
         raise CheckpointError(f"'{empty}' of the module is on meta and has no values; load the weights first")
-    kept, aliases = untie(state)
+    kept, aliases = _untied(state)
     settings = dict(config) if config is not None else _config(module)
     return OpenCheckpoint(
         source=type(module).__name__,
@@ -36,6 +35,13 @@ def open_module(module: nn.Module, *, config: Mapping[str, Any] | None) -> OpenC
         read=lambda name: _copy(kept[name]),
         identify=lambda: _identity(kept, settings),
     )
+
+
+def _untied(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(each tensor once, the further names of one -> its first); two that only share memory are cut apart."""
+    first: dict[int, str] = {}
+    aliases = {name: kept for name, t in state.items() if (kept := first.setdefault(id(t), name)) != name}
+    return {name: t.detach() for name, t in state.items() if name not in aliases}, aliases
 
 
 def _copy(tensor: Tensor) -> Tensor:

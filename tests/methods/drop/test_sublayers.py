@@ -78,3 +78,13 @@ def test_what_cannot_be_is_refused(module, folder, tmp_path):
     tables.make("Gemma2ForCausalLM", tmp_path / "gemma2", **settings)
     with pytest.raises(UnsupportedError, match="as where a norm follows them; drop whole blocks"):
         deep.plan(tmp_path / "gemma2", "sublayers", 0.7)
+
+
+def test_attention_goes_where_files_name_the_other_part_otherwise_than_the_code(tmp_path):
+    own = {"intermediate_size": 36, "num_hidden_layers": 4, "num_local_experts": 3, "num_experts_per_tok": 2}
+    tables.make("MixtralForCausalLM", tmp_path / "mixtral", **{**tables.LLAMA, **own})
+    plan = deep.plan(tmp_path / "mixtral", "sublayers", 0.5, ends=0)
+    assert {n.rsplit(".", 1)[1] for n in plan.made["similarities"]} == {"self_attn", "block_sparse_moe"}
+    assert [e.module.rsplit(".", 1)[1] for e in plan] == ["self_attn"] * 2
+    with pytest.raises(UnsupportedError, match="36 of the tensors"):
+        deep.plan(tmp_path / "mixtral", "svd", 0.5)
