@@ -164,10 +164,24 @@ def test_inner_levels_of_recurrent_layers_are_those_of_layers_run_one_after_anot
         taken = out
 
 
-def test_what_multihead_attention_multiplies_itself_is_refused():
+def test_what_goes_into_the_last_product_of_torchs_attention_is_measured():
+    part, x = nn.MultiheadAttention(8, 2, batch_first=True), torch.randn(2, 5, 8)
     encoder = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 12, batch_first=True))
+    encoder[0].self_attn = part
+    stats = collect(encoder, [x], {"0.self_attn.out_proj.weight": frozenset({"input_mean"})})
+    q, k, v = (t.unflatten(-1, (2, 4)).transpose(1, 2) for t in (x @ part.in_proj_weight.T).chunk(3, -1))
+    mixed = (torch.softmax(q @ k.transpose(2, 3) / 2, -1) @ v).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(stats["0.self_attn.out_proj.weight", "input_mean"], mixed.flatten(0, 1).mean(0))
+    assert type(part) is nn.MultiheadAttention
+
+
+def test_what_attention_of_ones_own_multiplies_itself_is_refused():
+    class Own(nn.MultiheadAttention):
+        pass
+
+    module = nn.Sequential(Own(8, 2, batch_first=True))
     with pytest.raises(UnsupportedError, match="whose weight MultiheadAttention multiplies without calling it"):
-        collect(encoder, [torch.randn(2, 5, 8)], {"0.self_attn.out_proj.weight": frozenset({"input_mean"})})
+        collect(module, [torch.randn(2, 5, 8)], {"0.out_proj.weight": frozenset({"input_mean"})})
 
 
 def test_rows_that_do_not_divide_into_examples_are_refused():

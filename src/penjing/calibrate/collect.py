@@ -15,6 +15,7 @@ from penjing.calibrate.statistics import find
 from penjing.calibrate.watching import Watch, jobs
 from penjing.core import Stats
 from penjing.errors import DataError
+from penjing.nn.attention import freed
 
 
 def collect(
@@ -69,7 +70,8 @@ class Pass:
         check_known(wanted)
         self.means, self.done = Means(), 0
         self._module, self._wanted = module, wanted
-        looked_at = jobs(module, wanted, names or {})
+        with freed(module):
+            looked_at = jobs(module, wanted, names or {})
         self._forward = bool(looked_at)
         self._watch = Watch(looked_at)
         self._derivatives = Derivatives(module, wanted, names or {}, objective_of)
@@ -78,6 +80,7 @@ class Pass:
     def __enter__(self) -> Self:
         modes = [(m, m.training) for m in self._module.modules()]
         self._stack.callback(_restore, modes)
+        self._stack.enter_context(freed(self._module))
         self._stack.enter_context(self._derivatives.requiring())
         self._module.eval()
         return self

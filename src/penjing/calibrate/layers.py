@@ -9,22 +9,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from penjing.calibrate.recurrent import level_of, outputs_of_level
 from penjing.calibrate.statistic import Reads
 from penjing.errors import DataError, UnsupportedError, nearest
+from penjing.nn.attention import Attention
 
 _CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm)
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A layer, its path, and what it calls a parameter."""
+    """A layer, its path, what it calls a parameter, and whether it is called when it is used."""
 
     path: str
     layer: nn.Module
     local: str
+    called: bool = True
 
     @property
     def recurrent(self) -> bool:
@@ -35,10 +36,12 @@ class Place:
 def places(module: nn.Module) -> dict[int, list[Place]]:
     """Of each parameter, by its id, all layers that hold it."""
     out: dict[int, list[Place]] = {}
+    attending = [m for m in module.modules() if isinstance(m, nn.MultiheadAttention) and not isinstance(m, Attention)]
+    silent = {id(m.out_proj) for m in attending}
     for path, layer in module.named_modules():
         for local, parameter in layer._parameters.items():
             if parameter is not None:
-                out.setdefault(id(parameter), []).append(Place(path, layer, local))
+                out.setdefault(id(parameter), []).append(Place(path, layer, local, id(layer) not in silent))
     return out
 
 
@@ -74,7 +77,7 @@ def reader(tensor: str, holding: Sequence[Place], *, what: str, reads: Reads = "
 
 
 def _why_not(place: Place, what: str, reads: Reads) -> str:
-    if isinstance(place.layer, NonDynamicallyQuantizableLinear):
+    if not place.called:
         return ", whose weight MultiheadAttention multiplies without calling it"
     if reads == "windows":
         return f", of which no {what} is taken (only of torch's own Conv2d without groups)"
@@ -96,7 +99,7 @@ def _reads(place: Place, reads: Reads, grouped: bool) -> bool:
         return False
     if isinstance(layer, _ConvNd):
         return layer.groups == 1 or grouped
-    if isinstance(layer, NonDynamicallyQuantizableLinear):
+    if not place.called:
         return False
     return isinstance(layer, nn.Linear) or is_transposed(layer)
 

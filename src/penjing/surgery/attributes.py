@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from penjing.core import Layout
 from penjing.core.pattern import Leaf, Pattern, Product, groups_after, leaves, shape, size
+from penjing.nn import attention
 from penjing.nn.resized import fit
 from penjing.surgery.recipe import Recipe
 
@@ -54,7 +55,10 @@ def _recurrent(part: Any) -> None:
 
 
 def follow_told(module: nn.Module, layout: Layout, sizes: Mapping[str, int]) -> None:
-    """Set the attributes that the layout says follow its axes, where they still hold what they held for it."""
+    """Set the attributes that the layout says follow its axes, where they still hold what they held for it.
+
+    torch's attention that was cut computes by its tensors from then on.
+    """
     for name, pattern in layout.attributes.items():
         path, _, attribute = name.rpartition(".")
         part = module.get_submodule(path)
@@ -63,6 +67,12 @@ def follow_told(module: nn.Module, layout: Layout, sizes: Mapping[str, int]) -> 
             setattr(part, attribute, new)
         elif [held] == list(old):
             setattr(part, attribute, new[0])
+    for part in module.modules():
+        if isinstance(part, nn.MultiheadAttention):
+            attention.fit(part)
+    for part in module.modules():
+        if isinstance(part, nn.TransformerEncoder) and any(isinstance(m, attention.Attention) for m in part.modules()):
+            part.use_nested_tensor = False  # only torch's own kernels take such
 
 
 def candidates(module: nn.Module, recipes: Mapping[str, Recipe], before: Mapping[str, Pattern]) -> list[Candidate]:

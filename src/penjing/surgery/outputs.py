@@ -10,10 +10,13 @@ from torch import Tensor, nn
 def run(module: nn.Module, example: Any) -> Tensor:
     """The first tensor that a module gives for an example, in evaluation mode; leaves the mode as it was.
 
-    Random numbers that it draws are the same each time, so that two modules can be compared.
+    Random numbers that it draws are the same each time, and attention is computed by its parts, as torch's own kernels
+    leave out what is padded: so two modules can be compared.
     """
+    kernels = torch.backends.mha.get_fastpath_enabled()
     training, devices = module.training, {p.device.index for p in module.parameters() if p.device.type == "cuda"}
     module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(0)
@@ -23,6 +26,7 @@ def run(module: nn.Module, example: Any) -> Tensor:
                 out = module(*example) if isinstance(example, tuple) else module(example)
     finally:
         module.train(training)
+        torch.backends.mha.set_fastpath_enabled(kernels)
     while not isinstance(out, Tensor):
         first = getattr(out, "logits", None)
         out = first if first is not None else out[next(iter(out))] if isinstance(out, Mapping) else out[0]

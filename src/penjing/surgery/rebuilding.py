@@ -1,10 +1,12 @@
 """Python code that gives a module its smaller shapes again, so that a saved state dict can be loaded into it."""
 
 import pprint
+from inspect import getsource
 from typing import Any
 
 from torch import Tensor, nn
 
+from penjing.nn.attention import Attention
 from penjing.surgery.memory import stock_config
 
 
@@ -23,8 +25,11 @@ def rebuilding_code(before: nn.Module, after: nn.Module) -> str:
     first, second = dict(before.named_modules()), dict(after.named_modules())
     if set(first) != set(second):
         return ""
+    turned = {n: p.scale for n, p in second.items() if isinstance(p, Attention) and type(first[n]) is not Attention}
+    head = f"import torch\n\n\n{getsource(Attention)}\n\n" if turned else ""
     return (
-        f'def smaller(module):\n    """Give a {name} the shapes of the one that was cut; then load its state dict."""\n'
+        f"{head}def smaller(module):\n"
+        f'    """Give a {name} the shapes of the one that was cut; then load its state dict."""\n'
         "    import torch\n\n"
         f"    shapes = {_literal(_shapes(before, after))}\n"
         f"    sizes = {_literal(_sizes(first, second))}\n"
@@ -40,7 +45,9 @@ def rebuilding_code(before: nn.Module, after: nn.Module) -> str:
         "            setattr(part, key, new)\n"
         "    for (owner, key), value in sizes.items():\n"
         "        setattr(module.get_submodule(owner), key, value)\n"
-        "    return module\n"
+        + (f"    for name, scale in {_literal(turned)}.items():\n" if turned else "")
+        + ("        Attention.take(module.get_submodule(name), scale)\n" if turned else "")
+        + "    return module\n"
     )
 
 
@@ -71,7 +78,8 @@ def _sizes(first: dict[str, nn.Module], second: dict[str, nn.Module]) -> dict[tu
     for name, part in second.items():
         old = vars(first[name])
         for key, value in vars(part).items():
-            if _plain(value) and _plain(old.get(key)) and old.get(key) != value:
+            plain = _plain(value) and _plain(old.get(key)) and key != "training"
+            if plain and old[key] != value:
                 out[name, key] = value
     return out
 
@@ -79,4 +87,4 @@ def _sizes(first: dict[str, nn.Module], second: dict[str, nn.Module]) -> dict[tu
 def _plain(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return all(map(_plain, value))
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float)

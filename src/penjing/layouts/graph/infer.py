@@ -31,6 +31,7 @@ from penjing.layouts.rules import products as rules_products
 from penjing.layouts.rules import shape as rules_shape
 from penjing.layouts.rules import write as rules_write
 from penjing.nn import own_axes
+from penjing.nn.attention import freed
 
 RULES = {**rules_shape.RULES, **rules_products.RULES, **rules_norms.RULES, **rules_index.RULES, **rules_write.RULES}
 UNUSED = "never used by the forward pass of the example"
@@ -163,8 +164,9 @@ def infer_own(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str
     """
     from penjing.layouts.graph.rehearse import rehearse
 
-    inference = infer_traced(trace(module, args, kwargs), whole=True)
-    return inference.layout(rehearse(inference))
+    with freed(module):
+        inference = infer_traced(trace(module, args, kwargs), whole=True)
+        return inference.layout(rehearse(inference))
 
 
 def infer_traced(traced: Traced, *, whole: bool = False) -> Inference:
@@ -176,6 +178,7 @@ def infer_traced(traced: Traced, *, whole: bool = False) -> Inference:
     recording = traced.recording
     nodes = list(recording.graph.nodes) if whole else recording.live
     walk = Walk()
+    walk.idle = frozenset(recording.idle)
     tensors, placeholders, kept = _placeholders(traced, walk)
     walk.run(nodes, RULES)
     if whole:

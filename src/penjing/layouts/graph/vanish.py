@@ -58,6 +58,8 @@ class Vanishing:
             self._check(node, atoms.leaves(groups), [x, y])
 
     def _check(self, node: Node, over: Sequence[Atom] | object, operands: Sequence[Node]) -> None:
+        if node in self.walk.idle:
+            return
         for leaf in over:  # type: ignore[attr-defined]
             if not any(self.is_zero(v, leaf) for v in operands):
                 atoms.mark_sensitive([leaf], f"{op_name(node)} in {self.walk.where(node)} meets no zero")

@@ -14,7 +14,7 @@ import torch
 from torch.fx import Node
 
 from penjing.layouts.graph import atoms
-from penjing.layouts.graph.atoms import Conflict, Dim
+from penjing.layouts.graph.atoms import Atom, Conflict, Dim
 
 Dims = list[Dim]
 Result = Dims | tuple["Result", ...] | None
@@ -60,12 +60,24 @@ class Walk:
         self.least: list[tuple[Dim, int]] = []
         self.groups: dict[Node, Dim] = {}
         self.notes: dict[str, None] = {}
+        self.idle: frozenset[Node] = frozenset()
+        """Calls whose results nobody uses: what differs in them when an axis is cut is not seen."""
 
     def run(self, nodes: Iterable[Node], rules: Mapping[str, Rule]) -> None:
         """Apply the rules in graph order. The placeholders' dimensions are there already."""
         for node in nodes:
             if node.op == "call_function":
+                before = self._marks(node) if node in self.idle else []
                 self._step(node, rules)
+                for leaf, _ in before:
+                    atoms.find(leaf).sensitive = ""
+                for leaf, reason in before:
+                    atoms.mark_sensitive([atoms.find(leaf)], reason)
+
+    def _marks(self, node: Node) -> list[tuple[Atom, str]]:
+        """What is said so far of the leaves that a node touches."""
+        found = (leaf for s in node.all_input_nodes for d in self.all_dims(s) for leaf in atoms.leaves(d))
+        return [(leaf, leaf.sensitive) for leaf in found]
 
     def _step(self, node: Node, rules: Mapping[str, Rule]) -> None:
         if is_assertion(node):

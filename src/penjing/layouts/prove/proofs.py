@@ -1,6 +1,7 @@
 """The graph proof of a whole layout: which of its free axes have been shown to equal their masks."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from penjing.layouts.config.stock import build, full_config
 from penjing.layouts.derive import from_config, from_module, split_example
 from penjing.layouts.graph.inputs import example as example_of
 from penjing.layouts.prove import proof
+from penjing.nn.attention import freed
 
 
 def prove(
@@ -38,7 +40,9 @@ def prove(
         module = build(full_config(source), device="cpu")
         args, kwargs = (), example_of(module, device="cpu")
         known = layout or from_config(source)
-    results = proof.prove(module, args, kwargs, seeds=seeds)
+    own = isinstance(source, nn.Module) and not type(source).__module__.startswith("transformers.")
+    with freed(module) if own else nullcontext():
+        results = proof.prove(module, args, kwargs, seeds=seeds)
     confirm(results.values())
     axes = {
         n: replace(a, proofs=tuple(dict.fromkeys((*a.proofs, "graph")))) if n in results and results[n].ok else a
