@@ -3,8 +3,9 @@
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
 and `compare` are its steps; `heal` trains what a cut left; `load` opens a result, `export` writes it for another
 runtime; `compact` makes a pruned module smaller; `profile` tells what a model costs to run and where time goes,
-`sensitivity` what each cut alone would cost, `select_data` which calibration data serves best; `run` repeats a run
-from its file; `study` runs an experiment over settings and seeds; `table` reads a CSV for a module of your own.
+`sensitivity` what each cut alone would cost, `select_data` which calibration data serves best, `search_shapes`
+which shape is worth its size; `run` repeats a run from its file; `study` runs an experiment over settings and seeds;
+`table` reads a CSV for a module of your own.
 `Choice`, `Data`, `Heal`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
 Nothing heavy is imported before it is used.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         plan,
         profile,
         run,
+        search_shapes,
         select_data,
         sensitivity,
         shrink,
@@ -44,7 +46,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "penjing.api": (
         "apply", "compact", "compare", "export", "heal", "layout", "load", "look", "measure", "open", "plan",
-        "profile", "run", "select_data", "sensitivity", "shrink", "table",
+        "profile", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
@@ -58,8 +60,8 @@ __getattr__ = names_of(__name__, _PLACES)
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
     "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
-    "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "select_data",
-    "sensitivity", "shrink", "study", "table",
+    "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "search_shapes",
+    "select_data", "sensitivity", "shrink", "study", "table",
 ]  # fmt: skip
 
 

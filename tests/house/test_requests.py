@@ -7,19 +7,23 @@ import pytest
 
 import penjing
 from penjing.api.keywords import Everyday, home
+from penjing.pipeline import asking
 from penjing.pipeline import request as asked
 from penjing.pipeline.option import default_of, options
 
-CLASSES = [c for c in vars(asked).values() if inspect.isclass(c) and c.__module__ == asked.__name__]
-DATA = {"select_data": asked.SelectedData, "sensitivity": asked.AxisData}
+CLASSES = [
+    c for room in (asked, asking) for c in vars(room).values() if inspect.isclass(c) and c.__module__ == room.__name__
+]
+DATA = {"select_data": asking.SelectedData, "sensitivity": asking.AxisData}
 OWN = {
-    "profile": (asked.Profiling,),
-    "look": (asked.Looking,),
+    "profile": (asking.Profiling,),
+    "look": (asking.Looking,),
     "measure": (asked.Measure,),
     "compare": (asked.Measure,),
-    "select_data": (asked.Selecting,),
-    "sensitivity": (asked.Sensing,),
+    "select_data": (asking.Selecting,),
+    "sensitivity": (asking.Sensing,),
     "heal": (asked.Heal,),
+    "search_shapes": (asking.Shaping, asked.Heal),
 }
 """Function -> classes whose options come before those that every function has."""
 WIDER = {"measure", "data", "model"}

@@ -4,7 +4,7 @@ from penjing.api.export import export
 from penjing.api.heal import heal
 from penjing.api.inspection import profile
 from penjing.api.run import run
-from penjing.api.search import select_data, sensitivity
+from penjing.api.search import search_shapes, select_data, sensitivity
 from penjing.api.shrink import Shrunk, shrink
 from penjing.api.steps import apply, compact, compare, layout, look, measure, open, plan
 from penjing.data.table import table
@@ -12,5 +12,5 @@ from penjing.running.stock import load
 
 __all__ = [
     "Shrunk", "apply", "compact", "compare", "export", "heal", "layout", "load", "look", "measure", "open", "plan",
-    "profile", "run", "select_data", "sensitivity", "shrink", "table",
+    "profile", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is found out by trying: which part can be cut, and which data to plan from."""
+"""What is found out by trying: which part can be cut, which data to plan from, which shape is worth its size."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,10 +9,16 @@ from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
-from penjing.pipeline.asking import AxisData, SelectedData, Selecting, Sensing
-from penjing.pipeline.request import Choice, Request, Run
+from penjing.errors import RequestError
+from penjing.pipeline.asking import AxisData, SelectedData, Selecting, Sensing, Shaping
+from penjing.pipeline.heal_request import lessons_of
+from penjing.pipeline.healing import course_of
+from penjing.pipeline.request import Choice, Data, Heal, Request, Run
+from penjing.pipeline.request import Source as AskedSource
+from penjing.pipeline.shape_search import METHOD, Bench, ShapeSearch, Within
+from penjing.pipeline.shape_search import search_shapes as find_shapes
 from penjing.pipeline.surroundings import surroundings
-from penjing.pipeline.values import lent, module_of, open_source, order_of
+from penjing.pipeline.values import lender_of, lent, module_of, open_source, order_of
 from penjing.search.candidates import Search
 from penjing.search.data_selection import Selection
 from penjing.search.data_selection import select_data as choose_data
@@ -89,3 +95,54 @@ def selected(request: Request, selecting: Selecting, *, progress: Progress = sil
         order = order_of(request.choice, request.data, request.run, source.config)
         with lent(source, module_of(request.source), request.run, progress) as module:
             return choose_data(source, order, search, cache=cache_folder(), module=module, progress=progress)
+
+
+@shows_progress
+def search_shapes(
+    model: Model, limit_parameters: int, *, tokens: int | None = None, kinds: Sequence[str] = (), candidates: int = 8,
+    tolerance: float = 0.05, least: float = 0.4, texts: Sequence[str | Path] = (), how: Heal | None = None,
+    data: Data | None = None, run: Run | None = None, progress: Progress = silent,
+) -> ShapeSearch:  # fmt: skip
+    """Which shape is worth so many parameters: candidates trimmed, healed on so many `tokens` each, and ranked.
+
+    Shapes are within `tolerance` of the limit and keep at least the share `least` of each kind. `texts` are healed by;
+    `how` holds all of healing where the keywords do not do. The best one is had by `penjing.shrink(model, out, method="minitron", settings={"shape": found.tried[0].shape}, ...)`.
+
+    Raises:
+        PenjingError: no shape meets the limit, or the model or the data does not serve.
+    """
+    given: dict[str, Any] = {"tokens": tokens, "texts": tuple(map(str, texts))}
+    given = {k: v for k, v in given.items() if v not in (None, ())}
+    wish = Heal(**given) if how is None else replace(how, **given)
+    asked_shapes = Shaping(
+        limit_parameters=limit_parameters, kinds=tuple(kinds), candidates=candidates, tolerance=tolerance, least=least
+    )
+    source = model if isinstance(model, AskedSource) else AskedSource(model=model)
+    request = Request(source=source, heal=wish, data=data or Data(), run=run or Run())
+    return shaped(request, asked_shapes, progress=progress)
+
+
+def shaped(request: Request, shaping: Shaping, *, progress: Progress = silent) -> ShapeSearch:
+    """The shapes that a request asks to look for.
+
+    Raises:
+        RequestError: healing is asked for in minutes, in which shapes get different numbers of steps.
+        PenjingError: as `search_shapes`.
+    """
+    wish = request.heal
+    if wish is None or wish.tokens is None or wish.teacher is not None:
+        raise RequestError("every shape is healed by the whole model on the same tokens; give tokens (--heal-tokens)")
+    cache = cache_folder()
+    with surroundings(threads=request.run.threads, offline=request.run.offline), lender_of(request.run) as lender:
+        source = open_source(request.source)
+        order = order_of(replace(request.choice, method=METHOD), request.data, request.run, source.config)
+        found = lessons_of(source, source, wish, request.data, lender=lender, cache=cache, progress=progress)
+        bench = Bench(
+            source=source, order=order, course=course_of(wish, found, request.data.seed), lender=lender, cache=cache,
+            progress=progress,
+        )  # fmt: skip
+        within = Within(
+            parameters=shaping.limit_parameters, kinds=shaping.kinds, tolerance=shaping.tolerance,
+            most=shaping.candidates, least=shaping.least, multiple=shaping.multiple,
+        )  # fmt: skip
+        return find_shapes(bench, within)

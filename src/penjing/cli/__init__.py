@@ -27,7 +27,7 @@ COMMANDS = {
     "papers": "List the papers, what became of their claims, or show one.",
     "demo": "Shrink a real language model, end to end.",
 }
-GROUPS = ("data", "study")
+GROUPS = ("data", "search", "study")
 """Commands that have commands of their own: `app` in their file, with `COMMANDS`."""
 
 app = typer.Typer(

@@ -2,9 +2,10 @@
 
 from dataclasses import MISSING, dataclass
 
+from penjing.errors import RequestError
 from penjing.pipeline.export_options import FORMAT
 from penjing.pipeline.option import again, option, settle
-from penjing.pipeline.request import Data
+from penjing.pipeline.request import Choice, Data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +83,25 @@ class Sensing:
 
     def __post_init__(self) -> None:
         settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shaping:
+    """Which shapes are candidates for so many parameters."""
+
+    limit_parameters: int = option(MISSING, "Parameters of the whole model, as 100M.", kind="count", metavar="N",
+                                   needed=True)  # fmt: skip
+    kinds: tuple[str, ...] = option(
+        (), "Kinds of axes whose sizes differ between shapes.", metavar="KINDS", joined=True,
+        shown="neurons,heads,blocks",
+    )  # fmt: skip
+    tolerance: float = option(0.05, "How far from the limit a shape may be, as a share of it.", metavar="SHARE")
+    candidates: int = option(8, "Shapes that are tried, far apart from one another.", least=1)
+    least: float = option(0.4, "The share of each kind that stays at least.", metavar="SHARE")
+    multiple: int | None = again(Choice, "multiple", None)
+
+    def __post_init__(self) -> None:
+        settle(self)
+        for name in ("tolerance", "least"):
+            if not 0 < getattr(self, name) <= 1:
+                raise RequestError(f"{name} is {getattr(self, name):g}; needed a share above 0 and up to 1")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -12,10 +13,10 @@ from penjing.core.progress import Progress
 from penjing.errors import RequestError
 from penjing.pipeline.exports import wanted
 from penjing.pipeline.healing import check_pair, course_of
-from penjing.pipeline.healing_data import lessons
+from penjing.pipeline.healing_data import Lessons, lessons
 from penjing.pipeline.record import Recorded, record, remember
 from penjing.pipeline.repair import Repaired, Workshop, repair
-from penjing.pipeline.request import Request
+from penjing.pipeline.request import Data, Heal, Request
 from penjing.pipeline.request import Source as Asked
 from penjing.pipeline.teacher_text import about, written
 from penjing.pipeline.unfinished import Unfinished
@@ -55,14 +56,8 @@ def repaired(
     if wish.teacher is not None:
         teacher = open_source(Asked(model=wish.teacher))
         notes = check_pair(source, teacher, cache)
-    seed = request.data.seed
-
-    def writes(tokens: int, length: int) -> tuple[Tensor, Mapping[str, Any]]:
-        rows = written(teacher, tokens=tokens, length=length, seed=seed, lender=lender, cache=cache, progress=progress)
-        return rows, about(rows, seed)
-
-    found = lessons(source, wish, request.data, cache=cache, writes=writes, progress=progress)
-    course = course_of(wish, found, seed)
+    found = lessons_of(source, teacher, wish, request.data, lender=lender, cache=cache, progress=progress)
+    course = course_of(wish, found, request.data.seed)
 
     def told(plan: Plan) -> Mapping[str, Any]:
         return recorded(request, unfinished, plan)
@@ -79,3 +74,20 @@ def repaired(
     if earlier is not None and done.applied.plan.digest() != earlier.plan_sha256:
         notes.append("training came to other bits than in the run that this one repeats, as on another machine it does")
     return replace(done, notes=(*notes, *done.notes))
+
+
+def lessons_of(
+    source: Source, teacher: Source, wish: Heal, data: Data, *, lender: Lender, cache: Path, progress: Progress
+) -> Lessons:
+    """What a model is healed on: what was named for it, or what its teacher writes.
+
+    Raises:
+        PenjingError: there is none, it is too short or cannot be read, or the teacher does not write.
+    """
+    seed = data.seed
+
+    def writes(tokens: int, length: int) -> tuple[Tensor, Mapping[str, Any]]:
+        rows = written(teacher, tokens=tokens, length=length, seed=seed, lender=lender, cache=cache, progress=progress)
+        return rows, about(rows, seed)
+
+    return lessons(source, wish, data, cache=cache, writes=writes, progress=progress)

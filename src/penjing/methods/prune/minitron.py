@@ -16,9 +16,10 @@ block importance is that of ShortGPT, arXiv:2403.03853, as the paper cites it; t
 perplexity without each, which costs a pass per block and is not here. Deviations: the mean over examples stands where
 the paper sums, which ranks alike; a layout's `heads` are key-value groups and go whole, where the paper keeps all
 key-value heads and ranks query heads inside each group (`axes="queries"` cuts the same query heads in every group);
-no merging of the heads that go; sizes by one fraction for all chosen axes under a budget, not the paper's search over
-shapes; a norm without a gain has no name to be measured by and is left out (the plan's `made["notes"]` names it). The
-iterative variant, for which the paper found no benefit, is not here: plan, carry out and plan again for the same.
+no merging of the heads that go; sizes by one fraction for all chosen axes under a budget, unless a `shape` says them
+(`penjing search shapes` looks for one, as the paper does); a norm without a gain has no name to be measured by and is
+left out (the plan's `made["notes"]` names it). The iterative variant, for which the paper found no benefit, is not
+here: plan, carry out and plan again for the same.
 """
 
 from collections.abc import Iterable
@@ -34,6 +35,7 @@ from penjing.maths.topk import best
 from penjing.select import blocks as block
 from penjing.select.axes import choose
 from penjing.select.saliency import taken_in
+from penjing.select.shape import check_shape, globs_of, read_shape
 from penjing.select.uniform import sizes
 from penjing.select.units import places
 
@@ -69,16 +71,26 @@ class Method:
 
     `axes` and `protect` are globs of axis names; several kinds may be named ("neurons.*,heads.*"), "blocks" among
     them. `multiple` is the rounding of sizes (None: one that hardware likes), `allow` further states of axes that may
-    be cut ("sensitive", which hidden channels are).
+    be cut ("sensitive", which hidden channels are). `shape` says how many units stay of each axis of a kind, and how
+    many blocks, as "neurons:1024,blocks:24": then neither `axes` nor the budget is heeded.
     """
 
     axes: str | None = None
     protect: tuple[str, ...] = ()
     multiple: int | None = None
     allow: tuple[str, ...] = ()
+    shape: str = ""
+
+    def __post_init__(self) -> None:
+        read_shape(self.shape)
 
     def wants(self, layout: Layout) -> Wants:
-        """Parameter or block -> the statistics needed of it."""
+        """Parameter or block -> the statistics needed of it.
+
+        Raises:
+            PlanError: the model cannot get the shape.
+        """
+        check_shape(layout, read_shape(self.shape))
         axes, lists = self._chosen(layout)
         wanted: dict[str, frozenset[str]] = {path: frozenset({ALIKE}) for b in lists for path in block.paths(b)}
         for axis in axes:
@@ -96,6 +108,8 @@ class Method:
         """
         layout, stats, budget = view.layout, view.stats, view.budget
         axes, lists = self._chosen(layout)
+        if self.shape:
+            return self._shaped(view, axes, lists)
         if axes and lists and budget.keep is None:
             raise BudgetError(
                 f"blocks and widths together were given a limit in {budget.unit}, which can be met in many ways; "
@@ -109,10 +123,22 @@ class Method:
         made = {"method": "minitron", "settings": asdict(self), "budget": str(budget), "samples": stats.samples}
         return Plan(tuple(keeps), made={**made, "notes": _unmeasured(layout, axes)})
 
+    def _shaped(self, view: View, axes: list[Axis], lists: list[Blocks]) -> Plan:
+        layout, stats, counts = view.layout, view.stats, read_shape(self.shape)
+        keeps = [Keep(a.name, best(_activity(layout, stats, a), counts[a.kind])) for a in axes]
+        for b in lists:
+            scores = block_score(stats[path, ALIKE] for path in block.paths(b))
+            keeps.append(Keep(b.axis, best(scores, counts["blocks"])))
+        kept = {k.axis: len(k.units) for k in keeps}
+        keeps = [k for k in keeps if kept[k.axis] < layout.axes[k.axis].size]
+        made = {"method": "minitron", "settings": asdict(self), "budget": f"shape {self.shape}"}
+        return Plan(tuple(keeps), made={**made, "samples": stats.samples, "notes": _unmeasured(layout, axes)})
+
     def _chosen(self, layout: Layout) -> tuple[list[Axis], list[Blocks]]:
         """The axes of units, and the lists of blocks."""
-        lists = block.named(layout, self.axes, protect=self.protect)
-        named = None if self.axes is None else self.axes.split(",")
+        asked = globs_of(layout, list(read_shape(self.shape))) if self.shape else self.axes
+        lists = block.named(layout, asked, protect=self.protect)
+        named = None if asked is None else asked.split(",")
         rest = None if named is None else ",".join(g for g in named if not _only_blocks(layout, g.strip()))
         found = choose(layout, rest, protect=self.protect, allow=self.allow) if rest or not lists else []
         of_blocks = {b.axis for b in layout.blocks}
