@@ -106,7 +106,8 @@ def search_shapes(
     """Which shape is worth so many parameters: candidates trimmed, healed on so many `tokens` each, and ranked.
 
     Shapes are within `tolerance` of the limit and keep at least the share `least` of each kind. `texts` are healed by;
-    `how` holds all of healing where the keywords do not do. The best one is had by `penjing.shrink(model, out, method="minitron", settings={"shape": found.tried[0].shape}, ...)`.
+    `how` holds all of healing where the keywords do not do. `penjing.shrink(model, out, method="minitron",
+    settings={"shape": found.tried[0].shape}, ...)` makes the best one.
 
     Raises:
         PenjingError: no shape meets the limit, or the model or the data does not serve.
