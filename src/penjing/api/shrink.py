@@ -21,7 +21,8 @@ from penjing.pipeline.carry_out import Applied, carry_out
 from penjing.pipeline.command import shrink_command
 from penjing.pipeline.evidence import SoFar, counted, measured, read_material
 from penjing.pipeline.export_options import Export
-from penjing.pipeline.exports import rounded, wanted, written
+from penjing.pipeline.exports import suited, written
+from penjing.pipeline.file_evidence import with_figures
 from penjing.pipeline.heal_request import recorded, repaired
 from penjing.pipeline.in_memory import Metric, Trial, module_report
 from penjing.pipeline.parts import Figures
@@ -182,6 +183,11 @@ def _into_folder(
         known = replace(known, notes=(*known.notes, *time_notes(plan.made, known)))
         if request.heal is not None:
             known = replace(known, notes=(*held_against(known), *known.notes))
+        if material is not None:
+            places = (unfinished.pages, out)
+            files = with_figures(
+                files, out, places, wish, material, lender=lender, parts=unfinished.parts, progress=progress
+            )
         report = known
     known = replace(known, provenance={**known.provenance, **curve, **({"files": files} if files else {})})
     known = with_sizes(known, source, request.run.output_dtype)
@@ -223,7 +229,7 @@ def _curve(
         return {}
 
     def make() -> Figures:
-        order = order_of(_choice(request), request.data, request.run, source.config)
+        order = order_of(suited(request.choice, request.export.to), request.data, request.run, source.config)
         asked = to_plan(source, request.choice)
         found = size_curve(asked, order, shares, cache=cache_folder(), lender=lender, progress=progress)
         return {"all": [Measurement(name="curve", value=None, unit="", details=found)]}
@@ -243,16 +249,12 @@ def _save(report: Report, request: Request, source: Source, unfinished: Unfinish
 def _planned(
     request: Request, source: Source, module: nn.Module | None, lender: Lender, progress: Progress
 ) -> Plan:  # fmt: skip
+    choice = suited(request.choice, request.export.to)
     return plan_for(
-        to_plan(source, request.choice), order_of(_choice(request), request.data, request.run, source.config),
+        to_plan(source, request.choice), order_of(choice, request.data, request.run, source.config),
         machine=machine_of(request.run),
         cache=cache_folder(), module=module, lender=lender, progress=progress,
     )  # fmt: skip
-
-
-def _choice(request: Request) -> Choice:
-    """The choice with widths that the files hold which are wanted too."""
-    return rounded(request.choice, wanted(request.export.to))
 
 
 def _in_memory(module: nn.Module, source: Source, plan: Plan, request: Request, progress: Progress) -> Shrunk:

@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 from torch import nn
 
+from penjing.api.elsewhere import measured_file, refuse_against, runs_elsewhere
 from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core import Layout, Plan, Report
 from penjing.core.layout import globs_of
@@ -186,18 +187,37 @@ def _applying(fingerprint: str, plan: Plan, choice: Choice, run: Run) -> dict[st
 @shows_progress
 def measure(
     model: str | Path, *, texts: Sequence[str | Path] = (), tasks: Sequence[str | Task] = (), speed: bool = True,
-    length: int | None = None, run: Run | None = None, command: str = "", progress: Progress = silent,
-    so_far: SoFar | None = None,
+    length: int | None = None, against: str | Path | None = None, run: Run | None = None, command: str = "",
+    progress: Progress = silent, so_far: SoFar | None = None,
 ) -> Report:  # fmt: skip
     """The figures of one model; `tasks` are named as on the command line, or your own.
+
+    A GGUF or ONNX file is measured in the runtime that runs it, and held `against` the checkpoint that it was made of,
+    where that is named.
 
     Raises:
         PenjingError: the model or the text does not serve.
     """
-    return compare(
-        model, [], texts=texts, tasks=tasks, speed=speed, length=length, run=run, command=command, progress=progress,
-        so_far=so_far
-    )
+    wish = evidence_of(Measure(texts=tuple(map(str, texts)), tasks=tuple(tasks), speed=speed, length=length))
+    source, other = Source(model=model), None if against is None else Source(model=str(against))
+    return measured_alone(source, wish, run or Run(), against=other, command=command, progress=progress, so_far=so_far)
+
+
+def measured_alone(
+    source: Source, wish: Evidence, run: Run, *, against: Source | None = None, notes: Sequence[str] = (),
+    command: str = "", progress: Progress = silent, so_far: SoFar | None = None,
+) -> Report:  # fmt: skip
+    """The figures that are wished for, of one model or file.
+
+    Raises:
+        PenjingError: as `measure`.
+    """
+    if runs_elsewhere(source.model):
+        path = Path(str(source.model))
+        return measured_file(path, wish, run, against=against, notes=notes, command=command, progress=progress)
+    if against is not None:
+        refuse_against(source.model)
+    return compared([source], wish, run, notes=notes, command=command, progress=progress, so_far=so_far)
 
 
 @shows_progress

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from penjing.cli import options as o
 from penjing.cli.flags import Called, Only, Without
+from penjing.pipeline.asking import Against
 from penjing.pipeline.request import Measure, Run, Source
 
 Figures = Annotated[Measure, Without("licence"), Called(texts="--text", length="--length")]
@@ -13,12 +14,16 @@ Figures = Annotated[Measure, Without("licence"), Called(texts="--text", length="
 def run(
     source: Annotated[Source, Only("model", "revision")],
     figures: Figures,
+    other: Against,
     running: Annotated[Run, Without("memory", "output_dtype")],
     runs: o.RUNS = None,
     as_json: o.JSON = False,
 ) -> None:
-    """Show parameters, bytes, multiply-adds, cache, perplexity, tasks, prefill and decode time, peak memory."""
-    from penjing.api.steps import compared
+    """Show parameters, bytes, multiply-adds, cache, perplexity, tasks, prefill and decode time, peak memory.
+
+    A GGUF or ONNX file is measured in llama.cpp or onnxruntime.
+    """
+    from penjing.api.steps import measured_alone
     from penjing.cli.console import command_line
     from penjing.cli.output import show_report
     from penjing.cli.run_folder import following
@@ -26,8 +31,8 @@ def run(
 
     wish = evidence_of(figures)
     with following(runs, "measure", str(source.model)) as followed:
-        report = compared(
-            [source], wish, running, notes=figures.notes, command=command_line(), progress=followed.progress,
-            so_far=followed.so_far,
+        report = measured_alone(
+            source, wish, running, against=None if other.against is None else Source(model=other.against),
+            notes=figures.notes, command=command_line(), progress=followed.progress, so_far=followed.so_far,
         )  # fmt: skip
     show_report(report, as_json=as_json)

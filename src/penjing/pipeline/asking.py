@@ -56,6 +56,19 @@ class Exporting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Against:
+    """What a file for another runtime is held against, where one is measured."""
+
+    against: str | None = option(
+        None, "Of a GGUF or ONNX file: the checkpoint it was made of, to hold it against.", metavar="CHECKPOINT",
+        kind="path",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Selecting:
     """Which sets of calibration data are compared, and on what."""
 

@@ -160,13 +160,22 @@ def _with(bare: Report, found: Comparison, tasks: Sequence[Task] = ()) -> Report
 
 def _evaluation(folder: Path, wish: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:
     """({name: token ids}, what they are): nothing for models without a tokenizer, if no text was named."""
-    paths = list(wish.texts) or shipped("evaluation")
     try:
         reader = tokenizer(folder)
     except DataError:
         if wish.texts:
             raise
         return {}, {"evaluation": "the model has no tokenizer, so no text was read"}
+    return read_ids(reader, wish)
+
+
+def read_ids(reader: Callable[..., Any], wish: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:
+    """({name: token ids}, what they are) of the texts that are wished for, as a tokenizer reads them.
+
+    Raises:
+        DataError: a text cannot be read, or occurs in the calibration text.
+    """
+    paths = list(wish.texts) or shipped("evaluation")
     texts = {p.stem: read_texts([p]) for p in paths}
     if wish.calibration is not None:
         seen = read_texts(list(wish.calibration) or shipped("calibration"))

@@ -145,6 +145,15 @@ def rounded(choice: Choice, found: Sequence[Wanted]) -> Choice:
     return replace(choice, multiple=step)
 
 
+def suited(choice: Choice, asked: Sequence[str]) -> Choice:
+    """The choice, rounded for the files that are asked for.
+
+    Raises:
+        PenjingError: there is no such format, or it has no such type.
+    """
+    return rounded(choice, wanted(asked))
+
+
 def _rounds(method: str) -> bool:
     return method not in METHODS.names() or any(s.name == "multiple" for s in METHODS.settings(method))
 

@@ -125,17 +125,18 @@ def serve(lines: IO[str], out: IO[str], settings: Mapping[str, Any]) -> None:
         try:
             loaded, greeting = start(settings)
         except PenjingError as error:  # nothing is broken: there is no model to time, and the parent says why
-            _answer(out, {"refused": str(error)})
+            say(out, {"refused": str(error)})
             return
-        _answer(out, greeting)
+        say(out, greeting)
         jobs = _Jobs(loaded, settings)
         gc.collect()
         gc.disable()  # a collection inside a timed pass would be counted as the model's
         for line in lines:
-            _answer(out, jobs.answer(json.loads(line)))
+            say(out, jobs.answer(json.loads(line)))
 
 
-def _answer(out: IO[str], value: Mapping[str, Any]) -> None:
+def say(out: IO[str], value: Mapping[str, Any]) -> None:
+    """Write one answer."""
     out.write(json.dumps(value) + "\n")
     out.flush()
 

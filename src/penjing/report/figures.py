@@ -28,8 +28,10 @@ RANKS = {
     "parameters": 0, "bytes": 1, "file_bytes": 2, "dtype_bytes": 2, "weight_bytes": 2, "macs_per_token": 3,
     "macs_per_image": 3, "macs_per_sample": 3, "macs": 3, "kv_cache_bytes_per_token": 4, "sparsity": 6, "depth": 7,
     "perplexity": 10, "bits_per_byte": 11, "metric": 9, "loss": 12, "accuracy": 13, "output_difference": 14,
-    "divergence": 14, "agreement": 15, "cka": 17, "ece": 18, "mce": 19, "decode_seconds_per_token": 20,
+    "divergence": 14, "agreement": 15, "greedy_agreement": 15, "cka": 17, "ece": 18, "mce": 19,
+    "decode_seconds_per_token": 20,
     "seconds_per_sample": 21, "first_token_seconds": 22, "forward_seconds": 22, "prefill_seconds": 23,
+    "prefill_tokens_per_second": 23, "decode_tokens_per_second": 21,
     "batch_tokens_per_second": 23, "images_per_second": 23, "joules_per_token": 27, "joules_per_image": 27,
     "joules_per_pass": 27, "peak_memory_bytes": 30,
 }  # fmt: skip
@@ -51,7 +53,7 @@ PREDICTORS: dict[str, tuple[tuple[str, ...], str]] = {
     "forward_seconds": (("macs_per_sample", "macs_per_image", "macs_per_token", "macs"), "multiply-adds"),
 }
 """Time -> the figures whose ratio predicts its ratio (the first that is there), and what to call them."""
-AGAINST = frozenset({"divergence", "agreement", "output_difference", "cka", "block_loss"})
+AGAINST = frozenset({"divergence", "agreement", "greedy_agreement", "output_difference", "cka", "block_loss"})
 """Figures that are taken against the original, which so has none of its own."""
 DIFFERENCE = "_difference"
 """The end of the name of a comparison among a report's ratios."""

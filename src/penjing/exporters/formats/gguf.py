@@ -21,6 +21,9 @@ from penjing.exporters.gguf.content import Content
 from penjing.exporters.gguf.tokenizer import TEXTS, entries_of
 from penjing.exporters.gguf.types import TYPES, kinds, stored_note
 from penjing.exporters.gguf.writing import write
+from penjing.exporters.llama.library import library
+from penjing.exporters.llama.model import LlamaModel
+from penjing.exporters.llama.timing import TimedGguf
 from penjing.io import OpenCheckpoint, open_checkpoint
 from penjing.io.recorded import with_modules
 from penjing.layouts.config.stock import full_config
@@ -53,6 +56,32 @@ class Gguf:
         """
         _installed()
         _kinds(_content(config, shapes), variant)
+
+    def open(self, path: Path, *, context: int, threads: int) -> LlamaModel:
+        """The file in llama.cpp, with attention and cache as llama.cpp chooses them.
+
+        Raises:
+            MissingExtraError: llama.cpp is not installed.
+            ExportError: it does not open the file.
+        """
+        return LlamaModel(path, context=context, threads=threads, exact=False)
+
+    def load(self) -> None:
+        """Load llama.cpp.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        library()
+
+    def timed(self, path: Path, *, prompt: int, context: int, threads: int) -> TimedGguf:
+        """The file in llama.cpp, in this process.
+
+        Raises:
+            MissingExtraError: llama.cpp is not installed.
+            ExportError: it does not open the file.
+        """
+        return TimedGguf(path, prompt=prompt, context=context, threads=threads)
 
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
         """Write the file, run it, and hold it against the model.

@@ -30,6 +30,7 @@ from penjing.exporters.exporter import (
     written_or_refused,
 )
 from penjing.exporters.onnx_cache import Cached, agreement
+from penjing.exporters.onnx_file import OnnxFile, runtime, session
 from penjing.layouts.graph.inputs import example
 
 OPSET = 20
@@ -63,6 +64,33 @@ class Onnx:
         """
         _installed()
         _refuse_size(sum(prod(shape) for shape in shapes.values()))
+
+    def open(self, path: Path, *, context: int, threads: int) -> OnnxFile:
+        """The file in onnxruntime.
+
+        Raises:
+            MissingExtraError: onnxruntime is not installed.
+            ExportError: it does not open the file.
+        """
+        del context
+        return OnnxFile(path, threads=threads)
+
+    def load(self) -> None:
+        """Load onnxruntime.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        runtime()
+
+    def timed(self, path: Path, *, prompt: int, context: int, threads: int) -> OnnxFile:
+        """The file in onnxruntime, in this process.
+
+        Raises:
+            MissingExtraError: onnxruntime is not installed.
+            ExportError: it does not open the file.
+        """
+        return OnnxFile(path, threads=threads, prompt=prompt, context=context)
 
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
         """Write the file, run it, and hold it against the model.
@@ -150,12 +178,7 @@ GRAPH = Exporter(suffix=".onnx", opens=Onnx.opens, write=write, run=run)
 
 
 def _session(path: Path) -> Callable[..., Any]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run
+    return session(path, torch.get_num_threads()).run
 
 
 def _quantised(module: nn.Module, whole: Path, path: Path, done: Written) -> Written:

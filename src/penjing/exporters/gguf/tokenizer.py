@@ -134,7 +134,7 @@ def _agreeing(tokenizer: Any, known: Sequence[Mapping[str, Any]], size: int) -> 
             path = Path(folder) / f"{number}.gguf"
             _write_tiny(path, entries, size)
             with LlamaModel(path, context=0) as model:
-                found = model.tokenize(texts, special=True)
+                found = model.tokenize(texts, special=True) or []
             path.unlink()
             wrong = [text for text, a, b in zip(texts, wanted, found, strict=True) if a != b]
             if not wrong:

@@ -8,7 +8,8 @@ Source: `llama.h` and `ggml.h` of llama.cpp.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,9 +79,13 @@ def _declare(lib: Any) -> None:
         "llama_n_ctx": (ctypes.c_uint32, [pointer]),
         "llama_get_memory": (pointer, [pointer]),
         "llama_memory_clear": (None, [pointer, flag]),
+        "llama_memory_seq_rm": (flag, [pointer, i32, i32, i32]),
+        "llama_model_n_params": (ctypes.c_uint64, [pointer]),
+        "llama_vocab_type": (i32, [pointer]),
         "llama_batch_init": (_Batch, [i32, i32, i32]),
         "llama_batch_free": (None, [_Batch]),
         "llama_decode": (i32, [pointer, _Batch]),
+        "llama_synchronize": (None, [pointer]),
         "llama_get_logits": (ctypes.POINTER(ctypes.c_float), [pointer]),
         "llama_tokenize": (i32, [pointer, text, i32, numbers, i32, flag, flag]),
         "llama_free": (None, [pointer]),
@@ -138,6 +143,8 @@ class Running:
         self.vocab = lib.llama_model_get_vocab(self.model)
         self.size = lib.llama_vocab_n_tokens(self.vocab)
         self.positions = lib.llama_model_n_ctx_train(self.model)
+        self.parameters = lib.llama_model_n_params(self.model)
+        self.reads_text = lib.llama_vocab_type(self.vocab) != 0
         if not context:
             return
         self.room = context = min(context, self.positions)
@@ -147,6 +154,12 @@ class Running:
             raise ExportError(f"llama.cpp makes no context of {context} tokens for {path.name}")
         if lib.llama_n_threads(self.context) != threads or lib.llama_n_ctx(self.context) < context:
             raise ExportError("this version of llama.cpp keeps its settings elsewhere; install the tested xllamacpp")
+
+    batch = BATCH
+
+    def forget(self, start: int) -> None:
+        """Empty the cache from this position on."""
+        self.lib.llama_memory_seq_rm(self.lib.llama_get_memory(self.context), 0, start, -1)
 
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
         """float32 [tokens, vocabulary]: after each token, from an empty cache."""
@@ -189,6 +202,15 @@ class Running:
         self.context = self.model = None
 
     def _decode(self, tokens: Sequence[int], start: int, *, every: bool) -> np.ndarray:
+        with self.ready(tokens, start, every=every) as batch:
+            self.run(batch, len(tokens), start)
+            rows = len(tokens) if every else 1
+            found = np.ctypeslib.as_array(self.lib.llama_get_logits(self.context), (rows, self.size))
+            return found.copy()
+
+    @contextmanager
+    def ready(self, tokens: Sequence[int], start: int, *, every: bool) -> Iterator[_Batch]:
+        """A batch to run: tokens from a position on; logits are wanted after `every` one, or the last."""
         if start + len(tokens) > self.room:
             raise ExportError(f"{start + len(tokens)} tokens do not fit into a context of {self.room}; ask for more")
         batch = self.lib.llama_batch_init(len(tokens), 0, 1)
@@ -200,14 +222,20 @@ class Running:
                 batch.token[i], batch.pos[i] = token, start + i
                 batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
                 batch.logits[i] = every or i == len(tokens) - 1
-            status = self.lib.llama_decode(self.context, batch)
-            if status:
-                raise ExportError(f"llama.cpp does not decode {len(tokens)} tokens at {start}: status {status}")
-            rows = len(tokens) if every else 1
-            found = np.ctypeslib.as_array(self.lib.llama_get_logits(self.context), (rows, self.size))
-            return found.copy()
+            yield batch
         finally:
             self.lib.llama_batch_free(batch)
+
+    def run(self, batch: _Batch, count: int, start: int) -> None:
+        """Run a batch, to its end.
+
+        Raises:
+            ExportError: llama.cpp does not.
+        """
+        status = self.lib.llama_decode(self.context, batch)
+        self.lib.llama_synchronize(self.context)
+        if status:
+            raise ExportError(f"llama.cpp does not decode {count} tokens at {start}: status {status}")
 
 
 def _context_settings(settings: _Settings, context: int, threads: int, exact: bool) -> _Settings:

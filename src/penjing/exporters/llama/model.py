@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from penjing.errors import ExportError, MissingExtraError
+from penjing.exporters.exporter import Inputs
 
 REASONS = ("error", "failed", "missing", "wrong shape", "assert")
 
@@ -50,6 +51,8 @@ class LlamaModel:
         self.vocabulary: int = greeting["vocabulary"]
         self.positions: int = greeting["positions"]
         self.version: str = greeting["version"]
+        self.parameters: int = greeting["parameters"]
+        self._reads_text: bool = greeting["reads_text"]
 
     def logits(self, tokens: Sequence[int]) -> Tensor:
         """float32 [tokens, vocabulary]: after each token."""
@@ -61,9 +64,19 @@ class LlamaModel:
         """The likeliest token, `count` times over."""
         return self._ask(do="greedy", tokens=list(tokens), count=count)["tokens"]
 
-    def tokenize(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
-        """The tokens of texts; `special`: marks such as <s> are read as such."""
+    def tokenize(self, texts: Sequence[str], *, special: bool) -> list[list[int]] | None:
+        """The tokens of texts; `special`: marks such as <s> are read as such. None where the file has no tokenizer."""
+        if not self._reads_text:
+            return None
         return self._ask(do="tokenize", texts=list(texts), special=special)["tokens"]
+
+    def output(self, inputs: Inputs) -> Tensor:
+        """Nothing: such a file reads tokens.
+
+        Raises:
+            ExportError: always.
+        """
+        raise ExportError(f"{self.path.name} takes tokens, and was given {', '.join(inputs)}")
 
     def close(self) -> None:
         """End the process."""

@@ -27,7 +27,10 @@ def main() -> None:
     except PenjingError as error:
         _say(answers, {"error": str(error)})
         return
-    told = {"vocabulary": running.size, "positions": running.positions, "version": version()}
+    told = {
+        "vocabulary": running.size, "positions": running.positions, "parameters": running.parameters,
+        "reads_text": running.reads_text, "version": version(),
+    }  # fmt: skip
     _say(answers, told)
     for line in sys.stdin.buffer:
         try:

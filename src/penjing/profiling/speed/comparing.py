@@ -22,12 +22,16 @@ from penjing.profiling.speed.settings import Speed, SpeedResult, Timings
 from penjing.running.children import Child, available_bytes, physical_cpus, weight_files
 
 _LEAST_ROUNDS = 5
+FILES = "penjing.profiling.file_worker"
+"""The process that times a file in its runtime."""
 
 
 def compare_speed(
     models: Mapping[str, Path], *, speed: Speed | None = None, progress: Callable[[int, int], None] | None = None
 ) -> SpeedResult:
     """Times of the models in these folders; the first is the base of the ratios, and is loaded twice.
+
+    A file for another runtime is timed in that runtime.
 
     `progress` gets (done, all) rounds. All models are in memory together.
 
@@ -43,7 +47,8 @@ def compare_speed(
         greetings: dict[str, dict[str, Any]] = {}
         children = []
         for name, folder in [*models.items(), (names[0], models[names[0]])]:
-            child = Child(name, {**settings, "folder": str(folder)}, timeout=speed.timeout)
+            module = FILES if folder.is_file() else "penjing.profiling.worker"
+            child = Child(name, {**settings, "folder": str(folder)}, timeout=speed.timeout, module=module)
             children.append(stack.enter_context(child))
             greetings.setdefault(name, child.greeting())  # the copy's is read too, and not kept
         taken = _rounds(children, *_jobs(list(greetings.values()), speed), speed, progress)
@@ -61,8 +66,10 @@ def compare_speed(
         },
         batch=speed.batch,
         reading=_reading(greetings[names[0]]),
+        runtimes={n: g["runtime"] for n, g in greetings.items() if "runtime" in g},
     )
-    found = {n: (*figures.times(n, timings), figures.memory(greetings[n], timings.protocol), used[n]) for n in names}
+    memory = {n: figures.memory(greetings[n], timings.protocol_of(n)) for n in names}
+    found = {n: (*figures.times(n, timings), memory[n], used[n]) for n in names}
     return SpeedResult(figures=found, ratios=ratios(timings), timings=timings)
 
 
@@ -93,7 +100,8 @@ def _settings(speed: Speed) -> dict[str, Any]:
 def _check_room(models: Mapping[str, Path], speed: Speed) -> None:
     if not models:
         raise MeasureError("there is no model to time; name at least one folder")
-    sizes = [sum(p.stat().st_size for p in weight_files(folder)) for folder in models.values()]
+    files = [[folder] if folder.is_file() else weight_files(folder) for folder in models.values()]
+    sizes = [sum(p.stat().st_size for p in each) for each in files]
     needed, room = sum(sizes) + sizes[0], available_bytes()
     if speed.device == "cpu" and room is not None and needed > 0.9 * room:
         raise MeasureError(
@@ -110,7 +118,7 @@ def _jobs(greetings: Sequence[Mapping[str, Any]], speed: Speed) -> tuple[list[st
         more = ["first_token", "batch_decode"]
     elif all(g["images"] for g in greetings):
         more = ["batch_images"]
-    return main, more if speed.more else []
+    return main, more if speed.more and not any("runtime" in g for g in greetings) else []
 
 
 def _rounds(
@@ -173,10 +181,10 @@ def _energy(children: Sequence[Child], decodes: bool, images: bool, speed: Speed
 
 def _protocol(speed: Speed, settings: Mapping[str, Any], greeting: Mapping[str, Any]) -> str:
     what = greeting.get("what") or f"tokens={speed.tokens} context={speed.context}"
+    made_by = " ".join(f"{name}={greeting[name]}" for name in ("dtype", "torch", "transformers") if name in greeting)
     return (
         f"speed/2 interleaved batch=1 {what} rounds={speed.rounds} prefills={speed.prefills} steps={speed.steps} "
-        f"threads={settings['threads']} device={speed.device} dtype={greeting['dtype']} torch={greeting['torch']} "
-        f"transformers={greeting['transformers']}"
+        f"threads={settings['threads']} device={speed.device} {made_by}".rstrip()
     )
 
 

@@ -48,6 +48,7 @@ def _time(name: str, job: str, figure: str, timings: Timings) -> Measurement:
     null = null_of(job, timings)
     values = [timings.batch / s for s in every] if job in RATES else every
     few = len(every) < ENOUGH_RUNS and sum(every) < ENOUGH_SECONDS
+    protocol = timings.protocol_of(name)
     label = timings.reading if job == "prefill" and timings.reading else FIGURES[figure].label
     return replace(
         FIGURES[figure],
@@ -56,7 +57,7 @@ def _time(name: str, job: str, figure: str, timings: Timings) -> Measurement:
         n=len(every),
         spread=interquartile_range(values),
         spread_kind="inter-quartile range",
-        protocol=f"{timings.protocol} at-once={timings.batch}" if job in RATES else timings.protocol,
+        protocol=f"{protocol} at-once={timings.batch}" if job in RATES else protocol,
         note=f"of {len(every)} runs in {sum(every):.2f} seconds, fewer than {ENOUGH_RUNS} or {ENOUGH_SECONDS:g} s"
         if few
         else "",

@@ -50,6 +50,7 @@ class Timings:
     """Seconds by job and model: one list of repeats per round. `null` is the second copy of the first model.
 
     `batch` is how many sequences or images a run of the batched jobs has at once, `reading` what a pass is called.
+    `runtimes` names what runs a model that is a file for another runtime.
     """
 
     seconds: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]
@@ -58,6 +59,11 @@ class Timings:
     details: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 1
     reading: str = ""
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+
+    def protocol_of(self, name: str) -> str:
+        """How a model was timed, with the runtime of a file."""
+        return f"{self.protocol} runtime={self.runtimes[name]}" if name in self.runtimes else self.protocol
 
 
 @dataclass(frozen=True, kw_only=True)
