@@ -54,7 +54,7 @@ def at(experiment: T, folder: Path) -> T:
     """
     own = getattr(experiment, "at", None)
     if callable(own):
-        return own(folder)
+        return own(folder)  # type: ignore[return-value]
     given = {f.name: getattr(experiment, f.name) for f in fields(experiment) if f.metadata.get("place")}  # type: ignore[arg-type]
     for name, value in given.items():
         if value and not (folder / value).exists():

@@ -58,6 +58,23 @@ def best_of_all(scores: Tensor, zeros: int) -> Tensor:
     return kept.view(scores.shape)
 
 
+def fewer_of_rows(scores: Tensor, kept: Tensor, rate: float) -> Tensor:
+    """[rows columns] bool: of what each row of `kept` keeps, all but the lowest `rate` x n, rounded.
+
+    Nothing comes back. All rows keep as many as the first; of equal scores the first go.
+
+    Raises:
+        DataError: a score is not a number, or rows keep different numbers.
+    """
+    counts = kept.sum(1)
+    if len(kept) and not bool((counts == counts[0]).all()):
+        raise DataError(f"rows keep {int(counts.min())} to {int(counts.max())} weights; needed as many in each")
+    stay = int(counts[0]) if len(kept) else 0
+    gone = kept.shape[1] - stay
+    low = float(scores.min()) - 1 if scores.numel() else 0.0  # what is gone goes first
+    return best_of_rows(torch.where(kept, scores, low), gone + round(rate * stay)) & kept
+
+
 def best_of_groups(scores: Tensor, stay: int, of: int) -> Tensor:
     """[rows columns] bool: the `stay` highest of every `of` neighbours in a row; of equal ones the first go.
 

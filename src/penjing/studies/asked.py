@@ -122,9 +122,9 @@ def _table(given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _seeds(found: Any) -> tuple[int, ...]:
     if type(found) is int and found >= 1:
         return tuple(range(found))
-    plain = isinstance(found, list) and found and all(type(s) is int and s >= 0 for s in found)
-    if plain and len(set(found)) == len(found):
-        return tuple(found)
+    given = found if isinstance(found, list) else []
+    if given and all(type(s) is int and s >= 0 for s in given) and len(set(given)) == len(given):
+        return tuple(given)
     raise RequestError(
         f"seeds is {found!r}; needed how many, 1 or more, or a list of numbers that differ, as [0, 1, 2]"
     )

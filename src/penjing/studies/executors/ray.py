@@ -32,7 +32,7 @@ class Executor:
             DeviceError: no cluster answers at the address.
         """
         try:
-            import ray
+            import ray  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise MissingExtraError("ray", "ray", "a study on a cluster") from error
         self._connect(ray)

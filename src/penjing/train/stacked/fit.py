@@ -19,13 +19,13 @@ ROOM = 1 << 24
 
 def fit(
     stack: Stack, examples: Examples, course: Course, seeds: Sequence[int], *, start: int = 0,
-    rates: Sequence[float] | None = None, after: Callable[[int], None] | None = None,
+    until: int | None = None, rates: Sequence[float] | None = None, after: Callable[[int], None] | None = None,
 ) -> Tensor:  # fmt: skip
     """[steps networks]: the loss of each step's batch; the stack is trained in place.
 
     `seeds` draw the order in which each network sees the examples, and `rates` are the learning rates where they
-    differ. Training begins at the step `start` of the schedule and of the order, with an optimiser that knows nothing.
-    `after` is called with the number of steps that are done, after each.
+    differ. Training begins at the step `start` of the schedule and of the order, with an optimiser that knows nothing,
+    and ends after the step `until` (None: the last). `after` is called after each step, with how many are done.
 
     Raises:
         DataError: there are fewer examples than a batch has, or not as many seeds or rates as networks.
@@ -36,7 +36,7 @@ def fit(
     orders, how = Orders(seeds, len(examples), course.batch), course.how()
     orders.skip(start)
     optimiser, losses = Optimiser(stack, course, rates), []
-    for step in range(start, course.steps):
+    for step in range(start, course.steps if until is None else until):
         places = orders()
         outputs = stack(examples.inputs[places], shared=orders.shared)
         found = per_network(outputs, examples.labels[places].expand(len(stack), -1))
