@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.conformance.conftest import SHAPES, factoring, logits, stored, streamed
 from tests.trained import perplexity
+from torch import nn
 
 import penjing
 from penjing import surgery
@@ -13,14 +14,33 @@ from penjing.core import Budget, Plan, Replace
 from penjing.layouts import costs
 from penjing.maths.low_rank import root_of
 from penjing.methods import METHODS
+from penjing.nn import kind_of, settings_of
 
 EVERY = pytest.mark.parametrize("name", factoring())
 MOMENT = "input_second_moment"
 
 
 def product(edit: Replace) -> torch.Tensor:
-    """[out in]: what the two factors multiply by."""
-    return edit.values["up.weight"].double().flatten(1) @ edit.values["down.weight"].double().flatten(1)
+    """[out in]: what the module multiplies by, as its kind itself writes it dense."""
+    sizes = {"low_rank": lambda v: (v["up.weight"].shape[0], v["down.weight"].shape[1])}
+    kind, settings = kind_of(edit.spec), settings_of(edit.spec)
+    out, into = sizes.get(edit.spec.kind, lambda _: shape_of(settings))(edit.values)
+    return kind.dense(nn.Linear(into, out, bias=False, device="meta"), settings, edit.values)["weight"].double()
+
+
+def shape_of(settings) -> tuple[int, int]:
+    """The sizes that digits number; of these models none is padded."""
+    return math.prod(settings.out_digits), math.prod(settings.in_digits)
+
+
+def numbers(edit: Replace) -> int:
+    """How many numbers stand for the matrix."""
+    return sum(v.numel() for n, v in edit.values.items() if not n.endswith("bias"))
+
+
+def thin(edit: Replace) -> bool:
+    """Whether it is a product of two."""
+    return edit.spec.kind == "low_rank"
 
 
 def test_the_family_is_found():
@@ -35,6 +55,9 @@ def test_the_share_of_each_matrix_is_met_to_within_one_rank(name, trained, keep)
     with trained.open() as checkpoint:
         for edit in plan:
             out, into = checkpoint.shapes[f"{edit.module}.weight"]
+            assert 0.5 * keep * out * into < numbers(edit) <= keep * out * into
+            if not thin(edit):
+                continue
             rank = edit.values["down.weight"].shape[0]
             assert rank * (out + into) <= keep * out * into < (rank + 1) * (out + into)
 
@@ -49,26 +72,27 @@ def test_a_limit_is_met_and_what_was_told_is_what_is_written(name, trained, unit
         limit = int((costs.macs_per_token(layout) if unit == "macs" else before) * 0.8)
         told = surgery.verify(checkpoint, layout, trained.plan(name, Budget(**{unit: limit}))).after
     found = told.macs_per_token if unit == "macs" else getattr(told, unit)
-    assert 0.93 * limit < found <= limit
+    assert (0.93 if unit != "macs" else 0.75) * limit < found <= limit  # a bond more may cost a tenth of them
 
 
 @EVERY
 @pytest.mark.parametrize("whiten", [False, True])
-def test_the_error_is_the_root_of_the_dropped_squared_singular_values(name, trained, whiten):
+def test_the_error_that_is_told_is_what_the_products_miss(name, trained, whiten):
     """The bound of its promise: of the matrix itself, or of what it gives for the inputs that were measured."""
     plan = trained.plan(name, Budget(keep=0.5), whiten=whiten)
     with trained.open() as checkpoint:
         for edit in plan:
-            tensor, rank = f"{edit.module}.weight", edit.values["down.weight"].shape[0]
+            tensor = f"{edit.module}.weight"
             weight = checkpoint[tensor].double()
             root = torch.eye(weight.shape[1], dtype=torch.float64)
-            if whiten:
+            if plan.made["settings"].get("whiten"):
                 root = root_of(trained.stats[tensor, MOMENT], plan.made["settings"]["damping"])[0]
-            values = torch.linalg.svdvals(weight @ root)
-            bound = math.sqrt(float(values[rank:].square().sum()))
+            told = plan.made["dropped"][tensor]["error"]
             error = float(torch.linalg.matrix_norm((weight - product(edit)) @ root))
-            assert error == pytest.approx(bound, rel=1e-3)
-            assert plan.made["dropped"][tensor]["error"] == pytest.approx(bound, rel=1e-6)
+            assert error == pytest.approx(told, rel=1e-3)
+            if thin(edit):
+                values = torch.linalg.svdvals(weight @ root)[edit.values["down.weight"].shape[0] :]
+                assert told == pytest.approx(math.sqrt(float(values.square().sum())), rel=1e-6)
 
 
 @EVERY
@@ -96,11 +120,16 @@ def test_the_result_opens_with_penjing_and_is_the_same_as_in_memory(name, kind, 
 
 
 @EVERY
-def test_beats_directions_at_random_at_equal_ranks(name, trained, held_out):
+def test_beats_directions_at_random_at_equal_sizes(name, trained, held_out):
     def of(plan: Plan) -> float:
         return perplexity(surgery.apply(trained.module(), trained.layout, plan), held_out)
 
     def drawn(edit: Replace) -> Replace:
+        if not thin(edit):
+            generator = torch.Generator().manual_seed(0)
+            mixed = {n: v.flatten()[torch.randperm(v.numel(), generator=generator)].reshape(v.shape)
+                     for n, v in edit.values.items()}  # fmt: skip
+            return Replace(edit.module, edit.spec, mixed)
         rank, into = edit.values["down.weight"].shape
         generator = torch.Generator().manual_seed(rank + into)
         down = torch.linalg.qr(torch.randn(into, rank, generator=generator))[0].T.contiguous()

@@ -6,7 +6,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from penjing.errors import PlanError
-from penjing.nn.low_rank import Settings, build
+from penjing.nn.low_rank import Settings, build, dense
 
 RANK = Settings(rank=3)
 
@@ -26,6 +26,17 @@ def test_it_multiplies_by_its_product_which_it_shows_as_the_old_layer_would(old)
     assert new.weight.shape == old.weight.shape
     assert torch.equal(new.weight, product.T if isinstance(old, Conv1D) else product)
     assert new.bias is new.up.bias
+
+
+@pytest.mark.parametrize(
+    ("old", "shape"), [(nn.Linear(6, 5), (2, 6)), (Conv1D(5, 6), (2, 6)), (nn.Conv2d(4, 6, 3), (2, 4, 9, 9))],
+    ids=["linear", "gpt2", "convolution"],
+)  # fmt: skip
+def test_dense_again_it_is_the_stock_layer_that_gives_the_same(old, shape):
+    torch.manual_seed(0)
+    new, x = build(old, RANK), torch.randn(shape)
+    old.load_state_dict(dense(old, RANK, dict(new.state_dict())))
+    torch.testing.assert_close(new(x), old(x), rtol=1e-4, atol=1e-5)
 
 
 def test_a_convolution_keeps_its_window_and_what_stock_code_pads_by():

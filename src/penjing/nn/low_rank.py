@@ -4,6 +4,7 @@ It stands in for torch's linear layer, for the one of GPT-2 that keeps its matri
 convolution without groups: the kernel stays in `down`, and `up` is one by one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,16 @@ def build(old: nn.Module, settings: Settings) -> LowRank:
         out, into = tuple(weight.shape)[::-1] if turned else weight.shape
         down, up = nn.Linear(into, rank, bias=False), nn.Linear(rank, out, bias=bias)
         return LowRank(down, up, transposed=turned).to(weight.dtype)
+
+
+def dense(old: nn.Module, settings: Settings, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the stock layer `old` that multiply as these do; what is made is float32."""
+    del settings
+    up, down = tensors["up.weight"].double(), tensors["down.weight"].double()
+    made = (up.flatten(1) @ down.flatten(1)).reshape(len(up), *down.shape[1:]).float()
+    turned = not isinstance(old, nn.Linear) and _transposed(old)
+    out = {"weight": (made.T if turned else made).contiguous()}
+    return {**out, "bias": tensors["up.bias"]} if "up.bias" in tensors else out
 
 
 def _transposed(old: Any) -> bool:

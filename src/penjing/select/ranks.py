@@ -1,7 +1,7 @@
 """Of what rank a model's matrices are to be: the same share of the numbers of each, as large as a budget allows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from penjing.core import Budget, Checkpoint, Layout
@@ -56,18 +56,43 @@ def ranks(layout: Layout, chosen: Sequence[Matrix], budget: Budget, model: Check
     """
     if budget.keep is not None:
         return _at(chosen, budget.keep)
-    least = _cost(layout, chosen, _at(chosen, 0.0), budget, model)
-    if least > budget.limit:
+
+    def takes(share: float) -> float:
+        return cost_with(layout, chosen, _shares(chosen, _at(chosen, share)), budget, model)
+
+    return _at(chosen, largest_share(takes, budget, f"each of the {len(chosen)} chosen matrices at rank 1"))
+
+
+def largest_share(takes: Callable[[float], float], budget: Budget, least: str) -> float:
+    """The largest share, 0 to 1, with which a model `takes` no more than a budget's limit.
+
+    Raises:
+        BudgetError: not even 0 does; `least` says what that is.
+    """
+    if (found := takes(0.0)) > budget.limit:
         raise BudgetError(
-            f"{budget.unit} of at most {budget.limit:,.0f} were asked for, but {least:,.0f} remain with each of the "
-            f"{len(chosen)} chosen matrices at rank 1; choose more of them or allow at least {least:,.0f}"
+            f"{budget.unit} of at most {budget.limit:,.0f} were asked for, but {found:,.0f} remain with {least}; "
+            f"choose more of them or allow at least {found:,.0f}"
         )
     low, high = 0.0, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2
-        fits = _cost(layout, chosen, _at(chosen, middle), budget, model) <= budget.limit
-        low, high = (middle, high) if fits else (low, middle)
-    return _at(chosen, high if _cost(layout, chosen, _at(chosen, high), budget, model) <= budget.limit else low)
+        low, high = (middle, high) if takes(middle) <= budget.limit else (low, middle)
+    return high if takes(high) <= budget.limit else low
+
+
+def cost_with(
+    layout: Layout, chosen: Sequence[Matrix], shares: Mapping[str, float], budget: Budget, model: Checkpoint
+) -> float:
+    """What the model takes when matrices take these shares of what they take; those that are not named stay whole."""
+    total = cost(layout, {}, budget, model)
+    return total - sum(alone(layout, m, budget, model) * (1 - shares[m.tensor]) for m in chosen if m.tensor in shares)
+
+
+def _shares(chosen: Sequence[Matrix], found: Mapping[str, int]) -> dict[str, float]:
+    """Of each matrix, its share of numbers, which is that of its multiply-adds too."""
+    sizes = {m.tensor: (m.columns, math.prod(m.shape) // m.columns) for m in chosen}
+    return {t: rank * sum(sizes[t]) / math.prod(sizes[t]) for t, rank in found.items()}
 
 
 def _at(chosen: Sequence[Matrix], share: float) -> dict[str, int]:
@@ -80,19 +105,7 @@ def _at(chosen: Sequence[Matrix], share: float) -> dict[str, int]:
     return out
 
 
-def _cost(
-    layout: Layout, chosen: Sequence[Matrix], found: dict[str, int], budget: Budget, model: Checkpoint
-) -> float:
-    """What the model takes with these ranks: of each matrix, its share of numbers is that of its multiply-adds too."""
-    total = cost(layout, {}, budget, model)
-    for m in chosen:
-        if m.tensor in found:
-            whole, thin = math.prod(m.shape), found[m.tensor] * (m.columns + math.prod(m.shape) // m.columns)
-            total -= _alone_cost(layout, m, budget, model) * (1 - thin / whole)
-    return total
-
-
-def _alone_cost(layout: Layout, m: Matrix, budget: Budget, model: Checkpoint) -> float:
+def alone(layout: Layout, m: Matrix, budget: Budget, model: Checkpoint) -> float:
     """What one matrix takes, in the unit of the budget."""
     if budget.unit == "parameters":
         return math.prod(m.shape)

@@ -31,6 +31,7 @@ def check(edit: Replace, draft: Draft) -> None:
     if tied:
         kept = draft.layout.aliases[tied]
         raise PlanError(f"{edit.module} shares a tensor ({tied} is {kept}), so it cannot be replaced alone; leave it")
+    _check_held(edit, draft)
     try:
         wanted = _declared(edit, draft)
     except PlanError:
@@ -51,6 +52,26 @@ def check(edit: Replace, draft: Draft) -> None:
                 f"{found}; at this point of the plan it needs {list(needed)}; "
                 "make it after the cuts that come before it"
             )
+
+
+def _check_held(edit: Replace, draft: Draft) -> None:
+    """A module that holds sizes as products of others is made for the sizes of a model as it is stored."""
+    for own in _holding(edit):
+        recipe = draft.recipes.get(f"{edit.module}.{own}")
+        if recipe is not None and recipe.shape != recipe.stored:
+            raise PlanError(
+                f"{edit.module}.{own} is {list(recipe.shape)} at this point of the plan and {list(recipe.stored)} in "
+                f"the files; a '{edit.spec.kind}' holds its sizes as products: carry the cut out first, and plan on "
+                "what that wrote"
+            )
+
+
+def _holding(edit: Replace) -> tuple[str, ...]:
+    """The old tensors whose axes a kind holds as products; none of a kind that is not known."""
+    try:
+        return getattr(kind_of(edit.spec), "HOLDS", ())
+    except PenjingError:
+        return ()
 
 
 def apply(edit: Replace, draft: Draft) -> None:
@@ -147,10 +168,11 @@ class _Change:
         patterns = {n: p for n, p in before.patterns.items() if n not in gone}
         patterns |= {n: cut(r.pattern or (), before.sizes) for n, r in self.new.items()}
         left = {a for p in patterns.values() for a in names(p)} | {b.axis for b in before.blocks}
-        lost = {a for t in gone for a in names(before.patterns.get(t, ()))} - left
+        lost = {a for t in gone for a in names(before.patterns.get(t, ()))} - left - self._holds()
         axes = {a: x for a, x in before.axes.items() if a not in lost}
         own = _own_axes(self.edit, self.declared)
         axes |= {name: Axis(name=name, size=size, state="free") for name, size in own.items()}
+        axes |= {a: self._held(axes[a]) for a in self._holds() if a in axes}
         reads = {n: r for n, r in before.reads.items() if n not in gone}
         for name, ds in self.declared.items():
             reads[f"{self.edit.module}.{name}"] = tuple(i for i, d in enumerate(ds) if d.read)
@@ -162,6 +184,14 @@ class _Change:
             work=tuple(self._work(axes)),
             unreached=tuple(n for n in before.unreached if n not in gone),
         )  # fmt: skip
+
+    def _holds(self) -> set[str]:
+        """The axes whose sizes the new module holds as products of others."""
+        return {a for n in _holding(self.edit) for a in names(self.old[f"{self.edit.module}.{n}"].pattern or ())}
+
+    def _held(self, axis: Axis) -> Axis:
+        why = f"{self.edit.module} is a '{self.edit.spec.kind}', which holds its size as a product; cut it before"
+        return replace(axis, state="uncut", reason=why, rotates=False, rigid=why)
 
     def _heirs(self, tensor: str, *, read: bool) -> tuple[str, ...]:
         """The new tensors that read, or make, what an old one did; any other tensor is its own heir."""
@@ -189,11 +219,24 @@ class _Change:
                 continue
             done = work.constant * math.prod(sizes[a] for a in work.axes) / max(math.prod(shape(pattern, {})), 1)
             own = work.tensor[len(self.edit.module) + 1 :]
+            if own == "weight":
+                yield from self._told(done, work.tokens)
             for name, ds in self.declared.items():
                 if any(d.read for d in ds) and next((d.tensor for d in ds if d.tensor), "") == own:
-                    full = f"{self.edit.module}.{name}"
+                    full, often = f"{self.edit.module}.{name}", self._often(name)
                     for count, factors in _terms(cut(self.new[full].pattern or (), sizes)):
-                        yield Work(round(count * done), factors, work.tokens, full)
+                        yield Work(round(count * done * often), factors, work.tokens, full)
+
+    def _told(self, done: float, tokens: int) -> Iterator[Work]:
+        """What a kind says itself of its products, where they are not those of its tensors with the old axes."""
+        kind = kind_of(self.edit.spec)
+        for name, count, each in kind.work(settings_of(self.edit.spec)) if hasattr(kind, "work") else ():
+            yield Work(round(count * done) if each else count, (), tokens if each else 0, f"{self.edit.module}.{name}")
+
+    def _often(self, name: str) -> int:
+        """How often a number of a new tensor is multiplied where one of the old weight is once."""
+        kind = kind_of(self.edit.spec)
+        return kind.uses(settings_of(self.edit.spec)).get(name, 1) if hasattr(kind, "uses") else 1
 
 
 def _terms(pattern: Pattern) -> Iterator[tuple[int, tuple[str, ...]]]:
