@@ -59,15 +59,27 @@ def test_windows_are_all_that_a_convolution_multiplies_place_by_place(kind):
     assert stats.samples == len(outputs)
 
 
-def test_windows_are_refused_of_grouped_and_of_strange_convolutions(cnn):
+def test_windows_of_grouped_and_of_strange_convolutions_are_not_known(cnn):
     class Odd(nn.Conv2d):
         def forward(self, input):
             return super().forward(input) * 2
 
     x = torch.randn(2, 2, 8, 8)
     for net, name in ((cnn, "3.weight"), (nn.Sequential(Odd(2, 3, 3)), "0.weight")):
-        with pytest.raises(UnsupportedError, match="only of torch's own Conv2d without groups"):
-            collect(net, [x], {name: frozenset({"window_second_moment"})})
+        stats = collect(net, [x], {name: frozenset({"window_second_moment", "input_energy"})})
+        assert stats[name, "window_second_moment"].shape == (0, 0)
+        assert stats[name, "input_energy"].numel()
+
+
+@pytest.mark.parametrize("most", [1, 10**9])
+def test_windows_over_a_line_are_those_of_an_image_of_one_row(monkeypatch, most):
+    monkeypatch.setattr("penjing.calibrate.layers.MOST", most)
+    line, x = nn.Conv1d(2, 5, 3, padding=1, stride=2, dilation=2), torch.randn(3, 2, 9)
+    image = nn.Conv2d(2, 5, (1, 3), padding=(0, 1), stride=(1, 2), dilation=(1, 2))
+    asked = {"0.weight": frozenset({"window_second_moment"})}
+    one, other = (collect(nn.Sequential(c), [b], asked) for c, b in ((line, x), (image, x[:, :, None])))
+    torch.testing.assert_close(*(s["0.weight", "window_second_moment"] for s in (one, other)))
+    assert one.samples == other.samples == 3 * line(x).shape[2]
 
 
 def test_depthwise_convolutions_are_measured_by_input_channel(cnn):

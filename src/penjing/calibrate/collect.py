@@ -12,7 +12,7 @@ from penjing.calibrate.finite import NotFiniteError, refusal
 from penjing.calibrate.gradients import Derivatives, ObjectiveOf
 from penjing.calibrate.means import Key, Means
 from penjing.calibrate.statistics import find
-from penjing.calibrate.watching import Watch, jobs
+from penjing.calibrate.watching import Watch, jobs, unknown_windows
 from penjing.core import Stats
 from penjing.errors import DataError
 from penjing.nn.attention import freed
@@ -72,6 +72,7 @@ class Pass:
         self._module, self._wanted = module, wanted
         with freed(module):
             looked_at = jobs(module, wanted, names or {})
+        self._unknown = unknown_windows(wanted, looked_at)
         self._forward = bool(looked_at)
         self._watch = Watch(looked_at)
         self._derivatives = Derivatives(module, wanted, names or {}, objective_of)
@@ -117,6 +118,8 @@ class Pass:
         """
         if not self.done:
             raise DataError("found no calibration data, needed at least one batch; give a text or other examples")
+        for key in self._unknown:
+            self.means.values[key], self.means.counts[key] = torch.zeros(0, 0), 0
         return finished(self.means, self._wanted)
 
 

@@ -1,6 +1,7 @@
 """Which layer a parameter belongs to, and how that layer's inputs and outputs lie."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from penjing.calibrate.statistic import Reads
 from penjing.errors import DataError, UnsupportedError, nearest
 from penjing.nn.attention import Attention
 
+MOST = 2**25
+"""Numbers in the windows that are spread out at a time: 134 MB."""
 _CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm)
 
 
@@ -59,6 +62,11 @@ def parameter(module: nn.Module, name: str, known: Mapping[str, nn.Parameter]) -
     return known[name]
 
 
+def has_windows(holding: Sequence[Place]) -> bool:
+    """Whether it is known what the windows of a weight are: those of torch's own convolutions without groups."""
+    return len([p for p in holding if _reads(p, "windows", False)]) == 1
+
+
 def reader(tensor: str, holding: Sequence[Place], *, what: str, reads: Reads = "inputs", grouped: bool = True) -> Place:
     """The one layer whose inputs are those of a weight; `what` is to be read there, of grouped convolutions too or not.
 
@@ -69,18 +77,16 @@ def reader(tensor: str, holding: Sequence[Place], *, what: str, reads: Reads = "
     if len(able) == 1:
         return able[0]
     kinds = ", ".join(type(p.layer).__name__ for p in holding) or "no layer of its own"
-    more = _why_not(holding[0], what, reads) if len(holding) == 1 else ""
+    more = _why_not(holding[0], what) if len(holding) == 1 else ""
     raise UnsupportedError(
         f"the inputs of {tensor} cannot be measured: it belongs to {kinds}{more}, and needed is one Linear, Conv1D, "
         "Conv2d or recurrent layer; protect it, or the axes it reads, or use a method without data"
     )
 
 
-def _why_not(place: Place, what: str, reads: Reads) -> str:
+def _why_not(place: Place, what: str) -> str:
     if not place.called:
         return ", whose weight MultiheadAttention multiplies without calling it"
-    if reads == "windows":
-        return f", of which no {what} is taken (only of torch's own Conv2d without groups)"
     if place.local == "weight" and not isinstance(place.layer, nn.Linear | _ConvNd):
         return ", whose own code computes with it"
     groups = getattr(place.layer, "groups", 1)
@@ -90,9 +96,9 @@ def _why_not(place: Place, what: str, reads: Reads) -> str:
 def _reads(place: Place, reads: Reads, grouped: bool) -> bool:
     layer = place.layer
     if reads == "windows":
-        if not isinstance(layer, nn.Conv2d) or type(layer).forward is not nn.Conv2d.forward:
+        if not any(isinstance(layer, k) and type(layer).forward is k.forward for k in (nn.Conv1d, nn.Conv2d)):
             return False  # what another forward multiplies is not known
-        return place.local == "weight" and layer.groups == 1
+        return place.local == "weight" and bool(layer.groups == 1)
     if place.recurrent:
         return place.local.startswith(("weight_ih", "weight_hh"))
     if place.local != "weight":
@@ -141,14 +147,22 @@ def inputs_last(place: Place, x: Any) -> Tensor:
     return _channels_last(place.layer, x)
 
 
-def windows(place: Place, x: Tensor) -> Tensor:
-    """[examples * places in]: all that a convolution multiplies at each place of its window, channel by channel."""
+def windows(place: Place, x: Tensor) -> Iterator[Tensor]:
+    """[examples * places in] each: all that a convolution multiplies at each place of its window, channel by channel.
+
+    One after another for some examples at a time, since a window is several times as much as what it moves over.
+    """
     layer: Any = place.layer
-    batch = x[None] if x.ndim == 3 else x
+    flat = isinstance(layer, nn.Conv1d)
+    batch = x[None] if x.ndim == (2 if flat else 3) else x
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = F.pad(batch, layer._reversed_padding_repeated_twice, mode=mode)
-    rows = F.unfold(padded, layer.kernel_size, dilation=layer.dilation, stride=layer.stride)
-    return rows.transpose(1, 2).flatten(0, 1)
+    sizes = [(1, *s) if flat else s for s in (layer.kernel_size, layer.dilation, layer.stride)]
+    each = max(1, MOST // max(1, batch[0].numel() * math.prod(layer.kernel_size)))
+    for some in batch.split(each):
+        padded = F.pad(some, layer._reversed_padding_repeated_twice, mode=mode)
+        padded = padded.unsqueeze(-2) if flat else padded
+        rows = F.unfold(padded, sizes[0], dilation=sizes[1], stride=sizes[2])
+        yield rows.transpose(1, 2).flatten(0, 1)
 
 
 def outputs_last(place: Place, y: Any) -> Tensor:

@@ -75,6 +75,8 @@ def _sides(
     own = holding.get(id(layers.parameter(module, name, parameters)), [])
     for statistic in sorted(_of(statistics, *INPUTS)):
         kind = find(statistic)
+        if kind.reads == "windows" and not layers.has_windows(own):
+            continue
         place = layers.reader(tensor, own, what=statistic, reads=kind.reads, grouped=kind.grouped)
         side: Side = "state" if layers.inside(place) else "input"
         yield side, place, frozenset({statistic})
@@ -97,6 +99,12 @@ def _along(
 
 def _of(statistics: Iterable[str], *reads: str) -> frozenset[str]:
     return frozenset(s for s in statistics if find(s).reads in reads)
+
+
+def unknown_windows(wanted: Mapping[str, frozenset[str]], looked_at: Iterable[Job]) -> list[tuple[str, str]]:
+    """The statistics of windows that nothing gives: of convolutions in groups, and of other classes than torch's."""
+    given = {(t, s) for job in looked_at for t, statistics in job.statistics.items() for s in statistics}
+    return [(t, s) for t, asked in wanted.items() for s in sorted(_of(asked, "windows")) if (t, s) not in given]
 
 
 class Watch:
@@ -178,11 +186,11 @@ class Watch:
         names = _of(job.union, "windows")
         if not names or given is None:
             return
-        rows = layers.windows(job.place, given.detach().float())
-        values = {s: find(s).measure(rows) for s in names}
-        for tensor, asked in job.statistics.items():
-            for statistic in asked & names:
-                means.move((tensor, statistic), values[statistic], len(rows), find(statistic).merge)
+        for rows in layers.windows(job.place, given.detach().float()):
+            values = {s: find(s).measure(rows) for s in names}
+            for tensor, asked in job.statistics.items():
+                for statistic in asked & names:
+                    means.move((tensor, statistic), values[statistic], len(rows), find(statistic).merge)
 
     def _known(self, given: Tensor | None) -> dict[str, Tensor]:
         """What has been found of this very tensor already: queries, keys and values read the same one."""

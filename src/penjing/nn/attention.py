@@ -34,12 +34,11 @@ class Attention(torch.nn.MultiheadAttention):
     scale: float
 
     @classmethod
-    def take(cls, part: torch.nn.Module, scale: float) -> "Attention":
+    def take(cls, part: torch.nn.Module, scale: float) -> None:
         """Let one of torch's compute by its tensors, at the scale that it was trained with; changes it."""
         part.__class__ = cls
-        part.scale = scale
-        part._qkv_same_embed_dim = False  # torch's encoder then calls this forward, and no kernel of its own
-        return part
+        # torch's encoder then calls this forward, and no kernel of its own
+        vars(part).update(scale=scale, _qkv_same_embed_dim=False)
 
     def forward(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
@@ -122,7 +121,10 @@ def build(old: nn.Module, settings: Settings) -> Attention:
         raise PlanError(f"a {type(old).__name__} is no MultiheadAttention of torch's; name one that is")
     from penjing.core.copies import copy_of
 
-    new = Attention.take(copy_of(old), scale_of(old))
+    new = copy_of(old)
+    Attention.take(new, scale_of(old))
+    if not isinstance(new, Attention):
+        raise TypeError("a copy that was taken is an Attention")
     new.num_heads = settings.heads
     return new
 

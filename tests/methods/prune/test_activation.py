@@ -118,7 +118,7 @@ def test_a_convolution_with_a_window_is_scored_and_named_but_not_refitted():
     axes = [Axis(name="channels.0", size=6, state="free")]
     layout = layout_of(model, {"a": "channels.0 2 3 3", "b": "4 channels.0 3 3"}, axes, {"a": (1,), "b": (1,)})
     stats, drawn = stats_for(model, layout, ["channels.0"])
-    plan = Method(axes="channels").plan(View(model, layout, stats, Budget(keep=0.5)))
+    plan = Method(axes="channels", windows=False).plan(View(model, layout, stats, Budget(keep=0.5)))
     scores = naive(drawn["b"], values["b"].movedim(1, -1).reshape(-1, 6))
     assert plan.keeps()["channels.0"] == tuple(sorted(scores.argsort(descending=True)[:3].tolist()))
     assert len(plan.edits) == 1
@@ -136,7 +136,7 @@ def test_with_windows_a_convolution_is_refitted_over_whole_windows():
     layout = layout_of(model, {"a": "channels.0 2 3 3", "b": "4 channels.0 3 2"}, axes, {"a": (1,), "b": (1,)})
     x = torch.randn(90, 36, generator=g)
     held = Stats({("b", ENERGY): x.view(90, 6, 6)[:, :, 0].square().mean(0), ("b", WINDOW): moments(x)}, 90)
-    method = Method(axes="channels", windows=True, multiple=1)
+    method = Method(axes="channels", multiple=1)
     plan = method.plan(View(model, layout, held, Budget(keep=0.5)))
     kept = plan.keeps()["channels.0"]
     places = torch.tensor([6 * unit + place for unit in kept for place in range(6)])
@@ -145,7 +145,7 @@ def test_with_windows_a_convolution_is_refitted_over_whole_windows():
     torch.testing.assert_close(new, wanted.float().reshape(4, 3, 3, 2))
     assert not plan.made["notes"]
     assert method.wants(layout).statistics == {"b": frozenset({ENERGY, WINDOW})}
-    assert Method(axes="channels", windows=True, repair=False).wants(layout).statistics == {"b": frozenset({ENERGY})}
+    assert Method(axes="channels", repair=False).wants(layout).statistics == {"b": frozenset({ENERGY})}
 
 
 def test_windows_refit_a_network_better_than_the_cut_alone():
@@ -167,9 +167,9 @@ def test_a_convolution_with_groups_is_scored_by_what_each_group_takes_in():
     model = Tensors(values, {})
     axes = [Axis(name="channels.0", size=4, state="free")]
     layout = layout_of(model, {"a": "(3 channels.0) 2", "b": "6 channels.0 3 3"}, axes, {"a": (1,), "b": (1,)})
-    assert Method(axes="channels").wants(layout).statistics == {"b": frozenset({"input_energy"})}
+    assert Method(axes="channels").wants(layout).statistics == {"b": frozenset({ENERGY, WINDOW})}
     energy = torch.rand(12)
-    stats = Stats({("b", "input_energy"): energy}, 9)
+    stats = Stats({("b", ENERGY): energy, ("b", WINDOW): torch.zeros(0, 0)}, 9)  # of groups, windows are not known
     plan = Method(axes="channels").plan(View(model, layout, stats, Budget(keep=0.5)))
     scores = [0.0] * 4
     for out in range(6):
@@ -177,6 +177,15 @@ def test_a_convolution_with_groups_is_scored_by_what_each_group_takes_in():
             scores[channel] += float(energy[out // 2 * 4 + channel] * values["b"][out, channel].square().sum())
     best = sorted(range(4), key=lambda c: -scores[c])[:2]
     assert plan.keeps()["channels.0"] == tuple(sorted(best))
+    assert plan.made["notes"][0].endswith("not refitted: convolutions in groups, of a class of their own, or over too "
+                                          "many channels")  # fmt: skip
+
+
+def test_a_window_too_wide_is_scored_only():
+    model = Tensors({"a": torch.randn(1025, 2), "b": torch.randn(2, 1025, 3, 3)}, {})
+    axes = [Axis(name="channels.0", size=1025, state="free")]
+    layout = layout_of(model, {"a": "channels.0 2", "b": "2 channels.0 3 3"}, axes, {"a": (1,), "b": (1,)})
+    assert Method(axes="channels").wants(layout).statistics == {"b": frozenset({ENERGY})}
 
 
 def test_few_samples_hold_on_to_the_old_weights_more():

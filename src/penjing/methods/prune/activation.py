@@ -12,7 +12,7 @@ Source: the refit is that of He et al., "Channel Pruning for Accelerating Very D
 equation 1 with the choice of channels given, and, block by block, its pruning of a whole model and of multi-branch
 networks (`maths.drift`). Deviations: the choice is the energy above, not a LASSO path; the ridge pulls towards the old
 weights; at once, all layers are solved on the inputs of the unpruned model, in one pass, and convolutions on all places
-of their windows, not on some drawn ones; convolutions with a window unless `windows` is set, tied readers and other
+of their windows, not on some drawn ones; convolutions in groups or with very wide windows, tied readers and other
 readers with more than two dimensions are scored but not refitted (the plan's `made["notes"]` names them).
 """
 
@@ -38,6 +38,8 @@ from penjing.select.units import places, rows
 
 MOMENT, WINDOW, ENERGY = "input_second_moment", "window_second_moment", "input_energy"
 TARGET = "target_moment"
+WIDEST = 9216
+"""Numbers in a window beyond which its second moment, 340 MB at this width, is not taken."""
 
 CARD = Card(
     title="Activation energy with least-squares repair",
@@ -66,7 +68,8 @@ class Method:
     strongly the refit holds to the old weights, as a share of the mean input energy. `block_by_block` says whether each
     block is seen behind those that are cut already, or all at once, `drift` whether the refit block by block makes up
     for the blocks before. `windows` says whether convolutions with a window are refitted too (only at once): that takes
-    the second moment of all that is in a window, nine times the work of a 3 x 3 convolution itself.
+    the second moment of all that is in a window, nine times the work of a 3 x 3 convolution itself, and is left out
+    where a window holds more than 9,216 numbers (1,024 channels of 3 x 3).
     """
 
     axes: str | None = None
@@ -77,16 +80,21 @@ class Method:
     ridge: float = 0.01
     block_by_block: bool = False
     drift: bool = True
-    windows: bool = False
+    windows: bool = True
 
     def wants(self, layout: Layout) -> Wants:
         """The statistics of each reader, at once or block by block."""
         if self.block_by_block:
             return Wants(blocks=True)
         axes = choose(layout, self.axes, protect=self.protect, allow=self.allow)
-        window = frozenset({ENERGY, WINDOW} if self.windows and self.repair else {ENERGY})
         readers = [pair for a in axes for pair in layout.readers(a.name)]
-        return Wants({t: window if _windowed(layout, t, d) else CARD.needs for t, d in readers})
+        return Wants({t: self._of(_window(layout, t, d)) for t, d in readers})
+
+    def _of(self, window: int) -> frozenset[str]:
+        """What is asked of a reader with so many numbers in a window; 1 is none."""
+        if window <= 1:
+            return CARD.needs
+        return frozenset({ENERGY, WINDOW} if self.windows and self.repair and window <= WIDEST else {ENERGY})
 
     def plan(self, view: View) -> Plan:
         """Which units stay in each axis, and the refitted weights of their readers."""
@@ -141,9 +149,15 @@ def _energies(model: Checkpoint, layout: Layout, stats: Stats, axis: Axis) -> Te
     return score(parts)
 
 
-def _windowed(layout: Layout, tensor: str, dim: int) -> bool:
-    """Whether a reader is a convolution [out in ...] with a window of more than one place."""
-    return dim == 1 and prod(sizes_of(layout.patterns[tensor], {})[2:]) > 1
+def _window(layout: Layout, tensor: str, dim: int) -> int:
+    """The numbers in the window of a reader that is a convolution [out in ...] over several places; 1 of any other."""
+    sizes = sizes_of(layout.patterns[tensor], {})
+    return prod(sizes[1:]) if dim == 1 and prod(sizes[2:]) > 1 else 1
+
+
+def _seen(stats: Stats, tensor: str) -> bool:
+    """Whether the second moment of a reader's windows is known."""
+    return (tensor, WINDOW) in stats and stats[tensor, WINDOW].numel() > 0
 
 
 def _as_mask(keep: Keep, size: int) -> Tensor:
@@ -163,7 +177,7 @@ def _refit(
     windowed: list[str] = []
     for tensor, dim in readers:
         shape = model.shapes[tensor]
-        if len([n for n in shape if n > 1]) > 2 and (tensor, WINDOW) not in stats:
+        if len([n for n in shape if n > 1]) > 2 and not _seen(stats, tensor):
             windowed.append(tensor)
             continue
         if len(layout.patterns[tensor]) < 2 or tensor in tied:
@@ -173,8 +187,8 @@ def _refit(
         stays = positions[dim]
         if stays is None or len(stays) == shape[dim]:
             continue
-        inputs = shape[dim] * (prod(shape[2:]) if (tensor, WINDOW) in stats else 1)
-        samples = stats.seen(tensor, WINDOW if (tensor, WINDOW) in stats else MOMENT)
+        inputs = shape[dim] * (prod(shape[2:]) if _seen(stats, tensor) else 1)
+        samples = stats.seen(tensor, WINDOW if _seen(stats, tensor) else MOMENT)
         if samples < inputs:
             few.setdefault((samples, inputs), []).append(tensor)
         strength = _ridge(ridge, inputs, samples)
@@ -192,7 +206,11 @@ def _unrefitted(windowed: Sequence[str], stats: Stats) -> list[str]:
         return []
     more = f" and {len(windowed) - 1} more read" if len(windowed) > 1 else " reads"
     asked = any(statistic == WINDOW for _, statistic in stats)
-    hint = "" if asked else "; windows=True (--set windows=true) refits them, at several times the work"
+    hint = (
+        ": convolutions in groups, of a class of their own, or over too many channels"
+        if asked
+        else "; windows=True (--set windows=true) refits them, at several times the work"
+    )
     return [f"{windowed[0]}{more} windows of units that were cut, which were not refitted{hint}"]
 
 
@@ -209,7 +227,7 @@ def _few(found: tuple[int, int], tensors: Sequence[str]) -> str:
 
 def _refitted(tensor: str, weight: Tensor, dim: int, stays: Tensor, stats: Stats, ridge: float) -> Tensor:
     """The weight with `stays` left of dimension `dim`, in the stored order; what reads windows, by whole windows."""
-    if (tensor, WINDOW) in stats:
+    if _seen(stats, tensor):
         window = prod(weight.shape[2:])
         columns = (stays[:, None] * window + torch.arange(window)).flatten()
         new = repair(weight.flatten(1), stats[tensor, WINDOW], columns, ridge=ridge)
