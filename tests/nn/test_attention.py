@@ -215,3 +215,11 @@ def test_the_default_way_takes_heads_where_nothing_else_is_free():
     with torch.no_grad():
         errors = [float((m(x) - net(x)).square().mean()) for m in (done.module, mask)]
     assert errors[0] < errors[1]
+
+
+def test_heads_of_a_padded_encoder_are_measured():
+    net, x = drawn(Padded()), torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
+    given = {"keep": 0.5, "settings": {"axes": "heads.*", "multiple": 1}, "progress": False, "measure": False}
+    done = penjing.shrink(net, example=x, data=[x], **given)
+    assert [layer.self_attn.num_heads for layer in done.module.layers.layers] == [2, 2]
+    assert torch.backends.mha.get_fastpath_enabled()

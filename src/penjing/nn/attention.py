@@ -138,12 +138,14 @@ def scale_of(part: nn.MultiheadAttention) -> float:
 def freed(module: nn.Module) -> Iterator[None]:
     """For a while torch's attention in a module computes by the sizes of its tensors, so that all can be cut."""
     found = [m for m in module.modules() if type(m) is nn.MultiheadAttention]
-    before = [dict(vars(m)) for m in found]
+    before, kernels = [dict(vars(m)) for m in found], torch.backends.mha.get_fastpath_enabled()
     try:
+        torch.backends.mha.set_fastpath_enabled(kernels and not found)  # an encoder packs rows for kernels of its own
         for part in found:
             Attention.take(part, scale_of(part))
         yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(kernels)
         for part, held in zip(found, before, strict=True):
             part.__class__ = nn.MultiheadAttention
             vars(part).clear()
