@@ -4,12 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.layouts import modules
+from tests.layouts.test_rehearse import cut
 from torch import nn
 
+from penjing.core import Keep, Plan
 from penjing.core.pattern import show
 from penjing.layouts.graph.infer import infer, infer_traced
 from penjing.layouts.graph.trace import trace
 from penjing.layouts.prove.proof import prove
+from penjing.surgery import apply
 
 
 class Between(nn.Module):
@@ -201,3 +204,25 @@ def test_every_output_has_the_recorded_length():
             if isinstance(dims, tuple):
                 lengths = [tuple(atoms.length(d) for d in part) for part in dims]
                 assert lengths == [tuple(v.shape) for v in node.meta["val"]]
+
+
+class Bags(nn.Module):
+    """Rows of a table in bags of several, joined to what a linear layer gives."""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.table, self.other, self.out = nn.EmbeddingBag(10, 8, mode=mode), nn.Linear(4, 6), nn.Linear(14, 3)
+
+    def forward(self, rows, starts, x):
+        return self.out(torch.cat([self.table(rows, starts), torch.tanh(self.other(x))], 1))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_rows_in_bags_are_as_wide_as_their_readers_want(mode):
+    example = (torch.tensor([1, 2, 3, 4, 9]), torch.tensor([0, 3]), torch.randn(2, 4))
+    layout = cut(Bags(mode), example)
+    free = {a.size: a.name for a in layout.axes.values() if a.state == "free"}
+    assert free.keys() == {8, 6}
+    assert {a.reason for a in layout.axes.values() if a.size == 10} == {"looked up by number in table"}
+    plan = Plan((Keep(free[8], (0, 3, 4)),))
+    assert apply(Bags(mode).eval(), layout, plan, example=example).table.embedding_dim == 3

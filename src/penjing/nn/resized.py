@@ -92,7 +92,7 @@ def fit(part: Any, groups: int = 0) -> None:
         return
     if isinstance(part, nn.Linear):
         part.out_features, part.in_features = weight.shape
-    elif isinstance(part, nn.Embedding):
+    elif isinstance(part, nn.Embedding | nn.EmbeddingBag):
         part.num_embeddings, part.embedding_dim = weight.shape
     elif isinstance(part, _ConvNd):
         part.groups = groups or part.groups

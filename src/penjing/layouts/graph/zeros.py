@@ -29,7 +29,8 @@ SHAPES = frozenset((
     *COPIES, "view", "reshape", "_unsafe_view", "_reshape_copy", "view_copy", "permute", "transpose", "t", "unsqueeze",
     "squeeze", "squeeze_copy", "as_strided", "expand", "repeat", "slice", *SPLITS, "select", *UNBINDS, "flip", "roll",
     "unfold", "tril", "triu", "cumsum", "sum", "mean", "linalg_vector_norm",
-    "index_select", "gather", "index", "_unsafe_index", "embedding", "var", "std",
+    "index_select", "gather", "index", "_unsafe_index", "embedding", "_embedding_bag", "_embedding_bag_forward_only",
+    "var", "std",
 ))  # fmt: skip
 PADDED = frozenset(r for r in REPLACED if "reflection" in r or "replication" in r or "pool" in r or "upsample" in r)
 

@@ -27,6 +27,18 @@ def embedding(walk: Walk, node: Node) -> Dims:
     return [*index, weight[1]]
 
 
+def embedding_bag(walk: Walk, node: Node) -> tuple[Dims, ...]:
+    """Sums, means or largest values of rows by number, and where the bags of rows are."""
+    arg = arguments(node)
+    weight = walk.use(node, arg["weight"])
+    picked(walk, node, weight[0], arg["indices"])
+    made: list[Dims] = []
+    for value in node.meta["val"]:
+        dims = walk.frozen(value.shape, f"bags of rows in {walk.where(node)}")
+        made.append([dims[0], weight[1]] if len(dims) == 2 else dims)
+    return tuple(made)
+
+
 def index(walk: Walk, node: Node) -> Dims:
     """Advanced indexing with integer tensors."""
     arg = arguments(node)
@@ -137,7 +149,9 @@ CONSTANTS = (
 )
 NUMBERED = ("arange", "eye", "linspace", "logspace", "scalar_tensor", "hann_window", "randn", "rand")
 RULES: dict[str, Rule] = {
-    "embedding": embedding, "index": index, "_unsafe_index": index, "index_select": index_select, "gather": gather,
+    "embedding": embedding, "_embedding_bag": embedding_bag,
+    "_embedding_bag_forward_only": embedding_bag, "index": index, "_unsafe_index": index,
+    "index_select": index_select, "gather": gather,
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), scatter),
     **dict.fromkeys(NUMBERED, numbered),
     **dict.fromkeys(CONSTANTS, constant),
