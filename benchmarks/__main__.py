@@ -16,6 +16,7 @@ SCRIPTS = (
     "roofline",
     "openings",
     "look",
+    "runtimes",
 )
 
 

@@ -47,7 +47,7 @@ def _block(text: str) -> str:
 def method(name: str) -> str:
     """A method's card, settings and docstring."""
     from penjing.methods import METHODS
-    from penjing.report.methods import type_in_words
+    from penjing.report.methods import opens_in, type_in_words
 
     module = METHODS.load(name)
     card = module.CARD
@@ -56,7 +56,7 @@ def method(name: str) -> str:
     parts = [
         f"# {name}\n\n", MADE, f"{inspect.cleandoc(module.__doc__ or '')}\n\n",
         f"- **title** {card.title}; **paper** {card.paper}\n- **removes** {card.removes}\n",
-        f"- **promise** {card.promise}; **opens with** {card.opens}\n- **needs** {needs}\n\n",
+        f"- **promise** {card.promise}; **opens in** {', '.join(opens_in(card))}\n- **needs** {needs}\n\n",
         "| setting | type | default |\n|---|---|---|\n",
         *(f"| `{n}` | {kind} | `{default!r}` |\n" for n, kind, default in rows),
         f"\n{inspect.cleandoc(METHODS.type_of(name).__doc__ or '')}\n",
@@ -164,6 +164,9 @@ def formats() -> str:
         told = file.EXPORTER
         parts.append(f"\n## {name}\n\n{inspect.cleandoc(file.__doc__ or '')}\n\nFILE ends in `{told.suffix}`.\n\n")
         parts.append(f"```text\n{told.opens}\n```\n")
+        if told.variants:
+            parts.append("\n| type | what |\n|---|---|\n")
+            parts += [f"| `{name}:{variant}` | {what} |\n" for variant, what in told.variants.items()]
     return "".join(parts)
 
 

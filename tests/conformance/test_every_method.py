@@ -18,6 +18,8 @@ from penjing import surgery
 from penjing.calibrate import known
 from penjing.core import Budget, Card, Mask, Rotate, Stats
 from penjing.core.method import Promise
+from penjing.errors import ExportError
+from penjing.exporters.formats import FORMATS
 from penjing.methods import METHODS
 
 EVERY = pytest.mark.parametrize("name", METHODS.names())
@@ -175,3 +177,22 @@ def test_reads_all_that_it_declared_and_no_more_and_its_card_says_so(name, train
 def test_the_tiny_model_has_learned_something(dense, trained):
     assert dense < 12  # 256 is chance; a model of single bytes reaches about 20
     assert load(trained.folder).config.tie_word_embeddings
+
+
+@EVERY
+def test_the_result_goes_where_the_card_says(name, trained):
+    """The loader, and which formats hold the modules that were put in, follow from the card: held to a real plan."""
+    card, plan = METHODS.load(name).CARD, trained.plan(name, Budget(keep=0.5))
+    with trained.open() as checkpoint:
+        told = surgery.verify(checkpoint, trained.layout, plan, allow_sensitive=True)
+    kinds = {spec.kind for spec in told.modules.values()}
+    assert kinds == card.inserts
+    assert (told.opens_with == "stock") == (card.opens == "transformers")
+    for format_name in FORMATS.names():
+        exporter = FORMATS.load(format_name).EXPORTER
+        variant = next(iter(exporter.variants), "")
+        if exporter.modules is None or card.inserts <= exporter.modules:
+            exporter.refuse(told.config, told.shapes, variant)
+        else:
+            with pytest.raises(ExportError, match="is a module of kind"):
+                exporter.refuse(told.config, told.shapes, variant)

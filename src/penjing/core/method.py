@@ -21,7 +21,8 @@ class Card:
 
     `needs` says what it wants where no setting is changed (the names of statistics, "live", "blocks", "data"), for
     whoever has no model at hand; `wants` decides. `reads` says what the `score` of a file without a class `Method` is
-    given. `opens` says where the result opens.
+    given. `opens` says what loads the result, and `inserts` which kinds of modules it puts in for others, from which it
+    follows what else opens it.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Card:
     needs: frozenset[str] = frozenset()
     reads: Reads = ""
     opens: str = "transformers"
+    inserts: frozenset[str] = frozenset()
 
 
 @runtime_checkable

@@ -44,12 +44,23 @@ class Written:
 class Format(Protocol):
     """One format. The first line of its file says what it is.
 
+    `runtime` is what opens the file, and `modules` the kinds of inserted modules that it holds (None: any).
     `suffix` is that of the file, `opens` the lines that open it, with FILE for its name, and `variants` what can stand
     behind a colon, as `q8_0` in `gguf:q8_0`, with what it is; the first is taken where none is named. `make` writes the
     file, runs it by the runtime that users have, and holds it against the model. What it cannot write it refuses before
     any of it, by an `ExportError`; `refuse` says so of a model of which no weight is read, as far as sizes tell, and
     `multiple` which widths suit it.
     """
+
+    @property
+    def runtime(self) -> str:
+        """As `onnxruntime`."""
+        ...
+
+    @property
+    def modules(self) -> frozenset[str] | None:
+        """As `nothing`."""
+        ...
 
     @property
     def suffix(self) -> str:
@@ -89,6 +100,8 @@ class Exporter:
 
     suffix: str
     opens: str
+    runtime: str = "torch"
+    modules: frozenset[str] | None = None
     write: Callable[[nn.Module, Inputs, Path], None]
     run: Callable[[Path, Inputs], Tensor]
 

@@ -62,6 +62,7 @@ class OnnxFile:
 
     def __init__(self, path: Path, *, threads: int, prompt: int = 128, context: int = 128) -> None:
         self._session = session(path, threads)
+        self.clock = time.perf_counter
         self._path, self._prompt, self._context = path, prompt, context
         self.version = f"onnxruntime {version('onnxruntime')}"
         self._inputs = {given.name: given for given in self._session.get_inputs()}
@@ -111,9 +112,9 @@ class OnnxFile:
         """Seconds of one pass over the prompt, or one input, with the logits of all positions."""
         if not self.decodes:
             given = {name: self._drawn(name) for name in self._inputs}
-            return _timed(lambda: self._session.run(self.outputs[:1], given))[0]
+            return self._timed(lambda: self._session.run(self.outputs[:1], given))[0]
         asked = self._feed(self._tokens(self._prompt), 0, self._empty())
-        return _timed(lambda: self._session.run(self.outputs, asked))[0]
+        return self._timed(lambda: self._session.run(self.outputs, asked))[0]
 
     def decode(self, steps: int) -> list[float]:
         """Seconds of each of some steps of one token after the context; one before them is not timed."""
@@ -122,7 +123,7 @@ class OnnxFile:
         past, out = self._full, []
         for i in range(steps + 1):
             asked = self._feed(self._tokens(1), self._context + i, past)
-            taken, (_, *past) = _timed(lambda asked=asked: self._session.run(self.outputs, asked))
+            taken, (_, *past) = self._timed(lambda asked=asked: self._session.run(self.outputs, asked))
             out.append(taken)
         return out[1:]
 
@@ -168,8 +169,7 @@ class OnnxFile:
         shapes = [f"{name}={'x'.join(map(str, self._drawn(name).shape))}" for name in self._inputs]
         return "image" if self.images else " ".join(shapes)
 
-
-def _timed(run: Any) -> tuple[float, Any]:
-    begun = time.perf_counter()
-    found = run()
-    return time.perf_counter() - begun, found
+    def _timed(self, run: Any) -> tuple[float, Any]:
+        begun = self.clock()
+        found = run()
+        return self.clock() - begun, found

@@ -1,6 +1,6 @@
 """A file that is open in the runtime that users have: what it predicts, what it writes, how long that takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -60,6 +60,8 @@ class TimedFile(Protocol):
     """The inputs in words, for the protocol."""
     decodes: bool
     images: bool
+    clock: Callable[[], float]
+    """What tells the time; it may be set."""
 
     def prefill(self) -> float:
         """Seconds of one pass over the prompt, or one input, with the logits of all positions."""

@@ -61,21 +61,21 @@ def read(file: OpenFile, name: str, reading: Reading, original: nn.Module | None
         return Read(own=tuple(_outputs(file, original, reading.progress) if original is not None else ()))
     if not reading.texts:
         return Read(own=tuple(quality.missing(NO_TOKENIZER)))
-    acting = _acting(file)
+    act = acting(file)
     if original is None:
-        own = quality.first_perplexity(acting, name, reading)
-        return Read(own=(*_by(own, file), *_by(quality.later_perplexities(acting, name, reading), file)))
-    own, base = quality.beside(original, acting, name, reading)
+        own = quality.first_perplexity(act, name, reading)
+        return Read(own=(*_by(own, file), *_by(quality.later_perplexities(act, name, reading), file)))
+    own, base = quality.beside(original, act, name, reading)
     reading.progress("writing tokens with both", 0, 0)
     written = greedy_agreement(original, file.greedy, _prompts(reading), _count(file))
-    later = quality.later_perplexities(acting, name, reading)
+    later = quality.later_perplexities(act, name, reading)
     return Read(
         own=(*_by([*own, written, *later], file),),
         base=(*base, *quality.later_perplexities(original, "the checkpoint", reading)),
     )
 
 
-def _acting(file: OpenFile) -> Any:
+def acting(file: OpenFile) -> Any:
     """The file as what is measured: from tokens [batch tokens] to logits [batch tokens vocabulary]."""
 
     def act(tokens: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import IO, Any
 from penjing.errors import PenjingError
 from penjing.exporters.runtime import TimedFile, runner_of
 from penjing.profiling.memory import AnonymousPeak, forget_peak, resident
-from penjing.profiling.worker import STEPS, WARM_RUNS, answering, say
+from penjing.profiling.worker import STEPS, WARM_RUNS, answering, clock_of, say
 
 
 def start(settings: Mapping[str, Any]) -> tuple[TimedFile, dict[str, Any]]:
@@ -35,6 +35,7 @@ def start(settings: Mapping[str, Any]) -> tuple[TimedFile, dict[str, Any]]:
         file = runner.timed(
             path, prompt=settings["tokens"], context=settings["context"], threads=settings["threads"]
         )
+        file.clock = clock_of(settings)
         file.prefill()
         if file.decodes:
             file.decode(1)

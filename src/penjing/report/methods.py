@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from penjing.core import Card
+from penjing.exporters.formats import FORMATS
 from penjing.methods import METHODS
 
 
@@ -39,9 +41,23 @@ def method_json(name: str) -> dict[str, Any]:
         "promise": card.promise,
         "needs": sorted(card.needs),
         "opens": card.opens,
+        "opens_in": opens_in(card),
         "settings": settings,
         "about": inspect.getdoc(found) or "",
     }
+
+
+def opens_in(card: Card) -> list[str]:
+    """Where the result of a method opens: its loader, and each runtime with the format that it is exported to.
+
+    A format's own limits on architectures and widths hold beside this.
+    """
+    found = [card.opens]
+    for name in FORMATS.names():
+        exporter = FORMATS.load(name).EXPORTER
+        if exporter.modules is None or card.inserts <= exporter.modules:
+            found.append(f"{exporter.runtime} (--export {name})")
+    return found
 
 
 def _default(field: Any) -> Any:
@@ -79,8 +95,9 @@ def method_page(name: str) -> Group:
     """
     row = method_json(name)
     card = Table(show_header=False, box=None, pad_edge=False)
-    for key in ("title", "paper", "removes", "promise", "opens"):
+    for key in ("title", "paper", "removes", "promise"):
         card.add_row(f"[bold]{key}[/bold]", escape(str(row[key])))
+    card.add_row("[bold]opens in[/bold]", escape(", ".join(row["opens_in"])))
     card.add_row("[bold]needs[/bold]", ", ".join(row["needs"]) or "none: no data needed")
     settings = Table(title="settings (--set NAME=VALUE)", title_justify="left", box=None, pad_edge=False)
     for column in ("name", "type", "default"):

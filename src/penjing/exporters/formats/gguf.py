@@ -36,6 +36,8 @@ FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 class Gguf:
     """The format; see the head of this file."""
 
+    runtime = "llama.cpp"
+    modules = frozenset({"nothing"})
     suffix = ".gguf"
     opens = (
         "from xllamacpp import CommonParams, Server\nparams = CommonParams()\nparams.model.path = FILE\n"
@@ -124,7 +126,7 @@ def _installed() -> None:
 
 
 def _content(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Content:
-    other = {path: spec.kind for path, spec in specs_of(config).items() if spec.kind != "nothing"}
+    other = {path: spec.kind for path, spec in specs_of(config).items() if spec.kind not in Gguf.modules}
     if other:
         path, kind = next(iter(other.items()))
         raise ExportError(f"{path} is a module of kind '{kind}', and llama.cpp has stock ones only")

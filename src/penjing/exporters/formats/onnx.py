@@ -43,6 +43,8 @@ WRITTEN = 32
 class Onnx:
     """The format; see the head of this file."""
 
+    runtime = "onnxruntime"
+    modules = None
     suffix = ".onnx"
     opens = "import onnxruntime\nmodel = onnxruntime.InferenceSession(FILE)"
     variants = {  # noqa: RUF012

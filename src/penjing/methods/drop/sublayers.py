@@ -30,6 +30,7 @@ CARD = Card(
     promise="approximates",
     needs=frozenset({ALIKE}),
     opens="penjing.load",
+    inserts=frozenset({"nothing"}),
 )
 
 

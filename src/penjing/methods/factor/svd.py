@@ -26,6 +26,7 @@ CARD = Card(
     promise="approximates",
     needs=frozenset({MOMENT}),
     opens="penjing.load",
+    inserts=frozenset({"low_rank"}),
 )
 
 

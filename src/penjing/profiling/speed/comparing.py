@@ -94,6 +94,7 @@ def _settings(speed: Speed) -> dict[str, Any]:
         "context": speed.context,
         "batch": speed.batch,
         "warm": speed.warm,
+        "clock": speed.clock,
     }
 
 
@@ -180,11 +181,12 @@ def _energy(children: Sequence[Child], decodes: bool, images: bool, speed: Speed
 
 
 def _protocol(speed: Speed, settings: Mapping[str, Any], greeting: Mapping[str, Any]) -> str:
+    clock = "" if speed.clock == "wall" else f"clock={speed.clock} "
     what = greeting.get("what") or f"tokens={speed.tokens} context={speed.context}"
     made_by = " ".join(f"{name}={greeting[name]}" for name in ("dtype", "torch", "transformers") if name in greeting)
     return (
         f"speed/2 interleaved batch=1 {what} rounds={speed.rounds} prefills={speed.prefills} steps={speed.steps} "
-        f"threads={settings['threads']} device={speed.device} {made_by}".rstrip()
+        f"threads={settings['threads']} device={speed.device} {clock}{made_by}".rstrip()
     )
 
 

@@ -10,6 +10,7 @@ JOBS = {"prefill": "prefill_seconds", "decode": "decode_seconds_per_token"}
 """Job -> figure, for the two jobs that every round does."""
 
 Energy = Literal["counters", "estimate", "no"]
+Clock = Literal["wall", "processor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,9 @@ class Speed:
     `energy` "counters" reads the machine's energy counters where there are any, for `energy_seconds` per model, after
     as long without work; where there are none it takes no time and gives no figure. "estimate" gives a figure from
     the processor's nominal power where there is no counter, labelled as estimated.
+
+    The "processor" `clock` counts the seconds that the process had a processor, and so not those in which others had
+    it: for a machine that is not quiet, and one thread. The seconds of several threads add up.
     """
 
     tokens: int = 128
@@ -43,6 +47,7 @@ class Speed:
     warm: float = 1.0
     energy: Energy = "counters"
     energy_seconds: float = 10.0
+    clock: Clock = "wall"
 
 
 @dataclass(frozen=True, kw_only=True)
