@@ -14,6 +14,7 @@ SCRIPTS = (
     "report_page",
     "serve_list",
     "roofline",
+    "stacked",
     "openings",
     "look",
     "runtimes",
