@@ -16,7 +16,7 @@ from torch import Tensor
 
 from penjing import surgery
 from penjing.calibrate import known
-from penjing.core import Budget, Card, Mask, Rotate, Stats
+from penjing.core import Bridge, Budget, Card, Mask, Rotate, Stats
 from penjing.core.method import Promise
 from penjing.errors import ExportError
 from penjing.exporters.formats import FORMATS
@@ -102,7 +102,7 @@ def test_keeping_everything_keeps_the_function(name, trained, held_out):
         assert not plan.keeps()
         assert all(e.kept.all() for e in plan if isinstance(e, Mask))
         return
-    if any(isinstance(e, Rotate) for e in plan):  # the same function in another basis, to rounding
+    if any(isinstance(e, Bridge | Rotate) for e in plan):  # the same function in another basis, to rounding
         module = trained.module(torch.float64)
         turned = logits(surgery.apply(module, trained.layout, plan), held_out[:4])
         torch.testing.assert_close(turned, logits(module, held_out[:4]), rtol=1e-5, atol=1e-5)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from tests.methods.tiny import Tensors, llama
 
-from penjing.core import Blocks, Budget, Layout, Mask, Plan, Replace, Rotate, Stats, Update, View, Writer
+from penjing.core import Blocks, Bridge, Budget, Layout, Mask, Norm, Plan, Replace, Rotate, Stats, Update, View, Writer
 from penjing.methods import METHODS
 
 FOLDER = Path(__file__).parents[1] / "golden"
@@ -95,6 +95,7 @@ def as_json(plan: Plan) -> dict:
         if isinstance(e, Replace)
     }
     turned = {e.axis: list(e.basis.shape) for e in plan if isinstance(e, Rotate)}
+    turned |= {e.axis: [list(b.shape) for b in e.bases] for e in plan if isinstance(e, Bridge)}
     more = {"mask": masks, "replace": replaced, "rotate": turned}
     return found | {k: v for k, v in more.items() if v}
 
@@ -103,13 +104,33 @@ PLANNING = [n for n in METHODS.names() if hasattr(METHODS.type_of(n), "plan")]
 
 
 def subject(name: str) -> tuple[Tensors, Layout]:
-    """Two blocks, or four that can be dropped."""
-    if METHODS.places()[name].family != "drop":
+    """Two blocks, or four that can be dropped; for what rotates, with all norms of the stream read."""
+    family = METHODS.places()[name].family
+    if family == "rotate":
+        return with_head(*llama(neurons=24))
+    if family != "drop":
         return llama(neurons=24)
     model, layout = llama(neurons=24, blocks=4)
     blocks = Blocks(axis="blocks", path="model.layers", size=4, entry="num_hidden_layers")
     ends = [f"model.layers.{i}.{w}.weight" for i in range(4) for w in ("self_attn.o_proj", "mlp.down_proj")]
     return model, replace(layout, blocks=(blocks,), writers=tuple(Writer(tensor=t, axis="residual") for t in ends))
+
+
+def with_head(model: Tensors, layout: Layout) -> tuple[Tensors, Layout]:
+    """A head of its own that reads the last norm, and a list of blocks."""
+    head, embedding = "lm_head.weight", "model.embed_tokens.weight"
+    last = Norm(
+        module="model.norm", kind="rms", axis="residual", weight="model.norm.weight", readers=(head,), foldable=True,
+        alone=True,
+    )  # fmt: skip
+    told = replace(
+        layout,
+        patterns={**layout.patterns, head: layout.patterns[embedding]},
+        reads={**layout.reads, head: (1,)},
+        norms=(*layout.norms, last),
+        blocks=(Blocks(axis="blocks", path="model.layers", size=2),),
+    )
+    return Tensors({**model.values, head: model[embedding]}, model.config), told
 
 
 @pytest.mark.parametrize("name", PLANNING)

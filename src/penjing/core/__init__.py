@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from penjing.core.budget import Budget
     from penjing.core.checkpoint import Checkpoint
     from penjing.core.edit import Edit
+    from penjing.core.edits.bridge import Bridge
     from penjing.core.edits.keep import Keep
     from penjing.core.edits.mask import Mask
     from penjing.core.edits.replace import Replace
@@ -29,6 +30,7 @@ _PLACES = {
     "penjing.core.budget": ("Budget",),
     "penjing.core.checkpoint": ("Checkpoint",),
     "penjing.core.edit": ("Edit",),
+    "penjing.core.edits.bridge": ("Bridge",),
     "penjing.core.edits.keep": ("Keep",),
     "penjing.core.edits.mask": ("Mask",),
     "penjing.core.edits.replace": ("Replace",),
@@ -49,8 +51,8 @@ _PLACES = {
 __getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
-    "Axis", "BlockByBlock", "Blocks", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples", "Healing",
-    "Heals", "Keep", "Layout", "Leaf", "Live", "Looks", "Mask", "Masks", "Measurement", "Method", "Norm", "Pattern",
-    "Plan", "Plans", "Product", "Replace", "Report", "Rotate", "Seen", "Spec", "Stats", "Subject", "Training",
-    "Trains", "Update", "View", "Wants", "Work", "Writer",
+    "Axis", "BlockByBlock", "Blocks", "Bridge", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples",
+    "Healing", "Heals", "Keep", "Layout", "Leaf", "Live", "Looks", "Mask", "Masks", "Measurement", "Method", "Norm",
+    "Pattern", "Plan", "Plans", "Product", "Replace", "Report", "Rotate", "Seen", "Spec", "Stats", "Subject",
+    "Training", "Trains", "Update", "View", "Wants", "Work", "Writer",
 ]  # fmt: skip

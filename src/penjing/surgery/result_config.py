@@ -32,7 +32,7 @@ def hold_result(
     specs = specs_after(config, layout, outcome)
     base, of = with_specs(config, specs), outcome.layout
     sizes = {a: outcome.sizes[a] for a in of.axes if a in outcome.sizes}
-    if outcome.blocks or outcome.untied:
+    if outcome.blocks or outcome.untied or _parts(outcome):
         base = without_blocks(config, layout, outcome)
         base = _untied(base, outcome) if outcome.untied else base
         of = _derive(with_specs(base, specs_after(config, layout, outcome, whole=True)), outcome)
@@ -53,6 +53,11 @@ def hold_result(
     if moved and outcome.rescaled:
         config_of = partial(config_of, rescaled=outcome.rescaled)
     return (config_of(base, of, {**of.sizes, **moved}) if moved else base), of, sizes
+
+
+def _parts(outcome: Outcome) -> bool:
+    """Whether a module makes several axes of what was one: then they have other names in the result."""
+    return any(getattr(kind_of(spec), "PARTS", False) for spec in outcome.modules.values())
 
 
 def specs_after(

@@ -11,7 +11,7 @@ from penjing import surgery
 from penjing.core import Axis, Budget, Layout, Plan, Rotate
 from penjing.errors import BudgetError, UnsupportedError
 from penjing.maths.pca import random_orthogonal
-from penjing.methods.rotate.slicegpt import basis, moment, rounding
+from penjing.select.streams import basis, moment, rounding
 
 
 def naive(inputs, gain, bias):
