@@ -2,7 +2,7 @@
 
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
 and `compare` are its steps; `heal` trains what a cut left; `load` opens a result, `export` writes it for another
-runtime; `compact` makes a pruned module smaller; `profile` tells what a model costs to run and where time goes,
+runtime; `compact` makes a pruned module smaller; `dense` multiplies factored matrices out; `profile` tells what a model costs to run and where time goes,
 `sensitivity` what each cut alone would cost, `select_data` which calibration data serves best, `search_shapes`
 which shape is worth its size; `run` repeats a run from its file; `study` runs an experiment over settings and seeds;
 `table` reads a CSV for a module of your own.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         apply,
         compact,
         compare,
+        dense,
         export,
         heal,
         layout,
@@ -45,8 +46,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "penjing.api": (
-        "apply", "compact", "compare", "export", "heal", "layout", "load", "look", "measure", "open", "plan",
-        "profile", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
+        "apply", "compact", "compare", "dense", "export", "heal", "layout", "load", "look", "measure", "open",
+        "plan", "profile", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
@@ -60,7 +61,7 @@ __getattr__ = names_of(__name__, _PLACES)
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
     "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
-    "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "search_shapes",
+    "dense", "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "search_shapes",
     "select_data", "sensitivity", "shrink", "study", "table",
 ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What users call: each step of the path on its own, and the whole path in one."""
 
+from penjing.api.dense import dense
 from penjing.api.export import export
 from penjing.api.heal import heal
 from penjing.api.inspection import profile
@@ -11,6 +12,7 @@ from penjing.data.table import table
 from penjing.running.stock import load
 
 __all__ = [
-    "Shrunk", "apply", "compact", "compare", "export", "heal", "layout", "load", "look", "measure", "open", "plan",
+    "Shrunk", "apply", "compact", "compare", "dense", "export", "heal", "layout", "load", "look", "measure", "open",
+    "plan",
     "profile", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
 ]  # fmt: skip
