@@ -2,9 +2,10 @@
 
 `penjing.shrink(model, out=..., keep=0.75)` does the whole job; `open`, `layout`, `look`, `plan`, `apply`, `measure`
 and `compare` are its steps; `heal` trains what a cut left; `load` opens a result, `export` writes it for another
-runtime; `compact` makes a pruned module smaller; `dense` multiplies factored matrices out; `profile` tells what a model costs to run and where time goes,
-`sensitivity` what each cut alone would cost, `select_data` which calibration data serves best, `search_shapes`
-which shape is worth its size; `run` repeats a run from its file; `study` runs an experiment over settings and seeds;
+runtime; `compact` makes a pruned module smaller; `dense` multiplies factored matrices out; `profile` tells what a
+model costs to run and where time goes, `sensitivity` what each cut alone would cost, `select_data` which calibration
+data serves best, `search_shapes` which shape is worth its size;
+`run` repeats a run from its file; `study` runs an experiment over settings and seeds;
 `table` reads a CSV for a module of your own.
 `Choice`, `Data`, `Heal`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.

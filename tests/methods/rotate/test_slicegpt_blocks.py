@@ -8,7 +8,7 @@ from tests.conformance.conftest import held_out, logits, streamed, subject, trai
 import penjing
 from penjing import surgery
 from penjing.core import Budget
-from penjing.errors import BudgetError
+from penjing.errors import BudgetError, PlanError
 from penjing.select.streams import moment_of, read_of
 
 
@@ -24,7 +24,7 @@ def test_everything_kept_is_the_same_function(trained):  # noqa: F811
 
 
 def test_each_block_keeps_the_most_energy_of_its_own_norms(trained):  # noqa: F811
-    plan = trained.plan("slicegpt_blocks", Budget(keep=0.75), damping=0.0)
+    plan = trained.plan("slicegpt_blocks", Budget(keep=0.75), damping=0.0, ahead=0)
     axis = trained.layout.axes["residual"]
     with trained.open() as checkpoint:
         moments = [moment_of(checkpoint, trained.stats, n, r) for n, r in read_of(trained.layout, axis)]
@@ -34,6 +34,17 @@ def test_each_block_keeps_the_most_energy_of_its_own_norms(trained):  # noqa: F8
         assert energy == pytest.approx(float(values[: found.shape[1]].sum() / values.sum()), rel=1e-4)
     together = trained.plan("slicegpt", Budget(keep=0.75), damping=0.0).made["kept"]["residual"]["energy"]
     assert sum(plan.made["kept"]["residual"]["energy"]) / 3 > together
+
+
+def test_the_first_block_s_axes_are_those_of_all_that_follow(trained):  # noqa: F811
+    own = trained.plan("slicegpt_blocks", Budget(keep=0.75), spread=False).edits[0].bases
+    one = trained.plan("slicegpt", Budget(keep=0.75), spread=False).edits[0].basis
+    torch.testing.assert_close(own[0] @ own[0].T, one @ one.T, rtol=1e-3, atol=1e-4)
+    near = trained.plan("slicegpt_blocks", Budget(keep=0.75), spread=False, ahead=0).edits[0].bases
+    assert torch.equal(own[-1], near[-1])
+    assert not torch.equal(own[0], near[0])
+    with pytest.raises(PlanError, match="found ahead -1"):
+        trained.plan("slicegpt_blocks", Budget(keep=0.75), ahead=-1)
 
 
 def test_principal_axes_beat_axes_at_random(trained, held_out):  # noqa: F811

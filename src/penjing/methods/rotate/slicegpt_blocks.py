@@ -6,8 +6,9 @@ saving is smaller than the cut. `made` tells it, and a result that would be larg
 
 Source: Ashkboos et al., ICLR 2024, arXiv:2401.15024, sections 3.1 to 3.4. Deviations: one basis and one matrix for each
 block, where the paper has them for both of its branches (half the matrices; attention and MLP of a block share axes);
-the moments are of the original model, not of one that is sliced up to there, and of what the norms give; all blocks end
-at one width, and what comes behind the last block is cut as well.
+the moments are of the original model, not of one that is sliced up to there, and of what the norms give, and to make up
+for that a basis is chosen for all blocks that follow; all blocks end at one width, and what comes behind the last block
+is cut as well.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from penjing.core import Axis, Blocks, Bridge, Card, Layout, Plan, View, Wants
-from penjing.errors import UnsupportedError
+from penjing.errors import PlanError, UnsupportedError
 from penjing.select.streams import MOMENT, basis, drawn, energy, moment_of, read_of, streams_of, wanted, widths
 
 CARD = Card(
@@ -36,7 +37,8 @@ class Method:
 
     The settings are those of `slicegpt`: `multiple` is what the width is rounded down to, `damping` a share of the
     moment's mean that is added to its diagonal, `spread` turns what is kept by a random rotation, `basis` "random"
-    takes axes at random, and `allow` names further states of axes that may be cut.
+    takes axes at random, and `allow` names further states of axes that may be cut. `ahead` is for how many later blocks
+    the axes of one are chosen too (None: all that follow): what goes in one block is gone in those behind it.
     """
 
     axes: str = "residual*"
@@ -45,7 +47,12 @@ class Method:
     damping: float = 0.01
     spread: bool = True
     basis: Literal["pca", "random"] = "pca"
+    ahead: int | None = None
     allow: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.ahead is not None and self.ahead < 0:
+            raise PlanError(f"found ahead {self.ahead}; needed 0 or more blocks, or none for all that follow")
 
     def wants(self, layout: Layout) -> Wants:
         """The second moment of what a reader of each norm takes in, and its mean where the norm has a bias."""
@@ -59,14 +66,16 @@ class Method:
         generator = torch.Generator().manual_seed(view.seed)
         layer = any(n.kind == "layer" for n, _ in read_of(view.layout, axis))
         bases, stays = list[Tensor](), list[float]()
-        for each in moments:
+        for k in range(len(moments)):
+            last = len(moments) if self.ahead is None else k + 1 + self.ahead
+            each = [m for later in moments[k:last] for m in later]
             if self.basis == "random":
                 found = drawn(axis.size, width, layer=layer, turn=generator)
             else:
                 turn = generator if self.spread else None
                 found = basis(each, width, layer=layer, damping=self.damping, turn=turn)
             bases.append(found)
-            stays.append(energy(found, each))
+            stays.append(energy(found, moments[k]))
         kept = {axis.name: {"units": width, "energy": stays}}
         bridges = {"matrices": blocks.size, "parameters": blocks.size * width**2}
         note = f"{blocks.size} matrices of {width} x {width} are added, {bridges['parameters']:,} parameters"
