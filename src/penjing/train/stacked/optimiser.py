@@ -39,7 +39,7 @@ class Optimiser:
             if self._stack.masks is not None:
                 gradient.mul_(self._stack.masks[part])
             move(part, values[part], gradient, self._rates[part] * share)
-            if self._stack.masks is not None and self._course.weight_decay:
+            if self._stack.masks is not None:  # what moments were gathered before a mask would move it
                 values[part].mul_(self._stack.masks[part])
 
     def _adamw(self, part: slice, values: Tensor, gradient: Tensor, rate: Tensor) -> None:
