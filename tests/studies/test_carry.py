@@ -9,7 +9,10 @@ import pytest
 from tests.studies.conftest import noted
 
 import penjing
+from penjing.core.experiment import Figure
+from penjing.core.study import Curve, Table
 from penjing.errors import MissingExtraError, OutputError, RequestError
+from penjing.report.study import study_json
 from penjing.studies import carry, read_study, shown
 from penjing.studies.journal import Journal
 
@@ -174,6 +177,16 @@ def test_the_page_and_the_table_say_what_rows_say(counting, tmp_path):
     assert "&lt;b&gt;" in page
     assert "<b>" not in page.split("</header>")[0]
     assert "src=" not in page
+
+
+def test_json_has_null_where_a_point_is_missing():
+    points = {"a": ((0.0, float("nan"), None, None), (1.0, 2.0, 1.5, 2.5))}
+    curve = Curve(name="c", figure=Figure(label="C"), across="x", points=points, n={"a": 2})
+    table = Table(
+        title="t", experiment="e", settings=("a",), base="a", seeds=2, runs=2, finished=2, curves=(curve,)
+    )  # fmt: skip
+    told = json.loads(json.dumps(study_json(table), allow_nan=False))
+    assert told["curves"][0]["points"]["a"] == [[0.0, None, None, None], [1.0, 2.0, 1.5, 2.5]]
 
 
 def test_figures_that_are_asked_for_are_shown_and_others_refused(counting):

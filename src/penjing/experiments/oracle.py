@@ -16,7 +16,7 @@ from penjing.train.stacked.cuts import Cut, cuts, masks_of, rows_of
 from penjing.train.stacked.pictures import Parts, read_parts
 
 READS = ("writing rows", "all rows", "nothing")
-OVER = {"unit": "", "over": "steps"}
+OVER: dict[str, Any] = {"over": "steps"}
 FIGURES = {
     "steps": Figure(label="Steps of retraining", unit="steps"),
     "tau_accuracy": Figure(label="Kendall's tau of the score and the test accuracy", better="lower", **OVER),

@@ -136,10 +136,15 @@ def study_json(table: Table) -> dict[str, Any]:
         ],
         "curves": [
             {"name": c.name, "label": c.figure.label, "across": c.across, "n": dict(c.n),
-             "points": {s: [list(p) for p in points] for s, points in c.points.items()}}
+             "points": {s: [[_known(v) for v in p] for p in points] for s, points in c.points.items()}}
             for c in table.curves
         ],
     }  # fmt: skip
+
+
+def _known(value: float | None) -> float | None:
+    """The number, or None where there is none: JSON has no NaN."""
+    return None if value is None or value != value else value
 
 
 def _row(table: Table, shown: Shown) -> dict[str, Any]:
