@@ -4,8 +4,8 @@
 and `compare` are its steps; `heal` trains what a cut left; `load` opens a result, `export` writes it for another
 runtime; `compact` makes a pruned module smaller; `dense` multiplies factored matrices out; `profile` tells what a
 model costs to run and where time goes, `sensitivity` what each cut alone would cost, `select_data` which calibration
-data serves best, `search_shapes` which shape is worth its size;
-`run` repeats a run from its file; `study` runs an experiment over settings and seeds;
+data serves best, `search_shapes` which shape is worth its size, `prune_data` which pictures may
+be left out of training; `run` repeats a run from its file; `study` runs an experiment over settings and seeds;
 `table` reads a CSV for a module of your own.
 `Choice`, `Data`, `Heal`, `Measure`, `Run` and `Source` hold the options that have no keyword of their own.
 The nouns (`Layout`, `Plan`, `Budget`, ...) are plain data.
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         open,
         plan,
         profile,
+        prune_data,
         run,
         search_shapes,
         select_data,
@@ -47,8 +48,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "penjing.api": (
-        "apply", "compact", "compare", "dense", "export", "heal", "layout", "load", "look", "measure", "open",
-        "plan", "profile", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
+        "apply", "compact", "compare", "dense", "export", "heal", "layout", "load", "look", "measure", "open", "plan",
+        "profile", "prune_data", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
     ),
     "penjing.core": (
         "Axis", "Budget", "Card", "Checkpoint", "Keep", "Layout", "Mask", "Plan", "Report", "Stats", "Update",
@@ -62,8 +63,8 @@ __getattr__ = names_of(__name__, _PLACES)
 __all__ = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
     "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
-    "dense", "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "run", "search_shapes",
-    "select_data", "sensitivity", "shrink", "study", "table",
+    "dense", "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "prune_data", "run",
+    "search_shapes", "select_data", "sensitivity", "shrink", "study", "table",
 ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ OWN = {
     "sensitivity": (asking.Sensing,),
     "heal": (asked.Heal,),
     "search_shapes": (asking.Shaping, asked.Heal),
+    "prune_data": (asking.Pruning,),
 }
 """Function -> classes whose options come before those that every function has."""
 WIDER = {"measure", "data", "model"}

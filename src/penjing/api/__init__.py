@@ -1,5 +1,6 @@
 """What users call: each step of the path on its own, and the whole path in one."""
 
+from penjing.api.data import prune_data
 from penjing.api.dense import dense
 from penjing.api.export import export
 from penjing.api.heal import heal
@@ -13,6 +14,5 @@ from penjing.running.stock import load
 
 __all__ = [
     "Shrunk", "apply", "compact", "compare", "dense", "export", "heal", "layout", "load", "look", "measure", "open",
-    "plan",
-    "profile", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
+    "plan", "profile", "prune_data", "run", "search_shapes", "select_data", "sensitivity", "shrink", "table",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""penjing data: choosing calibration data."""
+"""penjing data: choosing calibration data, and what may be left out of training."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,16 +6,22 @@ from typing import Annotated
 import typer
 
 from penjing.cli import options as o
-from penjing.cli.flags import Without, flagged
+from penjing.cli.flags import Only, Without, flagged
 from penjing.cli.guard import guarded
-from penjing.pipeline.asking import SelectedData, Selecting
+from penjing.pipeline.asking import Pruning, SelectedData, Selecting
 from penjing.pipeline.request import Choice, Request, Run, Source
 
-HELP = "Choose the data that plans are made from."
-COMMANDS = {"select": "Rank sets of calibration data by what plans made from them do to the outputs."}
+HELP = "Choose data: to plan from, or to train on."
+COMMANDS = {
+    "select": "Rank sets of calibration data by what plans made from them do to the outputs.",
+    "prune": "Choose which labelled pictures may be left out of training, against random choices.",
+}
 
 ROWS_OUT = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FILE", help="A .jsonl to write the best rows to, for --text.")
+]
+KEPT_OUT = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="A .json to write what stays and what goes to.")
 ]
 
 
@@ -52,8 +58,34 @@ def select(
         typer.echo(written)
 
 
+def prune(
+    asked: Pruning,
+    running: Annotated[Run, Only("device", "threads", "offline")],
+    out: KEPT_OUT = None,
+    as_json: o.JSON = False,
+) -> None:
+    """Score labelled pictures, keep the hard or the easy ones, and hold that against as many drawn at random."""
+    from penjing.api.data import pruned
+    from penjing.cli.console import progress_bar, show, show_json
+    from penjing.report.pruned_data import check_kept, pruned_lines, save_kept
+
+    if out is not None:
+        check_kept(out)
+    with progress_bar() as progress:
+        found = pruned(asked, running, progress=progress)
+    if out is not None:
+        save_kept(found, out)
+    if as_json:
+        show_json(found.to_json())
+        return
+    for line in pruned_lines(found):
+        show(line)
+    typer.echo(f"kept and dropped: {out}" if out is not None else "name a file with -o to write what stays and goes")
+
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=HELP)
 app.command("select", help=COMMANDS["select"])(guarded(flagged(select)))
+app.command("prune", help=COMMANDS["prune"])(guarded(flagged(prune)))
 
 
 @app.callback()

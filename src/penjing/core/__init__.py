@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from penjing.core.edits.replace import Replace
     from penjing.core.edits.rotate import Rotate
     from penjing.core.edits.update import Update
+    from penjing.core.example_scores import ExampleView, ScoresExamples, Trained
     from penjing.core.healing import Healing, Heals, Looks, Seen
     from penjing.core.layout import Axis, Blocks, Entry, Layout, Norm, Work, Writer
     from penjing.core.live import BlockByBlock, Live
@@ -36,6 +37,7 @@ _PLACES = {
     "penjing.core.edits.replace": ("Replace",),
     "penjing.core.edits.rotate": ("Rotate",),
     "penjing.core.edits.update": ("Update",),
+    "penjing.core.example_scores": ("ExampleView", "ScoresExamples", "Trained"),
     "penjing.core.healing": ("Healing", "Heals", "Looks", "Seen"),
     "penjing.core.layout": ("Axis", "Blocks", "Entry", "Layout", "Norm", "Work", "Writer"),
     "penjing.core.live": ("BlockByBlock", "Live"),
@@ -51,8 +53,9 @@ _PLACES = {
 __getattr__ = names_of(__name__, _PLACES)
 
 __all__ = [
-    "Axis", "BlockByBlock", "Blocks", "Bridge", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry", "Examples",
-    "Healing", "Heals", "Keep", "Layout", "Leaf", "Live", "Looks", "Mask", "Masks", "Measurement", "Method", "Norm",
-    "Pattern", "Plan", "Plans", "Product", "Replace", "Report", "Rotate", "Seen", "Spec", "Stats", "Subject",
-    "Training", "Trains", "Update", "View", "Wants", "Work", "Writer",
+    "Axis", "BlockByBlock", "Blocks", "Bridge", "Budget", "Card", "Checkpoint", "Concat", "Edit", "Entry",
+    "ExampleView", "Examples", "Healing", "Heals", "Keep", "Layout", "Leaf", "Live", "Looks", "Mask", "Masks",
+    "Measurement", "Method", "Norm", "Pattern", "Plan", "Plans", "Product", "Replace", "Report", "Rotate",
+    "ScoresExamples", "Seen", "Spec", "Stats", "Subject", "Trained", "Training", "Trains", "Update", "View", "Wants",
+    "Work", "Writer",
 ]  # fmt: skip

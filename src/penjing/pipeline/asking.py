@@ -1,11 +1,14 @@
 """What other commands than shrink are asked for, beside the parts that they share with it."""
 
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
+from typing import Any
 
 from penjing.errors import RequestError
 from penjing.pipeline.export_options import FORMAT
 from penjing.pipeline.option import again, option, settle
 from penjing.pipeline.request import Choice, Data
+from penjing.scorers import SCORERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +121,35 @@ class Shaping:
         for name in ("tolerance", "least"):
             if not 0 < getattr(self, name) <= 1:
                 raise RequestError(f"{name} is {getattr(self, name):g}; needed a share above 0 and up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """Which labelled pictures are scored, by what, and how many of them stay."""
+
+    images: str = option(
+        MISSING, "Labelled pictures: a folder of class folders, .npz, or an idx file.", argument=True,
+        metavar="IMAGES", kind="path",
+    )  # fmt: skip
+    labels: str | None = option(None, "The labels of the pictures of an idx file.", metavar="FILE", kind="path")
+    encoder: str | None = option(
+        None, "A model whose features are looked at.", metavar="MODEL", kind="path", shown="main components of pixels"
+    )
+    keep: float = option(0.8, "The share of the pictures that stays.", metavar="SHARE")
+    score: str = option("prototypes", f"What they are scored by, one of {', '.join(SCORERS.names())}.", metavar="NAME")
+    settings: Mapping[str, Any] = option(
+        {}, "A setting of the score; may be repeated.", flag="--set", metavar="NAME=VALUE"
+    )
+    end: str = option(
+        "auto", "Which end stays: hard, easy, or auto, which is decided on held-out pictures.", metavar="END",
+        known=("hard", "easy", "auto"),
+    )  # fmt: skip
+    trim: float = option(0.0, "The share of the hardest that goes before, as perhaps mislabelled.", metavar="SHARE")
+    limit: int | None = option(None, "Pictures at most, drawn by the seed.", least=10, shown="all")
+    pairs: int = option(5, "Pairs of networks by which a choice is held against random ones.", least=2)
+    steps: int = option(600, "Steps that each network is trained.", least=1)
+    seed: int = option(0, "Seed of everything random.")
+    anyway: bool = option(False, "Go on although a random choice is clearly better.")
+
+    def __post_init__(self) -> None:
+        settle(self)

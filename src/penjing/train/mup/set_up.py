@@ -1,0 +1,87 @@
+"""First values and multipliers of a network, so that at the base's width it is the plain one and grows well from there.
+
+Source: as `scales`; the readout takes in its states over the growth of their width, attention scores go by the inverse
+of a head's width instead of its root.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from penjing.errors import UnsupportedError
+from penjing.train.mup.scales import Scale
+
+DONE = "_penjing_mup"
+
+
+@torch.no_grad()
+def set_up(
+    module: nn.Module, base: nn.Module, known: Mapping[str, Scale], *, fixed: bool = False, zero_readout: bool = False
+) -> nn.Module:
+    """The module itself, its first values rescaled, with hooks that divide what readouts take in.
+
+    Values must be fresh, drawn by what the layers do themselves: with a variance of 1 / (what goes in), as torch's, or,
+    with `fixed`, with one standard deviation for all widths, as those of transformers. `zero_readout` sets the readout
+    to zero, which takes the first step's noise away. `known` is what `scales` gave.
+
+    Raises:
+        UnsupportedError: it was done before: twice would be wrong.
+    """
+    if getattr(module, DONE, False):
+        raise UnsupportedError("this network was set up before, and its values would be scaled twice; make a fresh one")
+    own = dict(module.named_parameters())
+    for name, scale in known.items():
+        own[name].mul_(_factor(name, scale, known, fixed))
+    for path, part in module.named_modules():
+        name = f"{path}.weight" if path else "weight"
+        readout = _reads_out(path, part, known, own)
+        if readout > 1e-12 and isinstance(part, nn.Linear | nn.Conv2d):
+            part.register_forward_pre_hook(partial(_divide, by=readout))
+            if zero_readout and known.get(name, Scale(kind="input")).kind == "output":
+                part.weight.zero_()
+    _attend(module, base)
+    setattr(module, DONE, True)
+    return module
+
+
+def _factor(name: str, scale: Scale, known: Mapping[str, Scale], fixed: bool) -> float:
+    """What first values are multiplied by, where they are drawn as the layers draw them."""
+    if fixed:  # one deviation for all widths: only matrices between two widths are too large
+        return scale.into**-0.5 if scale.kind == "hidden" else 1.0
+    if scale.kind == "output":  # drawn with a variance that falls with the width, which is to stay
+        return scale.into**0.5
+    weight = known.get(f"{name.removesuffix('bias')}weight") if name.endswith("bias") else None
+    return weight.into**0.5 if weight is not None and weight.kind in ("hidden", "output") else 1.0
+
+
+def _reads_out(path: str, part: nn.Module, known: Mapping[str, Scale], own: Mapping[str, nn.Parameter]) -> float:
+    """By how much what a readout takes in has grown; 0 for what is none. A head may share the embedding's matrix."""
+    weight = getattr(part, "weight", None)
+    if not isinstance(part, nn.Linear | nn.Conv2d):
+        return 0.0
+    name = f"{path}.weight" if path else "weight"
+    if name in known:
+        return known[name].into if known[name].kind == "output" else 0.0
+    shared = next((n for n, p in own.items() if p is weight), "")
+    return known[shared].out if shared and known[shared].kind == "input" else 0.0
+
+
+def _divide(_module: nn.Module, given: tuple[Any, ...], *, by: float) -> tuple[Any, ...]:
+    return (given[0] / by, *given[1:])
+
+
+def _attend(module: nn.Module, base: nn.Module) -> None:
+    """Scores of attention over the width of a head, where it has grown: equal to the plain ones at the base's."""
+    others = dict(base.named_modules())
+    for path, part in module.named_modules():
+        wide, narrow = (getattr(m, "head_dim", None) for m in (part, others.get(path)))
+        scaling = getattr(others.get(path), "scaling", None)
+        if isinstance(wide, int) and isinstance(narrow, int) and isinstance(scaling, float) and wide != narrow:
+            part.scaling = scaling * narrow / wide  # type: ignore[assignment]
+
+
+Make = Callable[[int], nn.Module]
+"""Takes a width and gives a fresh network of it."""
