@@ -35,8 +35,8 @@ def kendall(x: Tensor, y: Tensor) -> tuple[float, float]:
         raise DataError(f"found {len(x)} and {len(y)} points; needed as many of both, and 2 or more")
     if bool((x == x[0]).all()) or bool((y == y[0]).all()):
         return math.nan, 1.0
-    tau, p = kendalltau(x.double().numpy(), y.double().numpy())
-    return float(tau), float(p)
+    found = kendalltau(x.double().numpy(), y.double().numpy())
+    return float(found.statistic), float(found.pvalue)  # type: ignore[attr-defined]
 
 
 def agreement(x: Tensor, y: Tensor, *, seed: int = 0, draws: int = DRAWS) -> Agreement:
