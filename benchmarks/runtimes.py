@@ -29,6 +29,7 @@ from penjing.exporters.runtime import runner_of
 from penjing.io.assets import fetch_asset
 from penjing.pipeline.file_figures import acting
 from penjing.profiling.speed import Speed, SpeedResult, compare_speed
+from penjing.profiling.speed.ratios import why
 from penjing.running.source import as_folder, resolve
 from penjing.running.stock import load, tokenizer
 
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=3, help="of text, for perplexities")
     parser.add_argument("--window", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=128, help="of the prompt and of the context")
     parser.add_argument("--json", type=Path, help="write the figures here")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,7 @@ def main() -> None:
     ids = None if asked.tiny else _text(files[TRANSFORMERS]["whole"])[: asked.blocks * asked.window]
     told: dict[str, Any] = {"perplexity": losses(files, ids, asked.window)}
     told["bytes"] = {kind: {n: size(p) for n, p in models.items()} for kind, models in files.items()}
-    length = 32 if asked.tiny else 128
+    length = 32 if asked.tiny else asked.tokens
     speed = Speed(
         tokens=length, context=length, rounds=asked.rounds, prefills=1, steps=6, threads=1, limit=120.0, warm=0.1,
         more=False, energy="no", clock="processor",
@@ -152,18 +154,22 @@ def show(told: Mapping[str, Any]) -> None:
         for name, count in models.items():
             found = told["perplexity"].get(kind, {}).get(name)
             quality = f"{found['value']:.1f} ± {found['error']:.1f}" if found else "not measured"
-            key = "null" if name == "whole" else name
-            cells = [_told(jobs[job][key]) for job in ("prefill", "decode")]
+            cells = [_told(jobs[job], "null" if name == "whole" else name) for job in ("prefill", "decode")]
             print(f"| {kind} | {name} | {count / 1e6:.0f} | {quality} | {' | '.join(cells)} |")
     print("\n| the whole model in | prompt, of transformers | token, of transformers |\n|---|---|---|")
     jobs = told["runtime over transformers"]
     for kind in [*(k for k in jobs["decode"] if k not in ("null", "milliseconds")), "null"]:
-        print(f"| {kind} | {_told(jobs['prefill'][kind])} | {_told(jobs['decode'][kind])} |")
+        print(f"| {kind} | {_told(jobs['prefill'], kind)} | {_told(jobs['decode'], kind)} |")
     print(f"\nload before and after {told['load']}, {told['seconds']} s")
 
 
-def _told(found: list[float]) -> str:
-    return f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})"
+def _told(job: Mapping[str, list[float]], name: str) -> str:
+    """The ratio with its interval; withheld where the null, which is told itself, says that it may be noise."""
+    effect, null = Interval(*job[name]), Interval(*job["null"])
+    text = f"{effect.value:.2f} ({effect.low:.2f} to {effect.high:.2f})"
+    if name == "null":
+        return f"{text}, itself"
+    return "withheld" if why(effect, null) else text
 
 
 if __name__ == "__main__":

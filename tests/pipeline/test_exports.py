@@ -121,6 +121,23 @@ def test_a_kind_of_model_that_the_format_lacks_is_refused_before_any_work(tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["vit"]
 
 
+def test_a_tokenizer_that_llama_cpp_lacks_is_refused_before_any_work(model, tmp_path, monkeypatch):
+    from shutil import copytree
+
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    copytree(model, tmp_path / "model")
+    words = {f"w{i}": i for i in range(95)} | {"<unk>": 95}
+    own = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    own.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=own, unk_token="<unk>").save_pretrained(tmp_path / "model")
+    no_work(monkeypatch)
+    with pytest.raises(ExportError, match="the tokenizer is of kind WordLevel"):
+        penjing.shrink(tmp_path / "model", tmp_path / "out", method="maw", measure=False, export="gguf:q8_0")
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
 def test_rows_that_no_cut_can_mend_are_refused(tmp_path):
     families.make("llama", tmp_path / "odd", hidden_size=80, head_dim=20)
     source = open_source(Source(model=str(tmp_path / "odd")))

@@ -81,8 +81,13 @@ class Format(Protocol):
         """What widths should be a multiple of; 1 is any."""
         ...
 
-    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
-        """Raise an `ExportError`, or a `MissingExtraError`, where such a model cannot be written here."""
+    def refuse(
+        self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str, folder: Path | None = None
+    ) -> None:
+        """Raise an `ExportError`, or a `MissingExtraError`, where such a model cannot be written here.
+
+        `folder` is where its tokenizer lies, if that is to be looked at too.
+        """
         ...
 
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:
@@ -115,7 +120,9 @@ class Exporter:
         del variant
         return 1
 
-    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
+    def refuse(
+        self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str, folder: Path | None = None
+    ) -> None:
         """Nothing: what a graph cannot hold shows when it is recorded."""
 
     def make(self, given: Given, path: Path, variant: str, progress: Progress) -> Written:

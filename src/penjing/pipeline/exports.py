@@ -61,10 +61,12 @@ def wanted(asked: Sequence[str]) -> tuple[Wanted, ...]:
     return tuple(found)
 
 
-def check_wish(asked: Sequence[str], choice: Choice, source: Source, *, cuts: bool = True) -> tuple[Wanted, ...]:
+def check_wish(
+    asked: Sequence[str], choice: Choice, source: Source, *, cuts: bool = True, folder: Path | None = None
+) -> tuple[Wanted, ...]:
     """The files that are asked for, if the model is of a kind that they hold; free axes may still be rounded.
 
-    With `cuts` False nothing is cut, and so no width will change.
+    With `cuts` False nothing is cut, and so no width will change. A tokenizer is looked at in the `folder`.
 
     Raises:
         ExportError: a format has no such model, or the widths that are typed do not suit it.
@@ -75,15 +77,17 @@ def check_wish(asked: Sequence[str], choice: Choice, source: Source, *, cuts: bo
     step = _typed_multiple(choice) or multiple_of(found)
     for one in found:
         best = _shapes(source.layout, shapes, step, sensitive=sensitive) if cuts else shapes
-        _refuse(one, source.config, best, source.name)
+        _refuse(one, source.config, best, source.name, folder)
         if cuts and _typed_multiple(choice) is not None:
             _check_typed(one, source, step, sensitive=sensitive)
     return found
 
 
-def _refuse(one: Wanted, config: Mapping[str, Any], shapes: Shapes, what: str) -> None:
+def _refuse(
+    one: Wanted, config: Mapping[str, Any], shapes: Shapes, what: str, folder: Path | None = None
+) -> None:
     try:
-        one.exporter.refuse(config, shapes, one.variant)
+        one.exporter.refuse(config, shapes, one.variant, folder)
     except ExportError as error:
         raise ExportError(f"{what} cannot be exported as {one.asked}: {error}") from error
 

@@ -1,11 +1,12 @@
 """What a request asks for that nothing can do, refused before any work."""
 
+from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.errors import RequestError
 from penjing.pipeline.exports import check_wish, rounding
 from penjing.pipeline.request import Measure, Request
 from penjing.pipeline.values import module_of
-from penjing.running.source import Source
+from penjing.running.source import Source, as_folder
 
 
 def check_graph_wish(request: Request) -> None:
@@ -61,6 +62,8 @@ def check_export_wish(request: Request, source: Source, progress: Progress = sil
     if not request.export.to:
         return
     cuts = request.heal is None or request.heal.teacher is None
-    found = check_wish(request.export.to, request.choice, source, cuts=cuts)
+    progress("looking at what is to be exported", 0, 0)
+    folder = as_folder(source, cache_folder(), progress)
+    found = check_wish(request.export.to, request.choice, source, cuts=cuts, folder=folder)
     if cuts and (said := rounding(request.choice, found)):
         progress(said, 0, 0)

@@ -49,15 +49,21 @@ class Gguf:
         """The values in a block of the type."""
         return TYPES[variant].block
 
-    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
-        """See that llama.cpp has such a model, and that its rows are made of whole blocks.
+    def refuse(
+        self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str, folder: Path | None = None
+    ) -> None:
+        """See that llama.cpp has such a model, and its tokenizer, and that rows are made of whole blocks.
 
         Raises:
             MissingExtraError: gguf or llama.cpp is not installed.
             ExportError: it has not, or they are not.
         """
         _installed()
-        _kinds(_content(config, shapes), variant)
+        content = _content(config, shapes)
+        _kinds(content, variant)
+        if folder is not None:
+            with open_checkpoint(folder) as checkpoint:
+                entries_of(_tokenizer(checkpoint, folder), content.keys["vocab_size"])
 
     def open(self, path: Path, *, context: int, threads: int) -> LlamaModel:
         """The file in llama.cpp, with attention and cache as llama.cpp chooses them.

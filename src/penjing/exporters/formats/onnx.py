@@ -57,7 +57,9 @@ class Onnx:
         del variant
         return 1
 
-    def refuse(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str) -> None:
+    def refuse(
+        self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str, folder: Path | None = None
+    ) -> None:
         """See that the packages are there and the weights fit into one file.
 
         Raises:
