@@ -5,7 +5,7 @@ Batch and length of text stay free. What a model keeps from token to token is no
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ def write(module: nn.Module, inputs: Inputs, path: Path) -> None:
     program = torch.export.export(module, (), dict(inputs), dynamic_shapes=free, strict=False)
     with path.open("wb", buffering=0) as file:
         kept = _Kept(file)
-        torch.export.save(program, kept)
+        torch.export.save(program, cast("IO[bytes]", kept))
     if kept.error is not None:
         raise kept.error
 

@@ -210,7 +210,11 @@ class Running:
 
     @contextmanager
     def ready(self, tokens: Sequence[int], start: int, *, every: bool) -> Iterator[_Batch]:
-        """A batch to run: tokens from a position on; logits are wanted after `every` one, or the last."""
+        """A batch to run: tokens from a position on; logits are wanted after `every` one, or the last.
+
+        Raises:
+            ExportError: they do not fit into the context, or one is none of the file's.
+        """
         if start + len(tokens) > self.room:
             raise ExportError(f"{start + len(tokens)} tokens do not fit into a context of {self.room}; ask for more")
         batch = self.lib.llama_batch_init(len(tokens), 0, 1)

@@ -28,6 +28,7 @@ CARD = Card(
     removes="singular values between groups of digits of the blocks' matrices, each of which becomes a chain of cores",
     promise="approximates",
     opens="penjing.load",
+    inserts=frozenset({"mpo"}),
 )
 
 
