@@ -186,7 +186,8 @@ def test_the_result_goes_where_the_card_says(name, trained):
     with trained.open() as checkpoint:
         told = surgery.verify(checkpoint, trained.layout, plan, allow_sensitive=True)
     kinds = {spec.kind for spec in told.modules.values()}
-    assert kinds == card.inserts
+    assert kinds <= card.inserts
+    assert bool(kinds) == bool(card.inserts)
     assert (told.opens_with == "stock") == (card.opens == "transformers")
     for format_name in FORMATS.names():
         exporter = FORMATS.load(format_name).EXPORTER

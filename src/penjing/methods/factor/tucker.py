@@ -23,6 +23,7 @@ CARD = Card(
     removes="directions of the channels of convolutions, each of which becomes three, and of matrices",
     promise="approximates",
     opens="penjing.load",
+    inserts=frozenset({"low_rank", "tucker_conv"}),
 )
 
 

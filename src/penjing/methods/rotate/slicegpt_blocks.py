@@ -28,6 +28,7 @@ CARD = Card(
     promise="approximates",
     needs=frozenset({MOMENT}),
     opens="penjing.load",
+    inserts=frozenset({"bridge"}),
 )
 
 
