@@ -27,8 +27,8 @@ OWN = {
     "prune_data": (asking.Pruning,),
 }
 """Function -> classes whose options come before those that every function has."""
-WIDER = {"measure", "data", "model"}
-"""Keywords that are no option of the name: a switch, batches, and the model, which has no default."""
+WIDER = {"measure", "data", "model", "settings"}
+"""Keywords that are no option of the name: a switch, batches, the model, which has no default, None for no settings."""
 OPENS_ONLY = {"load"}
 """Functions that ask for nothing: `load` opens a result as its stock loader does, on the processor."""
 ASKING = [n for n in penjing.__all__ if inspect.isfunction(getattr(penjing, n)) and n not in OPENS_ONLY]
