@@ -29,21 +29,6 @@ def spearman(x: Tensor, y: Tensor) -> Tensor:
     return pearson(ranks(x), ranks(y))
 
 
-def kendall(x: Tensor, y: Tensor) -> float:
-    """Kendall's tau-b of two rankings [n], -1 to 1: the share of pairs in the same order less that in the opposite.
-
-    >>> kendall(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 3.0, 2.0]))
-    0.3333333333333333
-
-    Raises:
-        DataError: there are fewer than two points.
-    """
-    from scipy.stats import kendalltau
-
-    _needs(len(x), 2)
-    return float(kendalltau(x.double().numpy(), y.double().numpy()).statistic)
-
-
 def ranks(values: Tensor) -> Tensor:
     """[... points], float64: 1 for the lowest of the last dimension; equals share the mean of their ranks."""
     from scipy.stats import rankdata

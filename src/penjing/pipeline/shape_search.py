@@ -28,7 +28,7 @@ from penjing.evaluate.fidelity import compare_rows
 from penjing.evaluate.scoring import evaluating, logits
 from penjing.io import write_whole, writing
 from penjing.layouts import costs
-from penjing.maths.correlation import kendall
+from penjing.maths.kendall import kendall
 from penjing.pipeline.carry_out import Manner, carry_out
 from penjing.pipeline.healing import Course, healed
 from penjing.planning.order import Order
@@ -141,7 +141,7 @@ def search_shapes(bench: Bench, within: Within) -> ShapeSearch:
     return ShapeSearch(
         model=Path(source.name).name, parameters=costs.parameters(source.layout), limit=within.parameters,
         tried=tuple(_tried(r, *by_name[r.name]) for r in rank(list(by_name), after)),
-        tau=kendall(before.mean(1), after.mean(1)) if len(every) > 2 else None, rows=rows, length=held[0].shape[1],
+        tau=kendall(before.mean(1), after.mean(1))[0] if len(every) > 2 else None, rows=rows, length=held[0].shape[1],
         tokens=course.steps * course.lessons.size * course.how.accumulate, heal=dict(course.told),
         seconds=round(time.monotonic() - began, 1),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from penjing.core import Measurement
 from penjing.errors import MeasureError
+from penjing.maths.kendall import kendall
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,5 @@ def kendall_tau(one: Sequence[float], two: Sequence[float]) -> float | None:
     """
     if len(one) != len(two):
         raise MeasureError(f"found {len(one)} and {len(two)} values; needed one of each model in both")
-    from scipy.stats import kendalltau
-
-    found = float(kendalltau(one, two).statistic)  # type: ignore[attr-defined]
+    found, _ = kendall(torch.tensor(one), torch.tensor(two))
     return None if math.isnan(found) else found
