@@ -17,7 +17,6 @@ from penjing.maths.pca import mean_keeping, principal_axes, random_orthogonal
 from penjing.select.axes import choose
 from penjing.select.uniform import cost
 
-MOMENT, MEAN = "input_second_moment", "input_mean"
 LIKED = 8
 
 
@@ -74,12 +73,12 @@ def streams_of(
     return able
 
 
-def wanted(layout: Layout, streams: list[Axis]) -> dict[str, frozenset[str]]:
-    """The second moment of what a reader of each norm takes in, and its mean where the norm has a bias."""
+def wanted(layout: Layout, streams: list[Axis], names: tuple[str, str]) -> dict[str, frozenset[str]]:
+    """The second moment of what a reader of each norm takes in, and its mean where the norm has a bias, by `names`."""
     out: dict[str, frozenset[str]] = {}
     for axis in streams:
         for norm, reader in read_of(layout, axis):
-            out[reader] = out.get(reader, frozenset()) | {MOMENT} | ({MEAN} if norm.bias else set())
+            out[reader] = out.get(reader, frozenset()) | {names[0]} | ({names[1]} if norm.bias else set())
     return out
 
 
@@ -112,14 +111,14 @@ def _plain(layout: Layout, tensor: str, axis: Axis) -> bool:
     )
 
 
-def moment_of(model: Checkpoint, stats: Stats, norm: Norm, reader: str) -> Tensor:
-    """[n n]: the second moment of what a norm gives before gain and bias, from the statistics of one of its readers."""
-    taken = stats[reader, MOMENT].double()
+def moment_of(model: Checkpoint, stats: Stats, norm: Norm, reader: str, names: tuple[str, str]) -> Tensor:
+    """[n n]: the second moment of what a norm gives before gain and bias, by a reader's statistics of these `names`."""
+    taken = stats[reader, names[0]].double()
     size = len(taken)
     gain = model[norm.weight].double() + norm.offset if norm.weight else torch.ones(size, dtype=torch.float64)
     none = torch.zeros(size, dtype=torch.float64)
     bias = model[norm.bias].double() if norm.bias else none
-    mean = stats[reader, MEAN].double() if norm.bias else none
+    mean = stats[reader, names[1]].double() if norm.bias else none
     return moment(taken, gain, bias, mean)
 
 

@@ -9,12 +9,22 @@ import penjing
 from penjing import surgery
 from penjing.core import Budget
 from penjing.errors import BudgetError, PlanError
+from penjing.methods.rotate.slicegpt_blocks import NAMES
 from penjing.select.streams import moment_of, read_of
 
 
 def applied(trained, name, keep, **settings):  # noqa: F811
     plan = trained.plan(name, Budget(keep=keep), **settings)
     return plan, surgery.apply(trained.module(), trained.layout, plan)
+
+
+def naive(basis, moment):
+    """The share of the energy in a basis, column by column: the sum of b' M b over that of all units."""
+    stays = 0.0
+    for column in basis.double().T:
+        stays += float(sum(a * sum(m * b for m, b in zip(row, column.tolist(), strict=True))
+                           for a, row in zip(column.tolist(), moment.tolist(), strict=True)))  # fmt: skip
+    return stays / float(sum(moment[i, i] for i in range(len(moment))))
 
 
 def test_everything_kept_is_the_same_function(trained):  # noqa: F811
@@ -27,10 +37,11 @@ def test_each_block_keeps_the_most_energy_of_its_own_norms(trained):  # noqa: F8
     plan = trained.plan("slicegpt_blocks", Budget(keep=0.75), damping=0.0, ahead=0)
     axis = trained.layout.axes["residual"]
     with trained.open() as checkpoint:
-        moments = [moment_of(checkpoint, trained.stats, n, r) for n, r in read_of(trained.layout, axis)]
+        moments = [moment_of(checkpoint, trained.stats, n, r, NAMES) for n, r in read_of(trained.layout, axis)]
     each = [moments[0] + moments[1], moments[2] + moments[3], moments[4]]  # two norms a block, and the last
     for found, energy, m in zip(plan.edits[0].bases, plan.made["kept"]["residual"]["energy"], each, strict=True):
         values = torch.linalg.eigvalsh(m.double()).flip(0)
+        assert energy == pytest.approx(naive(found, m.double()), rel=1e-4)
         assert energy == pytest.approx(float(values[: found.shape[1]].sum() / values.sum()), rel=1e-4)
     together = trained.plan("slicegpt", Budget(keep=0.75), damping=0.0).made["kept"]["residual"]["energy"]
     assert sum(plan.made["kept"]["residual"]["energy"]) / 3 > together

@@ -20,14 +20,16 @@ from typing import Literal
 import torch
 
 from penjing.core import Axis, Card, Layout, Plan, Rotate, View, Wants
-from penjing.select.streams import MOMENT, basis, drawn, energy, moment_of, read_of, streams_of, wanted, widths
+from penjing.select.streams import basis, drawn, energy, moment_of, read_of, streams_of, wanted, widths
+
+NAMES = ("input_second_moment", "input_mean")
 
 CARD = Card(
     title="SliceGPT, one rotation",
     paper="arXiv:2401.15024",
     removes="the weakest principal axes of the residual stream",
     promise="approximates",
-    needs=frozenset({MOMENT}),
+    needs=frozenset({NAMES[0]}),
 )
 
 
@@ -52,7 +54,7 @@ class Method:
 
     def wants(self, layout: Layout) -> Wants:
         """The second moment of what a reader of each norm takes in, and its mean where the norm has a bias."""
-        return Wants(wanted(layout, self._streams(layout)))
+        return Wants(wanted(layout, self._streams(layout), NAMES))
 
     def plan(self, view: View) -> Plan:
         """One rotation a stream, of fewer columns than units, and in `made` how much of the energy stays."""
@@ -62,7 +64,7 @@ class Method:
         generator = torch.Generator().manual_seed(view.seed)
         for axis in streams:
             read, width = read_of(view.layout, axis), found[axis.name]
-            moments = [moment_of(view.model, view.stats, norm, reader) for norm, reader in read]
+            moments = [moment_of(view.model, view.stats, norm, reader, NAMES) for norm, reader in read]
             layer = any(n.kind == "layer" for n, _ in read)
             if self.basis == "random":
                 turned = drawn(axis.size, width, layer=layer, turn=generator)

@@ -19,14 +19,16 @@ from torch import Tensor
 
 from penjing.core import Axis, Blocks, Bridge, Card, Layout, Plan, View, Wants
 from penjing.errors import PlanError, UnsupportedError
-from penjing.select.streams import MOMENT, basis, drawn, energy, moment_of, read_of, streams_of, wanted, widths
+from penjing.select.streams import basis, drawn, energy, moment_of, read_of, streams_of, wanted, widths
+
+NAMES = ("input_second_moment", "input_mean")
 
 CARD = Card(
     title="SliceGPT, one rotation for each block",
     paper="arXiv:2401.15024",
     removes="the weakest principal axes of each block's residual stream",
     promise="approximates",
-    needs=frozenset({MOMENT}),
+    needs=frozenset({NAMES[0]}),
     opens="penjing.load",
     inserts=frozenset({"bridge"}),
 )
@@ -57,7 +59,7 @@ class Method:
 
     def wants(self, layout: Layout) -> Wants:
         """The second moment of what a reader of each norm takes in, and its mean where the norm has a bias."""
-        return Wants(wanted(layout, [self._stream(layout)[0]]))
+        return Wants(wanted(layout, [self._stream(layout)[0]], NAMES))
 
     def plan(self, view: View) -> Plan:
         """One rotation for each block, and in `made` what stays in each and what the matrices between them take."""
@@ -90,7 +92,7 @@ class Method:
         for norm, reader in read_of(view.layout, axis):
             inside = norm.module.startswith(f"{blocks.path}.")
             place = int(norm.module[len(blocks.path) + 1 :].split(".")[0]) if inside else blocks.size
-            out[place].append(moment_of(view.model, view.stats, norm, reader))
+            out[place].append(moment_of(view.model, view.stats, norm, reader, NAMES))
         for k, each in enumerate(out):
             if not each:
                 where = f"{blocks.path}.{k}" if k < blocks.size else f"what comes behind {blocks.path}"
