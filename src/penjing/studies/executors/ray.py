@@ -4,6 +4,7 @@ import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from penjing.errors import DeviceError, MissingExtraError
@@ -32,7 +33,7 @@ class Executor:
             DeviceError: no cluster answers at the address.
         """
         try:
-            import ray  # pyright: ignore[reportMissingImports]
+            ray: Any = import_module("ray")
         except ImportError as error:
             raise MissingExtraError("ray", "ray", "a study on a cluster") from error
         self._connect(ray)
