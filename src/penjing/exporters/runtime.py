@@ -103,5 +103,5 @@ def runner_of(path: Path) -> Runs:
 
 def runners() -> dict[str, Any]:
     """Ending -> what runs files of it."""
-    formats: list[Any] = [FORMATS.load(name).EXPORTER for name in FORMATS.names()]
+    formats: list[Any] = [module.EXPORTER for module in FORMATS.load_all().modules.values()]
     return {one.suffix: one for one, runs in ((f, isinstance(f, Runs)) for f in formats) if runs}

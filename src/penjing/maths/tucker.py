@@ -57,7 +57,7 @@ def ranks_for(share: float, out: int, into: int, window: int) -> tuple[int, int]
     """The largest ranks, the same share of outputs and of inputs, with at most this share of the kernel's numbers.
 
     >>> ranks_for(0.5, 16, 16, 9)
-    (10, 10)
+    (9, 9)
     """
     limit = share * out * into * window + 1e-9
     best = (1, 1)

@@ -53,8 +53,8 @@ def opens_in(card: Card) -> list[str]:
     A format's own limits on architectures and widths hold beside this.
     """
     found = [card.opens]
-    for name in FORMATS.names():
-        exporter = FORMATS.load(name).EXPORTER
+    for name, module in FORMATS.load_all().modules.items():
+        exporter = module.EXPORTER
         if exporter.modules is None or card.inserts <= exporter.modules:
             found.append(f"{exporter.runtime} (--export {name})")
     return found
