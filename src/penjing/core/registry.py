@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from penjing.core.setting_values import UnfitError, fitted
 from penjing.errors import PenjingError, nearest
 
 T = TypeVar("T")
@@ -113,10 +114,10 @@ class Registry(Generic[T]):
     def build(self, name: str, given: Mapping[str, Any] | None = None) -> T:
         """The thing of this name with these settings; lists become tuples, as TOML and JSON have no tuples.
 
-        A text where several are taken is one of them.
+        One thing where several are taken is one of them.
 
         Raises:
-            PenjingError: as `load`, or it has no such setting, or one that it needs is not given.
+            PenjingError: as `load`, or it has no such setting, or takes no such value, or needs one that is not given.
         """
         known = self.settings(name)
         for key in given or {}:
@@ -124,12 +125,20 @@ class Registry(Generic[T]):
                 have = ", ".join(s.name for s in known) or "none"
                 hint = nearest(key, [s.name for s in known])
                 raise PenjingError(f"{self.kind} '{name}' has no setting '{key}'{hint}; it has {have}")
-        several = {s.name for s in known if s.kind.startswith("tuple[str")}
-        chosen = {k: _tuple(v, k in several) for k, v in (given or {}).items()}
+        chosen = {k: self._fitted(name, k, v) for k, v in (given or {}).items()}
         for setting in known:
             if setting.default is MISSING and setting.name not in chosen:
                 raise PenjingError(f"{self.kind} '{name}' needs the setting '{setting.name}'; give it a value")
         return self.type_of(name)(**chosen)
+
+    def _fitted(self, name: str, setting: str, value: Any) -> Any:
+        kind = next(f.type for f in fields(self.type_of(name)) if f.name == setting)
+        try:
+            return fitted(value, kind)
+        except UnfitError as error:
+            raise PenjingError(
+                f"{self.kind} '{name}' has the setting '{setting}' at {value!r}; it takes {error}"
+            ) from error
 
     def _found(self) -> dict[str, list[Place]]:
         found: dict[str, list[Place]] = {}
@@ -210,8 +219,3 @@ def _default(field: Field[Any]) -> Any:
 
 def _kind(field: Field[Any]) -> str:
     return field.type.__name__ if type(field.type) is type else str(field.type)
-
-
-def _tuple(value: Any, several: bool) -> Any:
-    """A list as a tuple; of a setting that takes several texts, one text too."""
-    return tuple(value) if isinstance(value, list) else (value,) if several and isinstance(value, str) else value
