@@ -157,3 +157,10 @@ def test_the_card_has_results_and_differences():
     assert "model-index:" in front
     assert 'name: "strategyqa"' in front
     assert "item by item" in text
+
+
+def test_axes_of_charts_have_digits_enough():
+    from penjing.report.charts.specs import _digits
+
+    assert _digits([0.0, 1.0]) == _digits([]) == _digits([2.0]) == 3
+    assert _digits([0.99985, 0.9999]) == 7

@@ -49,7 +49,10 @@ def check_folder_wish(measure: Measure | None) -> None:
         RequestError: it is asked for.
     """
     if measure is not None and (measure.metric is not None or measure.held_out is not None):
-        raise RequestError("metric and held_out are for modules in memory; a folder is measured by texts and tasks")
+        raise RequestError(
+            "metric and held_out measure a module that is given back, and an output folder was named, which is measured "
+            "by texts and tasks; leave the folder out, and save the smaller module's state_dict"
+        )
 
 
 def check_export_wish(request: Request, source: Source, progress: Progress = silent) -> None:

@@ -3,6 +3,8 @@
 Colours are the page's own (`var(--m0)`), so that a chart turns dark, or black and white on paper, with the page.
 """
 
+import math
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -87,10 +89,12 @@ def curve(chart: Chart) -> dict[str, Any]:
     numbers = sorted({one.mark.number for one in chart.series})
     shown = alt.param(name="shown", value=numbers)
     data = alt.Chart(alt.InlineData(values=rows)).transform_filter("indexof(shown, datum.number) >= 0")
-    x = alt.X("x:Q", scale=_scale(chart.diagonal), axis=_axis_of(chart.across, chart.percent_across, 6))
-    y = alt.Y("y:Q", scale=_scale(chart.diagonal), axis=_axis_of(chart.up, chart.percent, 5, up=True))
-    tips = [alt.Tooltip("model:N"), alt.Tooltip("x:Q", title=chart.across, format=".3~g")]
-    tips.append(alt.Tooltip("y:Q", title=chart.up, format=".3~g"))
+    spots = [s for one in chart.series for s in one.spots]
+    wide, high = (_digits([getattr(s, c) for s in spots]) for c in ("x", "y"))
+    x = alt.X("x:Q", scale=_scale(chart.diagonal), axis=_axis_of(chart.across, chart.percent_across, 6, wide))
+    y = alt.Y("y:Q", scale=_scale(chart.diagonal), axis=_axis_of(chart.up, chart.percent, 5, high, up=True))
+    tips = [alt.Tooltip("model:N"), alt.Tooltip("x:Q", title=chart.across, format=f".{wide}~g")]
+    tips.append(alt.Tooltip("y:Q", title=chart.up, format=f".{high}~g"))
     lines = data.mark_line(strokeWidth=2).encode(
         x=x, y=y, stroke=_colour("look"), strokeDash=_dash("look"), detail="number:N"
     )
@@ -125,10 +129,17 @@ def _axis(value: str, scale: str, *, count: int) -> Any:
     return alt.Axis(title=None, labelExpr=f"{shown} : datum.label", tickCount=count)
 
 
-def _axis_of(title: str, percent: bool, count: int, up: bool = False) -> Any:
+def _digits(values: Sequence[float]) -> int:
+    """As many digits, 3 or more, as tell a few ticks apart between the least and the largest of these."""
+    span = max(values, default=0.0) - min(values, default=0.0)
+    top = max((abs(v) for v in values), default=0.0)
+    return min(15, max(3, math.ceil(math.log10(10 * top / span)) + 1)) if span > 0 else 3
+
+
+def _axis_of(title: str, percent: bool, count: int, digits: int, up: bool = False) -> Any:
     alt = _altair()
 
-    value = NUMBER["share" if percent else "plain"].replace("V", "datum.value")
+    value = NUMBER["share" if percent else "plain"].replace("V", "datum.value").replace(".3~g", f".{digits}~g")
     return alt.Axis(title=f"\u2191 {title}" if up else title, labelExpr=value, tickCount=count)
 
 
