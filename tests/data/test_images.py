@@ -268,3 +268,8 @@ def test_without_pillow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'penjing\[images\]'"):
         read_images(tmp_path)
+
+
+def test_labels_that_are_texts_are_refused_in_words():
+    with pytest.raises(DataError, match="the labels are of type <U1, needed whole numbers"):
+        from_arrays(np.zeros((3, 2, 2, 1), np.uint8), np.array(["a", "b", "c"]), source="made")

@@ -132,6 +132,8 @@ def from_arrays(
 
 
 def _labels(labels: np.ndarray | Tensor | Sequence[int], count: int, classes: int, source: str) -> Tensor:
+    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "iufbc":
+        raise DataError(f"{source}: the labels are of type {labels.dtype}, needed whole numbers from 0, one a class")
     y = torch.as_tensor(labels)
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise DataError(f"{source}: the labels are {y.dtype}, needed whole numbers; give class numbers from 0")

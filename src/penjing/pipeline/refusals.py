@@ -50,8 +50,8 @@ def check_folder_wish(measure: Measure | None) -> None:
     """
     if measure is not None and (measure.metric is not None or measure.held_out is not None):
         raise RequestError(
-            "metric and held_out measure a module that is given back, and an output folder was named, which is measured "
-            "by texts and tasks; leave the folder out, and save the smaller module's state_dict"
+            "metric and held_out measure a module that is given back, and an output folder was named, which is "
+            "measured by texts and tasks; leave the folder out, and save the smaller module's state_dict"
         )
 
 
