@@ -5,7 +5,7 @@ import torch
 from tests.healers.conftest import drawn, run_of
 
 from penjing.core import Seen
-from penjing.errors import RequestError, UnsupportedError
+from penjing.errors import PenjingError, UnsupportedError
 from penjing.healers import HEALERS
 
 
@@ -59,7 +59,7 @@ def test_states_are_looked_at_where_blocks_went():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(RequestError, match="auto, always or never"):
+    with pytest.raises(PenjingError, match="it takes one of auto, always, never"):
         HEALERS.build("minitron", {"states": "some"})
     with pytest.raises(UnsupportedError, match="0 blocks"):
         HEALERS.build("minitron", {"states": "always"}).looks((0, 0))

@@ -72,7 +72,7 @@ def test_it_writes_with_the_cache_what_it_writes_without_though_the_first_attent
 def test_what_cannot_be_is_refused(module, folder, tmp_path):
     with pytest.raises(BudgetError, match=r"all 5 parts \(mlp\) would go"):
         deep.plan(folder, "sublayers", 0.01, part="mlp", ends=0)
-    with pytest.raises(PenjingError, match="part 'attn' is not known"):
+    with pytest.raises(PenjingError, match="takes one of attention, mlp, both"):
         deep.plan(folder, "sublayers", 0.5, part="attn")
     settings = {**tables.LLAMA, "query_pre_attn_scalar": 4, "sliding_window": 8}
     tables.make("Gemma2ForCausalLM", tmp_path / "gemma2", **settings)
