@@ -70,9 +70,12 @@ def test_a_limit_is_met_and_what_was_told_is_what_is_written(name, trained, unit
         layout = trained.layout
         before = costs.weight_bytes(layout, dtypes) if unit == "bytes" else costs.parameters(layout)
         limit = int((costs.macs_per_token(layout) if unit == "macs" else before) * 0.8)
-        told = surgery.verify(checkpoint, layout, trained.plan(name, Budget(**{unit: limit}))).after
+        plan = trained.plan(name, Budget(**{unit: limit}))
+        told = surgery.verify(checkpoint, layout, plan).after
     found = told.macs_per_token if unit == "macs" else getattr(told, unit)
-    assert (0.93 if unit != "macs" else 0.75) * limit < found <= limit  # a bond more may cost a tenth of them
+    # of a product a rank more costs little; of a chain a bond more may cost a tenth of all multiply-adds
+    least = 0.93 if unit != "macs" or all(thin(edit) for edit in plan) else 0.75
+    assert least * limit < found <= limit
 
 
 @EVERY

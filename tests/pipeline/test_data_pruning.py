@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import penjing
 from penjing.cli import app
 from penjing.data.images import from_arrays
-from penjing.errors import BudgetError, UnsupportedError
+from penjing.errors import BudgetError, DataError, UnsupportedError
 from penjing.pipeline.data_pruning import Wish, prune_data
 
 
@@ -61,6 +61,15 @@ def test_what_hurts_is_refused():
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(BudgetError, match="above 0 and below 1"):
         prune_data(pictures(), Wish(keep=1.0))
+    with pytest.raises(BudgetError, match="more than all together"):
+        prune_data(pictures(), Wish(keep=0.8, trim=0.9))
+
+
+def test_pictures_that_cannot_tell_anything_are_refused():
+    with pytest.raises(DataError, match="found 60 pictures of 1 classes"):
+        prune_data(pictures(count=60, classes=1), Wish(keep=0.5))
+    with pytest.raises(DataError, match="found 9 pictures of 3 classes"):
+        prune_data(pictures(count=9), Wish(keep=0.5))
 
 
 def test_the_command_writes_what_stays(tmp_path, monkeypatch):

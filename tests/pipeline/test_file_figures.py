@@ -8,7 +8,7 @@ from tests.exporters.gguf import families
 from torch import nn
 
 import penjing
-from penjing.errors import DataError, ExportError, MeasureError, RequestError
+from penjing.errors import CheckpointError, DataError, ExportError, MeasureError, RequestError
 from penjing.evaluate import Blocks, perplexity
 from penjing.evaluate.greedy import greedy_agreement
 from penjing.exporters.llama.timing import TimedGguf
@@ -126,6 +126,8 @@ def test_a_report_of_a_file_has_both_sides(made):
 def test_what_a_file_cannot_be_asked_is_refused(made, tmp_path):
     with pytest.raises(RequestError, match="no file for another runtime"):
         penjing.measure(made / "model", against=made / "model")
+    with pytest.raises(CheckpointError, match=r"there is no file .*missing\.gguf"):
+        penjing.measure(tmp_path / "missing.gguf", speed=False)
     with pytest.raises(MeasureError, match="tasks are run in transformers"):
         penjing.measure(made / "m.gguf", tasks=["instructions"])
     (tmp_path / "text.txt").write_text("Some words.")

@@ -5,7 +5,6 @@ import torch
 from tests.evaluate.models import llama
 from tests.pipeline.healing_home import HOW, bits, healed, home, no_fresh_process
 
-import penjing
 from penjing.core.progress import silent
 from penjing.errors import RequestError, UnsupportedError
 from penjing.pipeline import teacher_text
@@ -93,4 +92,4 @@ def test_a_model_heals_by_what_its_teacher_writes(home, tmp_path):
 def test_text_beside_the_teachers_is_refused(home):
     with pytest.raises(RequestError, match=r"text\.txt was named too"):
         Heal(tokens=10, written=True, texts=(str(home / "text.txt"),))
-    assert penjing.Heal is Heal
+    assert Heal(tokens=10, written=True).texts == ()

@@ -51,6 +51,8 @@ class Experiment:
                 os.kill(os.getpid(), 9)
             if self.fail == "nan":
                 return {"value": float("nan")}
+            if self.fail == "memory":
+                raise RuntimeError("can't allocate memory: you tried to allocate 64 bytes")
             if self.fail == "mistake":
                 raise KeyError("a mistake")
             raise TrainingError("it came to no good")

@@ -64,9 +64,11 @@ def test_what_does_not_serve_is_refused_with_the_nearest_name(counting, text, sa
     assert "study.toml: " in str(caught.value)
 
 
-@pytest.mark.parametrize("seeds", ["0", "-1", "true", "[]", "[1, 1]", "[1.5]", '"3"'])
+@pytest.mark.parametrize(
+    "seeds", ["0", "-1", "true", "[]", "[1, 1]", "[1.5]", '"3"', "99999999999", "[99999999999999999999]"]
+)
 def test_seeds_are_a_count_or_numbers_that_differ(counting, seeds):
-    with pytest.raises(RequestError, match="needed how many, 1 or more"):
+    with pytest.raises(RequestError, match="needed how many, 1 to 1,000,000"):
         read_study(counting(seeds=seeds))
 
 

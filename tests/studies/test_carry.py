@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.studies.conftest import noted
+from typer.testing import CliRunner
 
 import penjing
+from penjing.cli import app
 from penjing.core.experiment import Figure
 from penjing.core.study import Curve, Table
 from penjing.errors import MissingExtraError, OutputError, RequestError
@@ -58,7 +60,13 @@ def test_the_columns_are_the_rows(counting, tmp_path):
         np.testing.assert_equal(columns["curve"][i], np.array(row.figures.get("curve", [np.nan] * 3)))
 
 
-@pytest.mark.parametrize(("fail", "said"), [("nan", "value is nan"), ("raise", "TrainingError: it came to no good")])
+@pytest.mark.parametrize(
+    ("fail", "said"),
+    [
+        ("nan", "value is nan"), ("raise", "TrainingError: it came to no good"),
+        ("memory", "RuntimeError: can't allocate memory"),
+    ],
+)  # fmt: skip
 def test_a_failed_run_costs_no_other_and_is_tried_again_when_asked(counting, tmp_path, fail, said):
     study = read_study(counting(f'[settings]\nfail = "{fail}"\n[grid]\nshift = [0, 10]\n', seeds="1"))
     done = carry(study)
@@ -70,6 +78,12 @@ def test_a_failed_run_costs_no_other_and_is_tried_again_when_asked(counting, tmp
     assert [r.error for r in done.rows] == ["", ""]
     assert [r.figures["value"] for r in done.rows] == [0.0, 10.0]
     assert len(noted(tmp_path, "begin")) == 4
+
+
+def test_the_command_ends_otherwise_where_every_run_failed(counting):
+    file = counting('[settings]\nfail = "raise"\n[grid]\nshift = [0, 10]\n', seeds="1")
+    assert CliRunner().invoke(app, ["study", "run", str(file)]).exit_code == 1
+    assert CliRunner().invoke(app, ["study", "resume", str(file)]).exit_code == 0
 
 
 def test_a_mistake_in_an_experiment_is_raised_and_what_was_finished_stays(counting, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from penjing.core import Report
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
-from penjing.errors import RequestError
+from penjing.errors import CheckpointError, RequestError
 from penjing.exporters.runtime import runners
 from penjing.pipeline.evidence import Evidence
 from penjing.pipeline.file_report import file_report
@@ -17,9 +17,19 @@ from penjing.pipeline.values import lender_of, open_source
 from penjing.running.source import as_folder
 
 
-def runs_elsewhere(model: object) -> bool:
-    """Whether this is a file that another runtime runs, by its ending."""
-    return isinstance(model, str | Path) and Path(model).suffix in runners() and Path(model).is_file()
+def runs_elsewhere(model: object, against: object) -> bool:
+    """Whether this is a file that another runtime runs, by its ending; no other is held `against` a checkpoint.
+
+    Raises:
+        CheckpointError: there is no such file.
+        RequestError: something else is to be held against a checkpoint.
+    """
+    named = isinstance(model, str | Path) and Path(model).suffix in runners()
+    if named and not Path(str(model)).is_file():
+        raise CheckpointError(f"there is no file {model}; name one that 'penjing export' wrote, or llama.cpp's own")
+    if not named and against is not None:
+        raise RequestError(f"{model} is no file for another runtime; 'penjing compare' measures two checkpoints")
+    return named
 
 
 def measured_file(
@@ -35,12 +45,3 @@ def measured_file(
         folder = None if against is None else as_folder(open_source(against), cache_folder(), progress)
         found = file_report(Path(model), wish, folder, lender, command=command, progress=progress)
     return replace(found, notes=(*notes, *found.notes))
-
-
-def refuse_against(model: object) -> None:
-    """Refuse a model that is measured in transformers where it is to be held against a checkpoint.
-
-    Raises:
-        RequestError: always.
-    """
-    raise RequestError(f"{model} is no file for another runtime; 'penjing compare' measures two checkpoints")

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from torch import nn
 
-from penjing.api.elsewhere import measured_file, refuse_against, runs_elsewhere
+from penjing.api.elsewhere import measured_file, runs_elsewhere
 from penjing.api.keywords import Everyday, Model, asked, everyday
 from penjing.core import Layout, Plan, Report
 from penjing.core.layout import globs_of
@@ -212,11 +212,9 @@ def measured_alone(
     Raises:
         PenjingError: as `measure`.
     """
-    if runs_elsewhere(source.model):
+    if runs_elsewhere(source.model, against):
         path = Path(str(source.model))
         return measured_file(path, wish, run, against=against, notes=notes, command=command, progress=progress)
-    if against is not None:
-        refuse_against(source.model)
     return compared([source], wish, run, notes=notes, command=command, progress=progress, so_far=so_far)
 
 

@@ -63,6 +63,8 @@ def _carried(study: "Study", *, again: bool, begun: bool | None, as_json: bool) 
     _print(done, as_json=as_json)
     if not as_json:
         typer.echo(f"\nwritten: {study.out}/runs.npz   page: {study.out}/study.html")
+    if done.rows and all(row.error for row in done.rows):
+        raise typer.Exit(1)
 
 
 def _print(done: "Done", *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from penjing.core import ExampleView
 from penjing.core.progress import Progress, silent
 from penjing.data.images import Images
-from penjing.errors import BudgetError, UnsupportedError
+from penjing.errors import BudgetError, DataError, UnsupportedError
 from penjing.maths.student import mean_of
 from penjing.scorers import SCORERS, trains
 from penjing.select.examples import kept_examples
@@ -27,6 +27,8 @@ from penjing.train.stacked.examples import Examples
 from penjing.train.stacked.watching import HIDDEN, watched
 
 PARTS = (0.6, 0.2, 0.2)
+LEAST = 10
+"""Pictures of each class, on average, that there must be to tell anything."""
 WATCHED = 5
 """Networks that are trained to score by."""
 WIDTH = 32
@@ -94,12 +96,19 @@ def prune_data(
     """Choose what stays of the pictures; `features` are those of an encoder ([n width]), or else pixels' main parts.
 
     Raises:
-        BudgetError: a share is out of range.
+        BudgetError: a share is out of range, or two are more than all.
         UnsupportedError: what is kept is clearly worse than a random choice, and that was not allowed.
         DataError: there are too few pictures.
     """
     if not 0 < wish.keep < 1:
         raise BudgetError(f"found keep {wish.keep:g}; needed a share above 0 and below 1")
+    if wish.keep + wish.trim > 1:
+        raise BudgetError(f"found keep {wish.keep:g} and trim {wish.trim:g}, more than all together; trim less")
+    if (there := len(images.labels.unique())) < 2 or len(images) < LEAST * there:
+        raise DataError(
+            f"found {len(images)} pictures of {there} classes; needed two classes or more and {LEAST} pictures of "
+            "each on average, for networks to be compared on"
+        )
     parts = images.split(PARTS, seed=wish.seed)
     progress("looking at the pictures", 0, 0)
     found = [features(p) for p in parts] if features is not None else _main(parts)

@@ -17,7 +17,8 @@ class Heal:
     """
 
     method: str = option(
-        "logits", f"What is made small, one of {', '.join(HEALERS.names())}.", flag="--heal-method", metavar="NAME"
+        "logits", f"The loss that is trained by, one of {', '.join(HEALERS.names())}.", flag="--heal-method",
+        metavar="NAME",
     )  # fmt: skip
     teacher: str | None = option(
         None, "The model that MODEL was made from, to learn from.", flag="--teacher", metavar="BASE", kind="path"
@@ -55,7 +56,7 @@ class Heal:
         flag="--heal-control",
     )  # fmt: skip
     settings: Mapping[str, Any] = option(
-        {}, "A setting of what is made small; may be repeated.", flag="--heal-set", metavar="NAME=VALUE"
+        {}, "A setting of that loss; may be repeated.", flag="--heal-set", metavar="NAME=VALUE"
     )
     loop: Mapping[str, Any] = option(
         {}, "A setting of the loop, as schedule=cosine; may be repeated.", flag="--heal-loop", metavar="NAME=VALUE"

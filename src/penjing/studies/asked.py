@@ -19,7 +19,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "show": ("base", "figures"),
 }
 """The keys at the top of a study and in its tables; [run] has those of its executor besides."""
-TOGETHER = 64
+TOGETHER, MOST_SEEDS = 64, 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +120,14 @@ def _table(given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _seeds(found: Any) -> tuple[int, ...]:
-    if type(found) is int and found >= 1:
+    if type(found) is int and 1 <= found <= MOST_SEEDS:
         return tuple(range(found))
     given = found if isinstance(found, list) else []
-    if given and all(type(s) is int and s >= 0 for s in given) and len(set(given)) == len(given):
+    if given and all(type(s) is int and 0 <= s < 1 << 63 for s in given) and len(set(given)) == len(given):
         return tuple(given)
     raise RequestError(
-        f"seeds is {found!r}; needed how many, 1 or more, or a list of numbers that differ, as [0, 1, 2]"
+        f"seeds is {found!r}; needed how many, 1 to {MOST_SEEDS:,}, or a list of whole numbers that differ, each below "
+        "2^63, as [0, 1, 2]"
     )
 
 

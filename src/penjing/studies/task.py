@@ -44,6 +44,10 @@ class Outcome:
     where: str = ""
 
 
+FAULTS = (PenjingError, RuntimeError, MemoryError)
+"""What a run may end in: a refusal of ours, or torch's own, as of a network that memory does not hold."""
+
+
 def perform(task: Task) -> list[Outcome]:
     """Carry out a task; a run that fails costs no other, and says why."""
     of = EXPERIMENTS.type_of(task.experiment)
@@ -54,15 +58,15 @@ def perform(task: Task) -> list[Outcome]:
             found = of.together([(one, run.seed) for one, run in zip(built, task.runs, strict=True)])
             took = (time.monotonic() - began) / len(built)
             return [_outcome(run, figures, took) for run, figures in zip(task.runs, found, strict=True)]
-        except PenjingError:  # one of them may be at fault: each alone says which
+        except FAULTS:  # one of them may be at fault: each alone says which
             pass
     out = []
     for run, one in zip(task.runs, built, strict=True):
         began = time.monotonic()
         try:
             out.append(_outcome(run, one.run(run.seed), time.monotonic() - began))
-        except PenjingError as error:
-            said = f"{type(error).__name__}: {error}"
+        except FAULTS as error:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             out.append(Outcome(key=run.key, error=said, seconds=time.monotonic() - began, where=where()))
     return out
 

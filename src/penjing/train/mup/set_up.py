@@ -4,7 +4,7 @@ Source: as `scales`; the readout takes in its states over the growth of their wi
 of a head's width instead of its root.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -36,11 +36,13 @@ def set_up(
     for name, scale in known.items():
         own[name].mul_(_factor(name, scale, known, fixed))
     for path, part in module.named_modules():
+        if not isinstance(part, nn.Linear | nn.Conv2d):
+            continue
         name = f"{path}.weight" if path else "weight"
-        readout = _reads_out(path, part, known, own)
-        if readout > 1e-12 and isinstance(part, nn.Linear | nn.Conv2d):
-            part.register_forward_pre_hook(partial(_divide, by=readout))
-            if zero_readout and known.get(name, Scale(kind="input")).kind == "output":
+        grown = _reads_out(name, part.weight, known, own)
+        if grown is not None:
+            part.register_forward_pre_hook(partial(_divide, by=grown))
+            if zero_readout and name in known:  # a matrix that is the embedding's too stays
                 part.weight.zero_()
     _attend(module, base)
     setattr(module, DONE, True)
@@ -57,16 +59,14 @@ def _factor(name: str, scale: Scale, known: Mapping[str, Scale], fixed: bool) ->
     return weight.into**0.5 if weight is not None and weight.kind in ("hidden", "output") else 1.0
 
 
-def _reads_out(path: str, part: nn.Module, known: Mapping[str, Scale], own: Mapping[str, nn.Parameter]) -> float:
-    """By how much what a readout takes in has grown; 0 for what is none. A head may share the embedding's matrix."""
-    weight = getattr(part, "weight", None)
-    if not isinstance(part, nn.Linear | nn.Conv2d):
-        return 0.0
-    name = f"{path}.weight" if path else "weight"
+def _reads_out(
+    name: str, weight: nn.Parameter, known: Mapping[str, Scale], own: Mapping[str, nn.Parameter]
+) -> float | None:
+    """By how much what a readout takes in has grown; None for what is none. A head may share the embedding's matrix."""
     if name in known:
-        return known[name].into if known[name].kind == "output" else 0.0
+        return known[name].into if known[name].kind == "output" else None
     shared = next((n for n, p in own.items() if p is weight), "")
-    return known[shared].out if shared and known[shared].kind == "input" else 0.0
+    return known[shared].out if shared and known[shared].kind == "input" else None
 
 
 def _divide(_module: nn.Module, given: tuple[Any, ...], *, by: float) -> tuple[Any, ...]:
@@ -81,7 +81,3 @@ def _attend(module: nn.Module, base: nn.Module) -> None:
         scaling = getattr(others.get(path), "scaling", None)
         if isinstance(wide, int) and isinstance(narrow, int) and isinstance(scaling, float) and wide != narrow:
             part.scaling = scaling * narrow / wide  # type: ignore[assignment]
-
-
-Make = Callable[[int], nn.Module]
-"""Takes a width and gives a fresh network of it."""
