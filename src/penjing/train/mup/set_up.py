@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from penjing.errors import UnsupportedError
 from penjing.train.mup.scales import Scale
@@ -60,7 +60,7 @@ def _factor(name: str, scale: Scale, known: Mapping[str, Scale], fixed: bool) ->
 
 
 def _reads_out(
-    name: str, weight: nn.Parameter, known: Mapping[str, Scale], own: Mapping[str, nn.Parameter]
+    name: str, weight: Tensor, known: Mapping[str, Scale], own: Mapping[str, nn.Parameter]
 ) -> float | None:
     """By how much what a readout takes in has grown; None for what is none. A head may share the embedding's matrix."""
     if name in known:
