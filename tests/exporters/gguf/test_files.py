@@ -80,6 +80,9 @@ def out(*paths):
     return tuple(Replace(f"model.layers.{p}", Spec("nothing")) for p in paths)
 
 
+UNEVEN = {"llama": "deci", "llama_biases": "deci", "mistral": "deci", "qwen2": "deci", "qwen3": "openelm"}
+
+
 @pytest.mark.parametrize(
     ("family", "edits"),
     [
@@ -87,15 +90,18 @@ def out(*paths):
         pytest.param("llama", out("0.self_attn", "0.mlp", "3.self_attn"), marks=pytest.mark.nightly),
         pytest.param("llama_biases", (*out("1.mlp"), Keep("heads.2", (1,))), marks=pytest.mark.nightly),
         ("qwen2", (*out("1.self_attn"), Keep("neurons.0", tuple(range(5, 70))))),
+        pytest.param("mistral", (Keep("heads.1", (1,)), Keep("neurons.0", (3, 5))), marks=pytest.mark.nightly),
+        pytest.param("qwen3", (Keep("heads.1", (1,)), Keep("neurons.3", tuple(range(37)))), marks=pytest.mark.nightly),
+        ("qwen3", (*out("0.self_attn", "1.mlp", "2.self_attn", "2.mlp"), Keep("neurons.3", tuple(range(37))))),
     ],
 )
 def test_layers_of_different_widths_and_sublayers_left_out_are_the_same_there(family, edits, tmp_path):
-    families.make(family, tmp_path / "model", num_hidden_layers=4)
+    families.make(family, tmp_path / "model", num_hidden_layers=4, tie_word_embeddings=family == "qwen3")
     folder = cut(tmp_path / "model", Plan(edits), tmp_path / "cut", by_layer=True)
     done = penjing.export(folder, "gguf:f32", tmp_path / "m.gguf")
     assert done.notes[0].startswith("192 of 192")
     assert done.difference < 1e-5
-    assert GGUFReader(done.path).fields["general.architecture"].contents() == "deci"
+    assert GGUFReader(done.path).fields["general.architecture"].contents() == UNEVEN[family]
 
 
 @pytest.mark.parametrize(
@@ -128,10 +134,38 @@ def test_what_the_format_cannot_hold_is_refused_before_the_model_is_opened(
 
 
 def test_layers_that_differ_where_the_architecture_holds_one_width_are_refused(tmp_path):
-    families.make("qwen3", tmp_path / "model")
+    families.make("gemma", tmp_path / "model")
     folder = cut(tmp_path / "model", Plan((Keep("neurons.1", tuple(range(32))),)), tmp_path / "cut", by_layer=True)
-    with pytest.raises(ExportError, match=r"layer 1 has .* and 32 neurons.*'qwen3' holds one width"):
+    with pytest.raises(ExportError, match=r"layer 1 has .* and 32 neurons.*'gemma' holds one width"):
         penjing.export(folder, "gguf", tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"tie_word_embeddings": False}, "an output of its own beside the embedding"),
+        pytest.param(
+            {"tie_word_embeddings": True, "attention_bias": True},
+            r"biases \(blk.0.attn_q.bias\)",
+            marks=pytest.mark.nightly,
+        ),
+    ],
+)
+def test_layers_that_differ_are_refused_where_the_architecture_for_them_lacks_a_part(settings, said, tmp_path):
+    families.make("qwen3", tmp_path / "model", **settings)
+    folder = cut(tmp_path / "model", Plan((Keep("neurons.1", tuple(range(32))),)), tmp_path / "cut", by_layer=True)
+    with pytest.raises(ExportError, match=f"'openelm' alone, and the model has {said}"):
+        penjing.export(folder, "gguf", tmp_path / "m.gguf")
+
+
+@pytest.mark.nightly
+def test_layers_that_differ_and_parts_stored_as_one_matrix_take_fewer_bits(tmp_path):
+    families.make("qwen3", tmp_path / "model", tie_word_embeddings=True)
+    folder = cut(tmp_path / "model", Plan((Keep("neurons.1", tuple(range(64))),)), tmp_path / "cut", by_layer=True)
+    done = penjing.export(folder, "gguf:q8_0", tmp_path / "m.gguf")
+    types = {t.name: t.tensor_type for t in GGUFReader(done.path).tensors}
+    assert types["blk.1.attn_qkv.weight"] == GGMLQuantizationType.Q8_0
+    assert "blk.1.attn_q.weight" not in types
 
 
 def test_other_weights_than_the_models_never_bear_the_name(tmp_path, monkeypatch):

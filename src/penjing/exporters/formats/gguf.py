@@ -1,7 +1,8 @@
 """llama.cpp's file, with the tokenizer in it, for Llama, Mistral, Qwen2 and 3, Gemma 1 to 3 and GPT-2.
 
 Behind a colon stands the type of its numbers, as `gguf:q8_0`. Layers of different widths, and such without attention
-or MLP, are opened by llama.cpp too. The file is run in llama.cpp beside the model before it bears its name.
+or MLP, are opened by llama.cpp too (of Llama, Mistral, Qwen2, and Qwen3 with tied embeddings). The file is run in
+llama.cpp beside the model before it bears its name.
 """
 
 from collections.abc import Mapping

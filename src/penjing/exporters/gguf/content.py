@@ -15,18 +15,23 @@ GELU = 2e-3
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def _same(values: Tensor) -> Tensor:
+def unchanged(values: Tensor) -> Tensor:
+    """What is written as it is stored."""
     return values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A tensor of the file: its name and shape there, the tensor it is made of ("": zeros), and how."""
+    """A tensor of the file: its name and shape there, the tensor it is made of ("": zeros), and how.
+
+    The rows of the tensors `below` follow those of the source.
+    """
 
     name: str
     shape: tuple[int, ...]
     source: str = ""
-    change: Callable[[Tensor], Tensor] = _same
+    below: tuple[str, ...] = ()
+    change: Callable[[Tensor], Tensor] = unchanged
 
 
 @dataclass(frozen=True, kw_only=True)

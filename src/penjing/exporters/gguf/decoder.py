@@ -18,15 +18,17 @@ from penjing.exporters.gguf.content import (
     layers_of_shapes,
     paired,
     rotation,
+    unchanged,
 )
 from penjing.io.gguf_models import PARTS, TOP
 
 FREE = "deci"
-"""The architecture of llama.cpp whose layers may differ in width, and have no attention."""
+"""The architecture of llama.cpp whose layers may differ in width, and have no attention; positions rotate in pairs."""
 LEAST = 32
 """Neurons, all of them zero, of an MLP that stands for none: without any, llama.cpp leaves out the attention too."""
 ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
 MLP = ("ffn_gate", "ffn_up", "ffn_down")
+NORMED = ("attn_q_norm", "attn_k_norm")
 NORMS = {"attn_norm": "attn_q", "ffn_norm": "ffn_up"}
 """A norm -> what reads it: without a reader it is not written."""
 
@@ -37,14 +39,14 @@ Change = Callable[[Tensor], Tensor]
 class Family:
     """How llama.cpp has models of one type.
 
-    `kind` is its name there. `free` says that `deci` may stand for it where layers differ; `pairs`, that rows of
-    queries and keys are stored as llama's. `parts` are the names of tensors in a layer, `more` further entries, and
-    `gains` how those of norms are stored.
+    `kind` is its name there, and `free` that of the architecture that stands for it where layers differ ("": none);
+    `pairs` says that rows of queries and keys are stored as llama's. `parts` are the names of tensors in a layer,
+    `more` further entries, and `gains` how those of norms are stored.
     """
 
     kind: str
     activation: str = "silu"
-    free: bool = False
+    free: str = ""
     pairs: bool = False
     parts: Mapping[str, str] = field(default_factory=lambda: dict(PARTS))
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -64,20 +66,20 @@ def content(config: Mapping[str, Any], shapes: Shapes, family: Family) -> Conten
     count, hidden = int(config["num_hidden_layers"]), int(config["hidden_size"])
     head = int(config.get("head_dim") or hidden // config["num_attention_heads"])
     layers = layers_of_shapes(shapes, count, head)
-    differ = family.free and (len(set(layers)) > 1 or not layers[0].heads or not layers[0].neurons)
+    differ = bool(family.free) and (len(set(layers)) > 1 or not layers[0].heads or not layers[0].neurons)
     if differ:
-        kind, pairs = FREE, True
+        kind, pairs = family.free, family.free == FREE
     else:
         alike(layers, kind)
     base, scaled, factors = rotation(config, "full_attention")
     if factors is not None:
         _raise_unless_paired(kind, pairs)
-    told = tuple(_opened(k, layer) for k, layer in enumerate(layers))
+    told = tuple(_opened(k, layer, kind) for k, layer in enumerate(layers))
     pieces = [_top(name, source, shapes, family.gains) for name, source in TOP.items() if source in shapes]
     if factors is not None:
         pieces.append(Piece(name="rope_freqs.weight", shape=tuple(factors.shape), change=lambda _: factors))
     for k in range(count):
-        pieces += _layer(k, layers[k], head, hidden, shapes, family, pairs)
+        pieces += _layer(k, layers[k], told[k], head, hidden, shapes, family, pairs)
     keys = {
         "block_count": count,
         "context_length": _context(config),
@@ -116,19 +118,19 @@ def _context(config: Mapping[str, Any]) -> int:
     return min(positions, int(window))
 
 
-def _opened(k: int, layer: Layer) -> Layer:
+def _opened(k: int, layer: Layer, kind: str) -> Layer:
     """The layer as it is written: stand-ins of zeros for what llama.cpp cannot be without."""
-    heads, kv = (layer.heads, layer.kv_heads) if layer.heads or k else (1, 1)
+    heads, kv = (layer.heads, layer.kv_heads) if layer.heads or (k and kind == FREE) else (1, 1)
     return Layer(heads=heads, kv_heads=kv, neurons=layer.neurons or (LEAST if heads else 0))
 
 
 def _top(name: str, source: str, shapes: Shapes, gains: Change | None) -> Piece:
-    change = {"change": gains} if gains is not None and name.endswith("norm.weight") else {}
-    return Piece(name=name, shape=shapes[source], source=source, **change)
+    change = gains if gains is not None and name.endswith("norm.weight") else unchanged
+    return Piece(name=name, shape=shapes[source], source=source, change=change)
 
 
 def _layer(
-    k: int, layer: Layer, head: int, hidden: int, shapes: Shapes, family: Family, pairs: bool
+    k: int, layer: Layer, written: Layer, head: int, hidden: int, shapes: Shapes, family: Family, pairs: bool
 ) -> list[Piece]:
     out, parts, gains = [], family.parts, family.gains
     heads = {"attn_q": layer.heads, "attn_k": layer.kv_heads}
@@ -141,13 +143,13 @@ def _layer(
             change = paired(heads[part]) if pairs and part in heads else None
             if gains is not None and part.endswith("norm"):
                 change = gains
-            extra = {} if change is None else {"change": change}
-            out.append(Piece(name=f"blk.{k}.{part}.{what}", shape=shapes[stored], source=stored, **extra))
-    written = _opened(k, layer)
+            name = f"blk.{k}.{part}.{what}"
+            out.append(Piece(name=name, shape=shapes[stored], source=stored, change=change or unchanged))
     zeros: dict[str, tuple[int, ...]] = {}
     if written.heads and not layer.heads:
         zeros |= {"attn_norm": (hidden,), "attn_output": (hidden, head)}
         zeros |= dict.fromkeys(("attn_q", "attn_k", "attn_v"), (head, hidden))
+        zeros |= {} if family.free == FREE else dict.fromkeys(NORMED, (head,))
     if written.neurons and not layer.neurons:
         n = written.neurons
         zeros |= {"ffn_norm": (hidden,), "ffn_gate": (n, hidden), "ffn_up": (n, hidden), "ffn_down": (hidden, n)}

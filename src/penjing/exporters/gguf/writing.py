@@ -38,6 +38,8 @@ def write(
 
 def _values(piece: Piece, read: Callable[[str], Tensor]) -> Tensor:
     start = read(piece.source) if piece.source else torch.zeros(piece.shape)
+    if piece.below:
+        start = torch.cat([start, *map(read, piece.below)])
     values = piece.change(start).float()
     if tuple(values.shape) != piece.shape:
         raise ExportError(f"{piece.source} has shape {list(values.shape)}, needed {list(piece.shape)} as {piece.name}")

@@ -33,10 +33,11 @@ def content_of(config: Mapping[str, Any], shapes: Shapes) -> Content:
     if kind not in ARCHITECTURES.names():
         raise ExportError(f"a GGUF file of '{kind}' is not known; known are {', '.join(ARCHITECTURES.names())}")
     found: Content = ARCHITECTURES.load(kind).content(config, shapes)
-    missing = [p.source for p in found.pieces if p.source and p.source not in shapes]
+    read = [s for p in found.pieces for s in (p.source, *p.below)]
+    missing = [s for s in read if s and s not in shapes]
     if missing:
         raise ExportError(f"the model has no tensor '{missing[0]}', which llama.cpp's '{found.architecture}' needs")
-    extra = sorted(shapes.keys() - {p.source for p in found.pieces} - found.unused)
+    extra = sorted(shapes.keys() - set(read) - found.unused)
     if extra:
         raise ExportError(
             f"'{extra[0]}' has no place in llama.cpp's '{found.architecture}'"

@@ -9,4 +9,4 @@ from penjing.exporters.gguf.content import Content, Shapes
 
 def content(config: Mapping[str, Any], shapes: Shapes) -> Content:
     """What a file of the model says and holds."""
-    return decoder.content(config, shapes, decoder.Family(kind="llama", free=True, pairs=True))
+    return decoder.content(config, shapes, decoder.Family(kind="llama", free=decoder.FREE, pairs=True))

@@ -9,4 +9,4 @@ from penjing.exporters.gguf.content import Content, Shapes
 
 def content(config: Mapping[str, Any], shapes: Shapes) -> Content:
     """What a file of the model says and holds."""
-    return decoder.content(config, shapes, decoder.Family(kind="qwen2", free=True))
+    return decoder.content(config, shapes, decoder.Family(kind="qwen2", free=decoder.FREE))
