@@ -45,6 +45,31 @@ def convolutional(
     return nn.Sequential(*layers, *perceptron((before * side * side, *hidden, classes)))
 
 
+class Recurrent(nn.Module):
+    """An embedding, one LSTM and a linear layer: the next of so many words at each place."""
+
+    def __init__(self, words: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, width)
+        self.lstm = nn.LSTM(width, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, words)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[batch length words], of ids [batch length]."""
+        return self.head(self.lstm(self.embedding(ids))[0])
+
+
+def recurrent(words: int, width: int, hidden: int) -> nn.Module:
+    """A language model of one LSTM of this `hidden` width, behind an embedding of `width`.
+
+    Raises:
+        RequestError: a size is below 1.
+    """
+    if min(words, width, hidden) < 1:
+        raise RequestError(f"found {words} words, width {width}, hidden {hidden}; needed 1 or more of each")
+    return Recurrent(words, width, hidden)
+
+
 def draw(network: nn.Module, seeds: Sequence[int], first: First = "glorot") -> Tensor:
     """[seeds parameters]: first values of a network, in the order of its parameters, each row drawn by its seed.
 
