@@ -22,7 +22,7 @@ PAIR = {"magnitude", "activation"}
 CUT, SPARSE, FACTOR = "prune", "sparsify", "factor"
 CASES = [(name, "*") for name in OWN] + [(name, "neurons.*") for name in STOCK if name != "resnet"]
 CASES += [(name, "heads.*") for name in ("llama", "qwen2", "bert", "vit", "dinov2", "swin")] + [("resnet", "*")]
-QUICK = {"multiple": 1, "steps": 3, "batch": 4}
+QUICK = {"multiple": 1, "steps": 3, "batch": 4, "rounds": 2}
 BETWEEN_KINDS = {"nirvana"}
 """Methods that take more of one kind of axis than of another, so that the share holds of one kind alone."""
 HOOKED = {"inputs", "inputs of examples", "windows", "outputs of examples", "saliencies of examples"}

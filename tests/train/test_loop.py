@@ -159,3 +159,48 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(net):
     with pytest.raises(DataError, match=r"has no tensor '9.weight'"):
         Run(module=net, model=open_checkpoint(net), layout=view(net).layout, budget=Budget(keep=0.5), steps=1,
             learning_rate=0.1).weight("9.weight")  # fmt: skip
+
+
+class Rewinding(Everything):
+    """Takes half of a matrix, and puts everything back in the middle."""
+
+    def step(self, run):
+        if run.step == 1:
+            run.memory.update({n: t.clone() for n, t in run.module.state_dict().items()})
+        if run.step == 4:
+            kept = torch.ones_like(run.weight("0.weight"), dtype=torch.bool)
+            kept[0] = False
+            return {"0.weight": kept}
+        if run.step == 6:
+            assert run.optimiser.state
+            run.rewind(run.memory, steps=20, at=1)
+            assert not run.optimiser.state
+            seen.append({n: t.clone() for n, t in run.module.state_dict().items()})
+            seen.append(run.weight("0.weight").clone())
+            seen.append([run.rate(run.step + i) for i in range(3)])
+            seen.append(dict(run.memory))
+        return None
+
+
+seen = []
+
+
+def test_rewinding_restores_values_under_masks_too_and_the_rate(net):
+    seen.clear()
+    train(Rewinding(), view(net), net)
+    now, whole, rates, then = seen
+    assert torch.equal(whole, then["0.weight"])
+    assert not now["0.weight"][0].any()
+    assert torch.equal(now["0.weight"][1:], then["0.weight"][1:])
+    assert all(torch.equal(now[n], t) for n, t in then.items() if n != "0.weight")
+    assert rates == [rate(i, 20) for i in (1, 2, 3)]
+
+
+def test_what_cannot_be_put_back_is_refused(net):
+    class Wrong(Everything):
+        def step(self, run):
+            run.rewind({name: torch.zeros(2)}, steps=2, at=0)
+
+    for name, said in (("0.weight", "it has shape"), ("9.weight", "not there")):  # noqa: B007 - the class reads it
+        with pytest.raises(DataError, match=said):
+            train(Wrong(), view(net), net)

@@ -52,6 +52,10 @@ def trained(folder: Path | None, how: Settings, *, masked: bool = False) -> dict
 
     def after():
         run.put({"0.weight": mask} if masked and run.step == 4 else None)
+        if masked and run.step == 2:
+            run.memory.update({n: t.clone() for n, t in module.state_dict().items()})
+        if masked and run.step == 7:
+            run.rewind(run.memory, steps=9, at=2)
 
     def held_out():
         module.eval()

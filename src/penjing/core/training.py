@@ -60,6 +60,25 @@ class Training(Protocol):
         """The masks in force."""
         ...
 
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """What a method keeps from one step to a later one, by names of its own; a run that goes on has it again."""
+        ...
+
+    def rewind(self, values: Mapping[str, Tensor], *, steps: int, at: int) -> None:
+        """Put tensors of the module's state dict back, those under masks too, with an optimiser that knows nothing.
+
+        The learning rate goes on as in a run of `steps` steps that has done `at`. The run's own count goes on.
+
+        Raises:
+            DataError: a value is of no tensor of the module, or of another shape.
+        """
+        ...
+
+    def name_of(self, tensor: str) -> str:
+        """What the module calls a tensor of the layout."""
+        ...
+
     def weight(self, tensor: str) -> Tensor:
         """A tensor's values; where it is masked, those that were there before.
 

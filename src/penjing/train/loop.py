@@ -17,7 +17,6 @@ from penjing.errors import DataError, TrainingError
 from penjing.train.keeper import Keeper
 from penjing.train.log import Pace, StepLog
 from penjing.train.run import Run
-from penjing.train.schedule import rate
 from penjing.train.state import restore, state_of
 
 LOOKS = 10
@@ -154,7 +153,7 @@ def facts(run: Run) -> dict[str, Any]:
 
 
 def _rate(run: Run) -> float:
-    return run.learning_rate * rate(run.step - 1, run.steps, run.how)
+    return run.learning_rate * run.rate(run.step - 1)
 
 
 def _refuse_exploded(run: Run, keeper: Keeper | None) -> None:

@@ -22,7 +22,8 @@ class Run:
 
     `names` maps stored names to those of the module where they differ; `model` is the original. `how` is everything
     about the loop that is not the number of steps and the learning rate. `beside` holds modules that are trained with
-    it and belong to no model, such as the projections of a loss.
+    it and belong to no model, such as the projections of a loss. The learning rate goes as in a run of `course` steps
+    (0: all) that began at the step `began`.
     """
 
     module: nn.Module
@@ -42,6 +43,9 @@ class Run:
     beside: nn.ModuleDict = field(default_factory=nn.ModuleDict, repr=False)
     best: dict[str, Tensor] = field(default_factory=dict, repr=False)
     held: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    memory: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    began: int = 0
+    course: int = 0
     _gathered: list[float] = field(default_factory=list, repr=False)
     _optimiser: Optimizer | None = field(default=None, repr=False)
 
@@ -94,6 +98,10 @@ class Run:
         buffers = {n: b for n, b in self.module.named_buffers() if n in kept}
         return {**parameters, **buffers, **{f"beside:{n}": p for n, p in self.beside.named_parameters()}}
 
+    def name_of(self, tensor: str) -> str:
+        """What the module calls a tensor of the layout."""
+        return self.names.get(tensor, tensor)
+
     def weight(self, tensor: str) -> Tensor:
         """A tensor's values; where it is masked, those that were there before.
 
@@ -121,6 +129,33 @@ class Run:
             if before.is_floating_point() and not torch.equal(now.to(before.dtype), before):
                 out[name] = now.clone()
         return out
+
+    def rewind(self, values: Mapping[str, Tensor], *, steps: int, at: int) -> None:
+        """Put tensors of the module's state dict back, those under masks too, with an optimiser that knows nothing.
+
+        The learning rate goes on as in a run of `steps` steps that has done `at`. The run's own count goes on.
+
+        Raises:
+            DataError: a value is of no tensor of the module, or of another shape.
+        """
+        own = self.module.state_dict()
+        for name, value in values.items():
+            if name not in own or own[name].shape != value.shape:
+                found = f"has shape {list(own[name].shape)}" if name in own else "is not there"
+                raise DataError(f"'{name}' cannot be put back to {list(value.shape)}: it {found}; give its own values")
+            own[name].copy_(value)
+        for name, kept in self.masks.items():
+            if self.name_of(name) in values:
+                tensor = self._tensor(name).detach()
+                self.held[name] = tensor.clone()
+                tensor.mul_(kept)
+        self.began, self.course = self.step - at, steps
+        if self._optimiser is not None:
+            self._optimiser.state.clear()
+
+    def rate(self, step: int) -> float:
+        """The share of the learning rate at a step."""
+        return rate(step - self.began, self.course or self.steps, self.how)
 
     def put(self, masks: Masks | None) -> None:
         """Put masks in force: what they take is zero from now on, what they give back is as it was.
@@ -170,7 +205,7 @@ class Run:
         if self.norm != self.norm or self.norm == float("inf"):
             raise TrainingError(f"the gradient is {self.norm} after {self.step} steps; lower the learning rate")
         for group in optimiser.param_groups:
-            group["lr"] = self.learning_rate * rate(self.step, self.steps, self.how)
+            group["lr"] = self.learning_rate * self.rate(self.step)
         optimiser.step()
         with torch.no_grad():
             for name, kept in self.masks.items():
@@ -200,7 +235,7 @@ class Run:
                 self._tensor(name).mul_(kept)
 
     def _tensor(self, name: str) -> Tensor:
-        own = self.names.get(name, name)
+        own = self.name_of(name)
         path, _, last = own.rpartition(".")
         try:
             found = getattr(self.module.get_submodule(path), last)

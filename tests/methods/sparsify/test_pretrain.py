@@ -14,7 +14,8 @@ from penjing.core import Budget, Mask, Stats, Update, View
 from penjing.errors import BudgetError, LayoutError, PlanError
 from penjing.io import open_checkpoint
 from penjing.maths.compute_window import window_of_steps
-from penjing.methods.sparsify.pretrain import Method, kept
+from penjing.methods.sparsify.pretrain import Method
+from penjing.select.rankings import largest
 from penjing.train import train
 from penjing.train.run import rate
 
@@ -117,7 +118,7 @@ def test_one_ranking_over_all_and_nothing_comes_back(shapes, keep, seed):
     g = torch.Generator().manual_seed(seed)
     weights = {str(i): torch.randint(-2, 3, s, generator=g).float() for i, s in enumerate(shapes)}
     before = {n: torch.rand(w.shape, generator=g) < 0.8 for n, w in weights.items()}
-    found = kept(weights, before, keep)
+    found = largest(weights, before, keep)
     wanted = naive_masks(weights, {n: ~m for n, m in before.items()}, keep)
     for n, mask in found.items():
         assert torch.equal(mask, wanted[n] & before[n])

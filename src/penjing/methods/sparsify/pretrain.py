@@ -14,13 +14,12 @@ from new weights; of a trained model it is a gradual pruning with another schedu
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from penjing.core import Card, Layout, Mask, Masks, Plan, Training, Update, Wants
 from penjing.errors import BudgetError, PlanError, nearest
 from penjing.maths.compute_window import Window, window_of_steps
-from penjing.maths.sparse_masks import best_of_all, zeros_of
+from penjing.select.rankings import largest
 from penjing.select.weights import density, matrices, zero_counts
 
 CARD = Card(
@@ -31,16 +30,6 @@ CARD = Card(
     needs=frozenset({"data"}),
 )
 SCOPES = ("global", "tensor")
-
-
-def kept(weights: dict[str, Tensor], masks: Masks, keep: float) -> dict[str, Tensor]:
-    """Tensor -> bool: of all together the `keep` x n largest absolute values; what is gone stays gone."""
-    sizes = [
-        w.float().abs() if t not in masks else torch.where(masks[t], w.float().abs(), -1.0) for t, w in weights.items()
-    ]
-    flat = torch.cat([s.flatten() for s in sizes])
-    parts = best_of_all(flat, min(zeros_of(flat.numel(), keep), flat.numel() - 1)).split([s.numel() for s in sizes])
-    return {t: p.view(s.shape) & (s >= 0) for (t, s), p in zip(zip(weights, sizes, strict=True), parts, strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +90,7 @@ class Method:
         chosen = [m.tensor for m in matrices(run.layout, self.tensors, protect=self.protect)]
         keep = found.density(run.step)
         groups = [chosen] if self.scope == "global" else [[t] for t in chosen]
-        return {t: m for g in groups for t, m in kept({t: run.weight(t) for t in g}, run.masks, keep).items()}
+        return {t: m for g in groups for t, m in largest({t: run.weight(t) for t in g}, run.masks, keep).items()}
 
     def finish(self, run: Training) -> Plan:
         """All values that training changed, and the masks; `made` tells the average share over training."""
