@@ -31,6 +31,12 @@ DIVIDES = (
 ANY_HEADS = ("qwen2", "qwen3", "mistral", "phi")
 """Types tried that open with a count of heads that does not divide the width."""
 
+SAME_WEIGHTS = {"llama": ("mistral", "MistralForCausalLM")}
+"""Type that refuses -> one of `ANY_HEADS`, and its class, that computes the same from the same tensors where there are
+no biases and no window."""
+
+BIASES = ("attention_bias", "mlp_bias")
+
 ONE_WIDTH = ("llama", "qwen3")
 """Types tried whose config can tell a width per layer (`per_layer_config`), but whose model cannot be built from it."""
 
@@ -45,10 +51,22 @@ def refusal(config: Mapping[str, Any], *, step: int = 1) -> str:
         heads, width = config.get(rule.heads), config.get(rule.width)
         if kind in rule.model_types and isinstance(heads, int) and isinstance(width, int) and width % heads:
             near = nearest_counts(heads, width, step)
-            return f"{kind} refuses {heads} heads with {rule.width} {width}; nearest that opens: {near}"
+            refused = f"{kind} refuses {heads} heads with {rule.width} {width}; nearest that opens: {near}"
+            return refused + _otherwise(config)
     if config.get("per_layer_config") and kind in ONE_WIDTH:
         return f"{kind} cannot be built with widths that differ per layer; give all layers one width"
     return ""
+
+
+def _otherwise(config: Mapping[str, Any]) -> str:
+    """The type that holds any count, if one computes the same."""
+    other = SAME_WEIGHTS.get(str(config.get("model_type", "")))
+    if other is None or any(config.get(b) for b in BIASES):
+        return ""
+    return (
+        f"; with model_type '{other[0]}', architectures ['{other[1]}'], sliding_window null and head_dim in its "
+        "config.json the model computes the same, and any count opens"
+    )
 
 
 def nearest_counts(heads: int, width: int, step: int = 1) -> str:
