@@ -8,7 +8,7 @@ from penjing.core import Report
 from penjing.core.places import cache_folder
 from penjing.core.progress import Progress, silent
 from penjing.errors import CheckpointError, RequestError
-from penjing.exporters.runtime import runners
+from penjing.exporters.runtime import runners, runs
 from penjing.pipeline.evidence import Evidence
 from penjing.pipeline.file_report import file_report
 from penjing.pipeline.request import Run, Source
@@ -20,10 +20,14 @@ from penjing.running.source import as_folder
 def runs_elsewhere(model: object, against: object) -> bool:
     """Whether this is a file that another runtime runs, by its ending; no other is held `against` a checkpoint.
 
+    A folder of packed weights is such a file, too.
+
     Raises:
         CheckpointError: there is no such file.
         RequestError: something else is to be held against a checkpoint.
     """
+    if isinstance(model, str | Path) and Path(model).is_dir() and runs(Path(model)):
+        return True
     named = isinstance(model, str | Path) and Path(model).suffix in runners()
     if named and not Path(str(model)).is_file():
         raise CheckpointError(f"there is no file {model}; name one that 'penjing export' wrote, or llama.cpp's own")

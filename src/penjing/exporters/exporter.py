@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -45,11 +46,11 @@ class Format(Protocol):
     """One format. The first line of its file says what it is.
 
     `runtime` is what opens the file, and `modules` the kinds of inserted modules that it holds (None: any).
-    `suffix` is that of the file, `opens` the lines that open it, with FILE for its name, and `variants` what can stand
-    behind a colon, as `q8_0` in `gguf:q8_0`, with what it is; the first is taken where none is named. `make` writes the
-    file, runs it by the runtime that users have, and holds it against the model. What it cannot write it refuses before
-    any of it, by an `ExportError`; `refuse` says so of a model of which no weight is read, as far as sizes tell, and
-    `multiple` which widths suit it.
+    `suffix` is that of the file, "" where a folder is written, `opens` the lines that open it, with FILE for its name,
+    and `variants` what can stand behind a colon, as `q8_0` in `gguf:q8_0`, with what it is; the first is taken where
+    none is named. `make` writes the file, runs it by the runtime that users have, and holds it against the model. What
+    it cannot write it refuses before any of it, by an `ExportError`; `refuse` says so of a model of which no weight is
+    read, as far as sizes tell, and `multiple` which widths suit it.
     """
 
     @property
@@ -64,7 +65,7 @@ class Format(Protocol):
 
     @property
     def suffix(self) -> str:
-        """As `.pt2`."""
+        """As `.pt2`; "" is a folder."""
         ...
 
     @property
@@ -155,6 +156,14 @@ def written_or_refused(write: Callable[[], None]) -> None:
     except Exception as error:  # exporters of other libraries raise of every kind
         lines = [x.strip() for x in str(error).splitlines() if x.strip()] or [type(error).__name__]
         raise ExportError(f"the model cannot be written in this format: {lines[0]}; nothing was left") from error
+
+
+def discard(path: Path) -> None:
+    """Remove what was written there, a file or a folder, if anything was."""
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def free_dimensions(value: Tensor) -> int:

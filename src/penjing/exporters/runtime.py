@@ -74,11 +74,16 @@ class TimedFile(Protocol):
 
 @runtime_checkable
 class Runs(Protocol):
-    """What an `EXPORTER` has too whose files are measured in their runtime."""
+    """What an `EXPORTER` has too whose files, or folders, are measured in their runtime."""
 
     def open(self, path: Path, *, context: int, threads: int) -> AbstractContextManager[OpenFile]:
         """The file, for texts of up to `context` tokens."""
         ...
+
+
+@runtime_checkable
+class RunsFiles(Runs, Protocol):
+    """What an `EXPORTER` has whose files are timed, too; folders are timed as every folder is."""
 
     def load(self) -> None:
         """Load the runtime itself, whose memory is not the file's."""
@@ -89,19 +94,47 @@ class Runs(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldsFolders(Runs, Protocol):
+    """What an `EXPORTER` has that writes folders, which no ending tells."""
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder is of its kind."""
+        ...
+
+
 def runner_of(path: Path) -> Runs:
-    """What runs a file of this ending.
+    """What runs a file of this ending, or such a folder.
 
     Raises:
         ExportError: nothing does.
     """
-    found = runners()
-    if path.suffix not in found:
-        raise ExportError(f"{path.name} is not run here; files that are end in {', '.join(sorted(found))}")
-    return found[path.suffix]
+    found = _runner(path)
+    if found is None:
+        raise ExportError(f"{path.name} is not run here; files that are end in {', '.join(sorted(runners()))}")
+    return found
+
+
+def runs(path: Path) -> bool:
+    """Whether something here runs the file, by its ending, or the folder, by what it holds."""
+    return _runner(path) is not None
 
 
 def runners() -> dict[str, Any]:
-    """Ending -> what runs files of it."""
-    formats: list[Any] = [module.EXPORTER for module in FORMATS.load_all().modules.values()]
-    return {one.suffix: one for one, runs in ((f, isinstance(f, Runs)) for f in formats) if runs}
+    """Ending -> what runs files of it, as `RunsFiles` says."""
+    return {one.suffix: one for one in _formats() if isinstance(one, RunsFiles)}
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+
+
+def _runner(path: Path) -> Any:
+    if path.is_dir():
+        return next((one for one in _formats() if isinstance(one, HoldsFolders) and one.holds(path)), None)
+    return runners().get(path.suffix)
+
+
+def _formats() -> list[Any]:
+    return [module.EXPORTER for module in FORMATS.load_all().modules.values()]

@@ -31,7 +31,8 @@ def strange_in(folder: Path) -> list[str]:
     named = [n for key in ("files", "exports") for n in record.get(key, ())]
     known = {RECORD, "config.json", *PAGES, *(str(n) for n in named if isinstance(n, str))}
     names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_symlink() or not p.is_dir()]
-    return [n for n in names if n not in known and not _WEIGHTS.fullmatch(n)]
+    folders = tuple(f"{n}/" for n in record.get("exports", ()) if isinstance(n, str) and n)
+    return [n for n in names if n not in known and not _WEIGHTS.fullmatch(n) and not n.startswith(folders)]
 
 
 def check_replaceable(out: Path) -> None:

@@ -51,8 +51,9 @@ class Exporting:
 
     to: str = option(MISSING, f"The format: {FORMAT}.", metavar="FORMAT", needed=True)
     out: str = option(
-        MISSING, "The file to write; it must not exist.", short="-o", metavar="FILE", kind="file", needed=True
-    )
+        MISSING, "The file to write, or the folder of int8 and int4; it must not exist.", short="-o", metavar="FILE",
+        kind="file", needed=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         settle(self)
@@ -63,8 +64,8 @@ class Against:
     """What a file for another runtime is held against, where one is measured."""
 
     against: str | None = option(
-        None, "Of a GGUF or ONNX file: the checkpoint it was made of, to hold it against.", metavar="CHECKPOINT",
-        kind="path",
+        None, "Of a GGUF or ONNX file, or a packed folder: the checkpoint it was made of, to hold it against.",
+        metavar="CHECKPOINT", kind="path",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from penjing.core.progress import Progress, silent
 from penjing.errors import OutputError
-from penjing.exporters.exporter import Given, Written
+from penjing.exporters.exporter import Given, Written, discard
 from penjing.exporters.formats import FORMATS, parted, variant_of
 from penjing.io import open_checkpoint, stock_opens, writing
 from penjing.io.workspace import outside
@@ -17,7 +17,7 @@ def export(
     model: str | Path, to: str, out: Path, *, revision: str | None = None, table: Path | None = None, cache: Path,
     progress: Progress = silent,
 ) -> Written:  # fmt: skip
-    """Write the model in a format, run the file, and give what was written.
+    """Write the model in a format, run the file, or folder, and give what was written.
 
     It is written under another name first, so that a file of this name is whole and was held against the model.
 
@@ -29,7 +29,7 @@ def export(
     name, variant = parted(to)
     exporter = FORMATS.load(name).EXPORTER
     variant = variant_of(exporter, to, variant)
-    if out.suffix != exporter.suffix:
+    if exporter.suffix and out.suffix != exporter.suffix:
         raise OutputError(f"the output is {out.name}, and a file of {name} ends in {exporter.suffix}; name it so")
     folder = Path(model)
     out = outside(out, (folder,) if folder.is_dir() else ())
@@ -40,6 +40,8 @@ def export(
         if not out.parent.is_dir():
             raise OutputError(f"there is no folder {out.parent}; make it first")
         partial.touch()  # what the system refuses is said before any work
+        if not exporter.suffix:
+            partial.unlink()
     try:
         progress("opening the model", 0, 0)
         opened = _folder(model, revision, table, cache, progress)
@@ -48,7 +50,7 @@ def export(
             told = exporter.make(given, partial, variant, progress)
             partial.rename(out)
     finally:
-        partial.unlink(missing_ok=True)
+        discard(partial)
     return replace(told, path=out)
 
 

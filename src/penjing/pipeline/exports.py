@@ -10,8 +10,8 @@ from penjing.core import Axis, Layout, Measurement
 from penjing.core.pattern import shape
 from penjing.core.progress import Progress, silent
 from penjing.errors import ExportError, RequestError
-from penjing.exporters.exporter import Given, Written
-from penjing.exporters.formats import FORMATS, parted, variant_of
+from penjing.exporters.exporter import Given, Written, discard
+from penjing.exporters.formats import FORMATS, ending, parted, variant_of
 from penjing.io import writing
 from penjing.methods import METHODS
 from penjing.pipeline.parts import Figures, Parts
@@ -34,7 +34,7 @@ class Wanted:
 
     def file(self, name: str) -> str:
         """The file's name beside a result of this name: `smaller-q8_0.gguf`."""
-        return f"{name}-{self.variant}{self.exporter.suffix}" if self.variant else f"{name}{self.exporter.suffix}"
+        return name + ending(self.exporter, parted(self.asked)[0], self.variant)
 
     @property
     def multiple(self) -> int:
@@ -214,12 +214,14 @@ def _write(one: Wanted, folder: Path, into: Path, progress: Progress) -> Written
 
     path = into / one.file(folder.name)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    discard(partial)  # a folder that a stopped run left
     given = Given(folder=folder, load=lambda dtype: stock.load(folder, dtype=dtype))
     with writing(path):
         into.mkdir(parents=True, exist_ok=True)
         try:
             done: Written = one.exporter.make(given, partial, one.variant, said)
+            discard(path)
             partial.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            discard(partial)
     return replace(done, path=path)

@@ -11,7 +11,7 @@ from penjing.core import Measurement
 from penjing.core.progress import Progress, silent
 from penjing.evaluate import Blocks
 from penjing.evaluate.scoring import fitting
-from penjing.exporters.runtime import runner_of, runners
+from penjing.exporters.runtime import runner_of, runs
 from penjing.io import read_contents
 from penjing.pipeline.evidence import Evidence, Material
 from penjing.pipeline.file_figures import read, with_rates
@@ -36,7 +36,7 @@ def with_figures(
         DataError: a text is shorter than a window.
         MeasureError: timing failed.
     """
-    run = {f["file"]: _where(f["file"], places) for f in files if Path(f["file"]).suffix in runners()}
+    run = {f["file"]: path for f in files if runs(path := _where(f["file"], places))}
 
     def make() -> Figures:
         found = {name: _quality(path, folder, wish, material, lender, progress) for name, path in run.items()}
@@ -50,7 +50,7 @@ def with_figures(
 
 
 def _where(name: str, places: Sequence[Path]) -> Path:
-    return next((p / name for p in places if (p / name).is_file()), places[0] / name)
+    return next((p / name for p in places if (p / name).exists()), places[0] / name)
 
 
 def _quality(

@@ -16,7 +16,7 @@ from penjing.evaluate.costs import BYTES, PARAMETERS
 from penjing.evaluate.fidelity import AGREEMENT
 from penjing.evaluate.greedy import greedy_agreement
 from penjing.exporters.exporter import another, graph_of
-from penjing.exporters.runtime import OpenFile
+from penjing.exporters.runtime import OpenFile, size_of
 from penjing.layouts.graph.inputs import example
 from penjing.pipeline import quality
 from penjing.pipeline.in_memory import ERROR
@@ -47,7 +47,7 @@ def sizes(file: OpenFile, path: Path) -> list[Measurement]:
         if file.parameters is not None
         else replace(PARAMETERS, note="the file does not tell")
     )
-    return [counted, replace(BYTES, value=float(path.stat().st_size), n=1, protocol="size of the file")]
+    return [counted, replace(BYTES, value=float(size_of(path)), n=1, protocol="size of the file")]
 
 
 def read(file: OpenFile, name: str, reading: Reading, original: nn.Module | None) -> Read:

@@ -60,7 +60,7 @@ def file_report(
         title=f"Measured by penjing: {path.name}",
         subjects=subjects,
         ratios=_ratios(subjects, timed),
-        notes=(f"the figures of {path.name} are of {version}", *_confounded(subjects)),
+        notes=(f"the figures of {path.name} are of {version}", *_confounded(path, subjects)),
         provenance={**told, **_provenance(version, command)},
     )
 
@@ -128,8 +128,8 @@ def _ratios(subjects: tuple[Subject, ...], timed: SpeedResult | None) -> tuple[M
     return (*exact_ratios(other, base), *((paired,) if paired else ()), *(timed.ratios if timed else ()))
 
 
-def _confounded(subjects: tuple[Subject, ...]) -> tuple[str, ...]:
-    if len(subjects) < 2:
+def _confounded(path: Path, subjects: tuple[Subject, ...]) -> tuple[str, ...]:
+    if len(subjects) < 2 or path.is_dir():  # a folder is run by what runs the checkpoint
         return ()
     return ("times and memory are of another runtime than the checkpoint's, so their ratios tell of both together",)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from penjing.errors import PenjingError
-from penjing.exporters.runtime import TimedFile, runner_of
+from penjing.exporters.runtime import TimedFile, runners
 from penjing.profiling.memory import AnonymousPeak, forget_peak, resident
 from penjing.profiling.worker import STEPS, WARM_RUNS, answering, clock_of, say
 
@@ -27,7 +27,7 @@ def start(settings: Mapping[str, Any]) -> tuple[TimedFile, dict[str, Any]]:
 
     torch.set_num_threads(settings["threads"])
     path = Path(settings["folder"])
-    runner = runner_of(path)
+    runner = runners()[path.suffix]
     runner.load()
     forget_peak()
     before = resident()

@@ -25,6 +25,12 @@ def parted(asked: str) -> tuple[str, str]:
     return name, variant
 
 
+def ending(exporter: Any, name: str, variant: str) -> str:
+    """What stands behind the name of a result in that of its file: `-q8_0.gguf`; of a folder `-int4-g64`."""
+    told = (name, variant) if not exporter.suffix else (variant,)
+    return "".join(f"-{part}" for part in told if part) + exporter.suffix
+
+
 def variant_of(exporter: Any, asked: str, variant: str) -> str:
     """The variant that is meant: the one that is named, or else the format's first; "" for a format without any.
 
