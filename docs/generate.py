@@ -162,7 +162,8 @@ def formats() -> str:
     for name in FORMATS.names():
         file = FORMATS.load(name)
         told = file.EXPORTER
-        parts.append(f"\n## {name}\n\n{inspect.cleandoc(file.__doc__ or '')}\n\nFILE ends in `{told.suffix}`.\n\n")
+        ends = f"FILE ends in `{told.suffix}`." if told.suffix else "FILE is a folder."
+        parts.append(f"\n## {name}\n\n{inspect.cleandoc(file.__doc__ or '')}\n\n{ends}\n\n")
         parts.append(f"```text\n{told.opens}\n```\n")
         if told.variants:
             parts.append("\n| type | what |\n|---|---|\n")

@@ -12,6 +12,7 @@ import penjing
 from penjing.core import Keep, Plan, Replace, Spec
 from penjing.errors import ExportError, MissingExtraError
 from penjing.exporters.formats import onnx
+from penjing.exporters.onnx_cache import kept
 from penjing.layouts.config.stock import build
 from penjing.surgery import stream, verify
 
@@ -95,3 +96,25 @@ def test_what_is_too_large_or_not_installed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"penjing\[onnx\]"):
         penjing.export(tmp_path / "vit", "onnx", tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "said"),
+    [
+        ("mamba", {}, "no cache of keys and values; export as pt2"),
+        ("gpt2", {"n_positions": 12}, "the model has 12 positions, and a file with a cache is tried on 16"),
+        ("llama", {"max_position_embeddings": 15}, "the model has 15 positions"),
+    ],
+)
+def test_a_cache_that_no_file_holds_is_refused_of_the_config_alone(kind, sizes, said):
+    config = ZOO[kind].config | sizes
+    shapes = {name: tuple(t.shape) for name, t in build(config).state_dict().items()}
+    with pytest.raises(ExportError, match=said):
+        onnx.EXPORTER.refuse(config, shapes, "f32")
+    onnx.EXPORTER.refuse(ZOO["llama"].config, shapes, "f32")
+
+
+def test_a_cache_is_told_without_weights_as_with_them():
+    config = ZOO["qwen2"].config
+    assert kept(build(config)) == kept(build(config, device="cpu"))
+    assert kept(build(config)) == [(config["num_key_value_heads"], 4)] * 2 * config["num_hidden_layers"]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from penjing.errors import ExportError
 from penjing.exporters.exporter import TOLERANCE, Written, gap
 
-PROMPT, PAST, SEQ = 11, 7, 5
+PROMPT, MORE, PAST, SEQ = 11, 4, 7, 5
+"""Tokens of the shorter prompt, and how many more the longer one has; what the graph is recorded with."""
 
 
 class Cached(nn.Module):
@@ -22,11 +23,7 @@ class Cached(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.inner = module
-        with torch.no_grad():
-            found = module(input_ids=torch.zeros(1, 2, dtype=torch.long), use_cache=True).past_key_values
-        if found is None or not hasattr(found, "layers") or any(getattr(x, "keys", None) is None for x in found.layers):
-            raise ExportError("what this model keeps from token to token is no cache of keys and values; export as pt2")
-        self.sizes = [(t.shape[1], t.shape[3]) for layer in found.layers for t in (layer.keys, layer.values)]
+        self.sizes = kept(module)
         pairs = [(n, side) for n in range(len(self.sizes) // 2) for side in ("key", "value")]
         self.names = ["input_ids", "attention_mask", "position_ids", *(f"past.{n}.{side}" for n, side in pairs)]
         self.outputs = ["logits", *(f"present.{n}.{side}" for n, side in pairs)]
@@ -63,6 +60,34 @@ class Cached(nn.Module):
 
 
 @torch.no_grad()
+def kept(module: nn.Module) -> list[tuple[int, int]]:
+    """(heads, width) of the keys and the values of each layer that a model keeps from token to token.
+
+    A model without weights, on `meta`, tells the same.
+
+    Raises:
+        ExportError: it keeps something else, or has too few positions to be tried.
+    """
+    config = module.config
+    room = _room(config)
+    if room < PROMPT + MORE + 1:
+        raise ExportError(
+            f"the model has {room} positions, and a file with a cache is tried on {PROMPT + MORE + 1}; export as pt2"
+        )
+    ids = torch.zeros(1, 2, dtype=torch.long, device=next(module.parameters()).device)
+    found = getattr(module(input_ids=ids, use_cache=True), "past_key_values", None)
+    layers = getattr(found, "layers", ())
+    if not layers or any(getattr(x, "keys", None) is None for x in layers):
+        raise ExportError("what this model keeps from token to token is no cache of keys and values; export as pt2")
+    return [(t.shape[1], t.shape[3]) for layer in layers for t in (layer.keys, layer.values)]
+
+
+def _room(config: Any) -> int:
+    """How many tokens a model has positions for; many where it has no table of them."""
+    return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 10**6)
+
+
+@torch.no_grad()
 def agreement(
     run: Callable[..., Any], cached: Cached, path: Path, written: int, *, exact: bool = True
 ) -> Written:
@@ -72,10 +97,8 @@ def agreement(
         ExportError: the file computes something else; without `exact`, only if it is far off.
     """
     drawn = torch.Generator().manual_seed(1)
-    prompts = [torch.randint(cached.vocabulary, size, generator=drawn) for size in ((1, PROMPT), (2, PROMPT + 4))]
-    config = cached.inner.config
-    room = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", 0)
-    count = max(1, min(written, int(room or 10**6) - PROMPT - 4))
+    prompts = [torch.randint(cached.vocabulary, size, generator=drawn) for size in ((1, PROMPT), (2, PROMPT + MORE))]
+    count = max(1, min(written, _room(cached.inner.config) - PROMPT - MORE))
     worst, same, total, compared = 0.0, 0, 0, []
     for ids in prompts:
         tokens = _greedy(lambda *given: cached(*given), cached, ids, count)

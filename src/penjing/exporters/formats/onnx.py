@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from penjing.core.progress import Progress
-from penjing.errors import ExportError, MissingExtraError
+from penjing.errors import ExportError, MissingExtraError, PenjingError
 from penjing.exporters.exporter import (
     Exporter,
     Given,
@@ -29,8 +29,9 @@ from penjing.exporters.exporter import (
     graph_of,
     written_or_refused,
 )
-from penjing.exporters.onnx_cache import Cached, agreement
+from penjing.exporters.onnx_cache import Cached, agreement, kept
 from penjing.exporters.onnx_file import OnnxFile, runtime, session
+from penjing.layouts.config.stock import build
 from penjing.layouts.graph.inputs import example
 
 OPSET = 20
@@ -60,14 +61,20 @@ class Onnx:
     def refuse(
         self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], variant: str, folder: Path | None = None
     ) -> None:
-        """See that the packages are there and the weights fit into one file.
+        """See that the packages are there, the weights fit into one file, and a cache is one of keys and values.
 
         Raises:
             MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-            ExportError: they do not fit.
+            ExportError: they do not fit, or what is kept from token to token is none.
         """
         _installed()
         _refuse_size(sum(prod(shape) for shape in shapes.values()))
+        try:
+            module = build(config)
+        except PenjingError:
+            return  # what cannot be built from its config alone is refused once it is opened
+        if _caches(module):
+            kept(module)
 
     def open(self, path: Path, *, context: int, threads: int) -> OnnxFile:
         """The file in onnxruntime.
