@@ -122,7 +122,7 @@ def runs(path: Path) -> bool:
 
 def runners() -> dict[str, Any]:
     """Ending -> what runs files of it, as `RunsFiles` says."""
-    return {one.suffix: one for one in _formats() if isinstance(one, RunsFiles)}
+    return {one.suffix: one for one, runs in ((f, isinstance(f, RunsFiles)) for f in _formats()) if runs}
 
 
 def size_of(path: Path) -> int:

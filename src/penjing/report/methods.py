@@ -52,12 +52,12 @@ def opens_in(card: Card) -> list[str]:
 
     A format's own limits on architectures and widths hold beside this.
     """
-    found = [card.opens]
+    found: dict[str, list[str]] = {}
     for name, module in FORMATS.load_all().modules.items():
         exporter = module.EXPORTER
         if exporter.modules is None or card.inserts <= exporter.modules:
-            found.append(f"{exporter.runtime} (--export {name})")
-    return found
+            found.setdefault(exporter.runtime, []).append(name)
+    return [card.opens, *(f"{runtime} (--export {' or '.join(names)})" for runtime, names in found.items())]
 
 
 def _default(field: Any) -> Any:

@@ -46,9 +46,10 @@ def open_module(folder: Path, dtype: torch.dtype | str = "auto") -> nn.Module:
 
     with _quiet():
         try:
-            module, found = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 str(folder), dtype=dtype, local_files_only=True, output_loading_info=True
             )
+            module, found = loaded
         except Exception as error:  # each part of the loader has errors of its own
             line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ExportError(f"transformers does not open {folder.name}: {line[:200]}") from error
