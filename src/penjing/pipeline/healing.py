@@ -23,6 +23,7 @@ from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder
 from penjing.running.stock import load, tokenizer
 from penjing.train import Pair, Place, Run, Settings, facts, heal, settings_from
+from penjing.train.loop import in_bfloat16
 from penjing.train.lora import hold, insert, merge
 
 AVERAGED = 0.2
@@ -203,6 +204,7 @@ def _told(run: Run, course: Course, teacher: Source | None) -> dict[str, Any]:
         "held out loss": [round(loss, 6) for _, loss in (*run.held_out[:1], *run.held_out[-1:])],
         "stopped early": run.is_worn,
         "averaged over steps": run.average.count,
+        "bfloat16": in_bfloat16(run),
         "lora": course.lora,
         "embeddings": course.embeddings,
         "data": course.lessons.told,

@@ -19,6 +19,8 @@ from penjing.train.log import Pace, StepLog
 from penjing.train.run import Run
 from penjing.train.state import restore, state_of
 
+WORTH = 10_000_000
+"""Parameters from which a processor with matrix units for bfloat16 is the faster by them."""
 LOOKS = 10
 """How often, in all, the loss on held-out data is taken."""
 WINDOW = 20
@@ -122,12 +124,33 @@ def in_turn(count: int, seed: int) -> Iterator[int]:
 
 
 def autocast(run: Run) -> AbstractContextManager[Any]:
-    """Products in bfloat16 where the run's settings say so; `auto` is a GPU that has it."""
-    kind = next(iter(run.module.parameters())).device.type
-    wished = run.how.autocast
-    if wished == "bfloat16" or (wished == "auto" and kind == "cuda" and torch.cuda.is_bf16_supported()):
-        return torch.autocast(kind, dtype=torch.bfloat16)
+    """Products in bfloat16 where the run's settings say so, or where `auto` finds that it pays (`in_bfloat16`)."""
+    if in_bfloat16(run):
+        return torch.autocast(_kind(run), dtype=torch.bfloat16)
     return nullcontext()
+
+
+def in_bfloat16(run: Run) -> bool:
+    """Whether products run in bfloat16: as wished, or on a GPU that has it, or on matrix units of a processor.
+
+    On a processor only from `WORTH` parameters on: small products are not faster by it, and float32 says more.
+    """
+    wished = run.how.autocast
+    if wished != "auto":
+        return wished == "bfloat16"
+    if _kind(run) == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return _kind(run) == "cpu" and has_matrix_units() and sum(p.numel() for p in run.module.parameters()) >= WORTH
+
+
+def has_matrix_units() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 by units of its own (AMX)."""
+    told = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(told.get("amx_bf16"))
+
+
+def _kind(run: Run) -> str:
+    return next(iter(run.module.parameters())).device.type
 
 
 def unit_of(batch: Any) -> str:

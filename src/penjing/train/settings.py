@@ -26,9 +26,10 @@ class Settings:
     `lowest` over the `last` share of the steps; "linear" and "cosine" fall to `lowest` all the way. Gradients of
     `accumulate` batches make a step, and are scaled down to the norm `clip` (0: never). `average` is the share of the
     steps at the end over which weights are averaged, `ema` the decay of a moving average that is taken from the start
-    (both 0: the last weights). `autocast` runs products in bfloat16: "auto" does on a GPU that has it. Training stops
-    once the loss on held-out data has not become better `patience` times in a row, and the best weights are taken
-    (0: it never stops early). `label_smoothing` is the share of the target that all classes divide among them.
+    (both 0: the last weights). `autocast` runs products in bfloat16: "auto" does on a GPU that has it, and on a
+    processor with matrix units for it (AMX) from ten million parameters on. Training stops once the loss on held-out
+    data has not become better `patience` times in a row, and the best weights are taken (0: it never stops early).
+    `label_smoothing` is the share of the target that all classes divide among them.
     """
 
     optimiser: Optimisers = "adamw"
