@@ -1,12 +1,14 @@
 """The divergence against a loop over positions and classes."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penjing.maths import divergence
 from penjing.maths.divergence import kl
 from penjing.maths.similarity import log_similarities
 
@@ -66,3 +68,24 @@ def test_similarities_equal_the_loop(examples, width, seed):
         cosines = [float(features[i] @ f / (features[i].norm() * f.norm())) for f in features]
         wanted = softmax([15 * c for c in cosines], 1.0)
         assert found[i].tolist() == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+
+
+@given(
+    rows=st.integers(1, 9), classes=st.integers(2, 7), temperature=st.sampled_from([0.5, 1.0, 3.0]),
+    reverse=st.booleans(), masked=st.booleans(), at_once=st.integers(1, 30),
+)  # fmt: skip
+def test_value_and_gradient_are_those_of_the_formula_in_one_piece(rows, classes, temperature, reverse, masked, at_once):
+    g = torch.Generator().manual_seed(rows + classes)
+    teacher, student = torch.randn(2, rows, classes, generator=g, dtype=torch.float32)
+    counts = torch.arange(rows) % 3 == 0 if masked else None
+    ours, theirs = student.clone().requires_grad_(), student.clone().requires_grad_()
+    with mock.patch.object(divergence, "AT_ONCE", at_once):
+        found = kl(teacher, ours, temperature=temperature, reverse=reverse, counts=counts)
+    (3 * found).backward()
+    p, q = (torch.log_softmax(x / temperature, -1) for x in (teacher, theirs))
+    p, q = (q, p) if reverse else (p, q)
+    each = (p.exp() * (p - q)).sum(-1) * temperature**2
+    wanted = (each if counts is None else each[counts]).mean()
+    (3 * wanted).backward()
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)

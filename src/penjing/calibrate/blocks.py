@@ -1,14 +1,14 @@
 """Statistics of a model that does not fit into memory: one block's weights at a time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from penjing.calibrate.batches import Batch, examples, run
+from penjing.calibrate.calling import Call, Pool, calls_of, form_of, noted, pretending, states_in
 from penjing.calibrate.collect import as_stats, check_known, finished
 from penjing.calibrate.finite import NotFiniteError
 from penjing.calibrate.hidden import Hidden, put_away
@@ -121,24 +121,6 @@ def _refuse_too_large(shell: Shell, path: str, memory: int) -> None:
         )
 
 
-class _StopError(Exception):
-    """The last block was reached, and nothing behind it is wanted."""
-
-
-@dataclass
-class _Call:
-    """What a block was called with, besides its hidden states."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    named: str  # the keyword of the hidden states, empty when they came by place
-
-    def __call__(self, block: nn.Module, hidden: Tensor) -> Any:
-        if self.named:
-            return block(*self.args, **{self.named: hidden, **self.kwargs})
-        return block(hidden, *self.args, **self.kwargs)
-
-
 class _Stages:
     def __init__(
         self, shell: Shell, path: str, rows: Sequence[Batch], looked_at: Sequence[Job], memory: int, scratch: Path
@@ -156,13 +138,13 @@ class _Stages:
         self._limit = memory // 4
         self._scratch = scratch
         self._hidden = Hidden(scratch, self._limit)
-        self._pool: list[Tensor] = []
-        self._calls: list[list[_Call]] = []
+        self._pool = Pool()
+        self._calls: list[list[Call]] = []
 
     def go(self, progress: Callable[[int, int], None]) -> Means:
         """All statistics: first what the blocks are called with, then block after block, then what lies around them."""
         total = len(self._blocks) * len(self._rows)
-        self._calls = [self._called(batch, place) for place, batch in enumerate(self._rows)]
+        self._calls = [self._called(batch) for batch in self._rows]
         self._hidden.settle()
         found = Means()
         for i in range(len(self._blocks)):
@@ -171,7 +153,7 @@ class _Stages:
                 for place, batch in enumerate(self._rows):
                     with Watch(self._inside[i]).hooks(means, examples(batch)):
                         output = self._calls[place][i](block, self._hidden[place])
-                    self._hidden[place] = output[0] if isinstance(output, tuple | list) else output
+                    self._hidden[place] = states_in(output)
                     progress(i * len(self._rows) + place + 1, total)
             self._put_away(means, f"block-{i}")
             found.values.update(means.values)
@@ -189,81 +171,34 @@ class _Stages:
             self._scratch.mkdir(parents=True, exist_ok=True)
             means.values.update(put_away(means.values, self._scratch / f"{name}.bin"))
 
-    def _called(self, batch: Batch, place: int) -> list[_Call]:
+    def _called(self, batch: Batch) -> list[Call]:
         """Run what lies before the blocks, and note what each of them is called with."""
-        calls: list[_Call] = []
-        form: list[Any] = []
-
-        def pretend(i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            call, hidden = self._noted(args, kwargs)
-            calls.append(call)
-            if i == 0:
-                self._hidden.append(hidden.detach().float())
-            if i + 1 == len(self._blocks):
-                raise _StopError
-            if not form:
-                form.append(self._form(call, hidden))
-            return form[0](hidden)
-
         try:
-            self._run(batch, pretend)
-        except _StopError:
-            return calls
-        raise DataError(
-            f"the model called {len(calls)} of its {len(self._blocks)} blocks in {self._path}, so it cannot be run "
-            "block by block; give more memory"
-        )
+            with self._shell.on_demand(self._path):
+                calls, hidden = calls_of(self._blocks, lambda: run(self._shell.module, batch), self._form, self._pool)
+        except DataError as error:
+            raise DataError(f"{error} in {self._path}, so it cannot be run block by block; give more memory") from error
+        self._hidden.append(hidden.detach().float())
+        return calls
 
-    def _form(self, call: _Call, hidden: Tensor) -> Callable[[Tensor], Any]:
+    def _form(self, call: Call, hidden: Tensor) -> Callable[[Tensor], Any]:
         """What a block gives besides its hidden states, found by running the first one."""
         with self._shell.filled(f"{self._path}.0") as block:
             forward = block.__dict__.pop("forward")
             try:
-                output = call(block, hidden)
+                return form_of(call(block, hidden))
             finally:
                 block.forward = forward
-        if isinstance(output, Tensor):
-            return lambda h: h
-        rest = tuple(output[1:])
-        return lambda h: (h, *rest)
 
     def _around(self, batch: Batch, place: int) -> None:
         """Run what lies before and behind the blocks, with the hidden states that they gave in between."""
 
         def pretend(i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            call, hidden = self._noted(args, kwargs)
+            call, hidden = noted(args, kwargs, self._pool)
             if not form:
                 form.append(self._form(call, hidden))
             return form[0](self._hidden[place] if i + 1 == len(self._blocks) else hidden)
 
         form: list[Any] = []
-        self._run(batch, pretend)
-
-    def _run(self, batch: Batch, pretend: Callable[[int, tuple[Any, ...], dict[str, Any]], Any]) -> None:
-        try:
-            for i, block in enumerate(self._blocks):
-                block.forward = lambda *args, _i=i, **kwargs: pretend(_i, args, kwargs)
-            with self._shell.on_demand(self._path):
-                run(self._shell.module, batch)
-        finally:
-            for block in self._blocks:
-                block.__dict__.pop("forward", None)
-
-    def _noted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Call, Tensor]:
-        if args:
-            return _Call(self._shared(args[1:]), self._shared(kwargs), ""), args[0]
-        named = next(k for k, v in kwargs.items() if isinstance(v, Tensor))
-        rest = {k: v for k, v in kwargs.items() if k != named}
-        return _Call((), self._shared(rest), named), kwargs[named]
-
-    def _shared(self, item: Any) -> Any:
-        """The same, with tensors that were met before in place of equal ones: the masks of all rows are one."""
-        if isinstance(item, Tensor):
-            for known in self._pool:
-                if known.shape == item.shape and known.dtype == item.dtype and torch.equal(known, item):
-                    return known
-            self._pool.append(item)
-            return item
-        if isinstance(item, Mapping):
-            return {k: self._shared(v) for k, v in item.items()}
-        return type(item)(self._shared(v) for v in item) if type(item) in (tuple, list) else item
+        with self._shell.on_demand(self._path):
+            pretending(self._blocks, pretend)(lambda: run(self._shell.module, batch))

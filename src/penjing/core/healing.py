@@ -17,10 +17,13 @@ class Looks:
     """What of a pass a healer looks at: the teacher's `logits`, and the outputs of blocks.
 
     `blocks` are pairs (block of the student, block of the teacher), counted from 0. With neither, there is no teacher.
+    With `alone` each of these blocks of the student is trained by itself, one after the other, on what comes to it
+    through those that were trained before; the loss then sees the outputs of one pair.
     """
 
     logits: bool = False
     blocks: tuple[tuple[int, int], ...] = ()
+    alone: bool = False
 
     def __bool__(self) -> bool:
         """Whether a teacher is looked at at all."""

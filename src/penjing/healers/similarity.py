@@ -58,7 +58,7 @@ class Healer:
         ours, theirs = (
             log_similarities(pooled(x, has_token, student.counts), self.inverse_temperature) for x in (one, other)
         )
-        return (kl(theirs, ours) + kl(ours, theirs)) / 2
+        return (kl(theirs, ours) + kl(theirs, ours, reverse=True)) / 2
 
 
 def pooled(states: Tensor, has_token: bool, counts: Tensor | None) -> Tensor:

@@ -34,6 +34,21 @@ def state_error(student: Tensor, teacher: Tensor, counts: Tensor | None = None, 
     return each.mean() if counts is None else each[counts].mean()
 
 
+def relative_error(student: Tensor, teacher: Tensor, counts: Tensor | None = None) -> Tensor:
+    """[]: the squared distance of states [... width] over the teacher's squared length, the mean over positions.
+
+    Each position counts alike, however long its state is: a few positions of transformers have states that are a
+    hundred times as long as the others'. `counts` [...] bool says which positions count (None: all). In float32.
+
+    >>> relative_error(torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 0.0]])).item()
+    0.25
+    """
+    one, other = student.float(), teacher.float()
+    smallest = torch.finfo(torch.float32).tiny
+    each = (one - other).square().sum(-1) / other.square().sum(-1).clamp_min(smallest)
+    return each.mean() if counts is None else each[counts].mean()
+
+
 def projection(of: int, to: int) -> nn.Linear:
     """A linear map from one width to another, to be learned: at first the identity, as far as it fits."""
     made = nn.Linear(of, to, bias=False)

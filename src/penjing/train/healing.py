@@ -2,23 +2,23 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from penjing.core import Heals, Masks, Seen
 from penjing.core.progress import Progress, silent
-from penjing.errors import RequestError
 from penjing.io import write_whole, writing
+from penjing.train.alone import heal_alone
 from penjing.train.average import Average
-from penjing.train.keeper import EVERY, Keeper
+from penjing.train.keeper import Keeper
 from penjing.train.log import StepLog
 from penjing.train.loop import autocast, fit, seeded
+from penjing.train.pair import LOG, Pair, Place, looks_of
 from penjing.train.run import Run
 from penjing.train.seeing import Watched, placed
 from penjing.train.teacher import ROOM, Teacher
@@ -26,25 +26,6 @@ from penjing.train.teacher import ROOM, Teacher
 SPARSE = 0.05
 """A matrix with a larger share of zeros was sparsified: its zeros stay."""
 REHEARSALS = 3
-LOG = "log.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """The paths of the student's blocks, in order, and the teacher with those of its own."""
-
-    blocks: tuple[str, ...] = ()
-    teacher: nn.Module | None = None
-    teacher_blocks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a run keeps its states and its log, and which run it is."""
-
-    folder: Path
-    identity: str
-    every: float = EVERY
 
 
 def heal(
@@ -65,12 +46,18 @@ def heal(
     """
     keeper = Keeper(place.folder, place.identity, every=place.every) if place is not None else None
     log = StepLog(place.folder / LOG) if place is not None else None
+    if looks_of(healer, pair or Pair()).alone:
+        with seeded(run):
+            return heal_alone(
+                healer, run, batches, pair=pair or Pair(), zeros=zeros_of(run), place=place,
+                decide=None if minutes is None else partial(_decide, run, minutes, place, progress), progress=progress,
+            )  # fmt: skip
     with ExitStack() as stack:
         stack.enter_context(seeded(run))
         lesson = _Lesson(healer, run, batches, pair or Pair())
         stack.callback(lesson.close)
         if minutes is not None:
-            _decide(run, lesson, minutes, place, progress)
+            _decide(run, minutes, place, progress, partial(_seconds, run, lesson))
         zeros = zeros_of(run)
         fit(
             run, batches, lesson, after=lambda: run.put(zeros if not run.step else None), keeper=keeper, log=log,
@@ -83,10 +70,7 @@ class _Lesson:
     """The loss of the batch at a place, as a healer has it."""
 
     def __init__(self, healer: Heals, run: Run, batches: Sequence[Any], pair: Pair) -> None:
-        known = pair.teacher_blocks if pair.teacher is not None else pair.blocks
-        looks = healer.looks((len(pair.blocks), len(known)))
-        if looks and pair.teacher is None:
-            raise RequestError(f"{type(healer).__module__.rpartition('.')[2]} looks at a teacher; name one")
+        looks = looks_of(healer, pair)
         self._healer, self._run, self._batches = healer, run, batches
         self._device = next(run.module.parameters()).device
         self._student = Watched(run.module, {own: pair.blocks[own] for own, _ in looks.blocks})
@@ -163,8 +147,10 @@ def zeros_of(run: Run) -> Masks:
     return found
 
 
-def _decide(run: Run, lesson: _Lesson, minutes: float, place: Place | None, progress: Progress) -> None:
-    """Give the run the number of steps that fit into the minutes, by what a few passes take, or what was decided."""
+def _decide(
+    run: Run, minutes: float, place: Place | None, progress: Progress, seconds: Callable[[], float]
+) -> None:
+    """Give the run the number of steps that fit into the minutes, by what one takes, or what was decided."""
     path = place.folder / "decided.json" if place is not None else None
     if path is not None and place is not None and path.is_file():
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -172,7 +158,7 @@ def _decide(run: Run, lesson: _Lesson, minutes: float, place: Place | None, prog
             _set(run, int(told["steps"]))
             return
     progress("timing a few passes", 0, 0)
-    _set(run, max(1, int(60 * minutes / _seconds(run, lesson))))
+    _set(run, max(1, int(60 * minutes / seconds())))
     if path is not None and place is not None:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
