@@ -39,13 +39,14 @@ class Law:
 class Fit:
     """A law, the share of the variance that it explains, and its mean relative errors: of the runs, and `left_out`.
 
-    That is of each run by the law of the others. `intervals` are of its constants, 95 %.
+    That is of each run by the law of the others, `each` of them for itself. `intervals` are of its constants, 95 %.
     """
 
     law: Law
     explained: float
     error: float
     left_out: float
+    each: tuple[float, ...]
     intervals: dict[str, tuple[float, float]]
 
 
@@ -73,7 +74,7 @@ def fit_law(parameters: Tensor, examples: Tensor, losses: Tensor, *, seed: int =
         other, _ = _solve(n[rest], d[rest], y[rest], best)
         out.append(float(((other(n[i : i + 1], d[i : i + 1]) - y[i]) / y[i]).abs()))
     return Fit(
-        law=law, explained=explained, error=gone, left_out=sum(out) / len(out),
+        law=law, explained=explained, error=gone, left_out=sum(out) / len(out), each=tuple(out),
         intervals=_intervals(n, d, y, best, seed, draws),
     )  # fmt: skip
 
