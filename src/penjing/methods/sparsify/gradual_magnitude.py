@@ -9,7 +9,8 @@ arXiv:1710.01878, equation 1 and section 3. Deviations: exact counts, rounded up
 masks change every 10 steps (the paper: 100 to 1000, of a training of many thousands); the optimiser is Adam without
 weight decay, its rate rising at first and falling to 0 in the last quarter; embeddings and the weights that give words
 stay whole, which the paper prunes in its language models. Where few steps follow the ramp, the model does not recover
-from what went last, and zeroing all at once (`begin` and `end` 0) ends ahead.
+from what went last, and zeroing all at once (`begin` and `end` 0) ends ahead. At shares as small as 0.01 a small last
+layer starves, as every matrix keeps the same share; protect it, or rank over all (`pretrain`).
 """
 
 from dataclasses import asdict, dataclass
