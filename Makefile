@@ -17,7 +17,7 @@ OUT ?= out/smollm2-0.75
 TEST_ENV := OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=ci HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method module statistic task model algorithm exporter clean
+.PHONY: help demo test nightly setup check fmt lint types layers test-fast test-browser test-lm-eval coverage golden docs docs-check papers papers-rows bench bench-rivals method module statistic task model algorithm exporter healer experiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -119,6 +119,12 @@ algorithm: $(READY) ## make algorithm name=my_search
 
 exporter: $(READY) ## make exporter name=my_format
 	@$(BIN)/python templates/new_file.py exporter "$(name)"
+
+healer: $(READY) ## make healer name=my_loss
+	@$(BIN)/python templates/new_file.py healer "$(name)"
+
+experiment: $(READY) ## make experiment name=my_trial
+	@$(BIN)/python templates/new_file.py experiment "$(name)"
 
 clean: ## remove the environment and what tests leave behind
 	rm -rf $(VENV) $(HARNESS) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,6 +18,8 @@ PLACES = {
     "module": ("src/penjing/nn", "tests/nn"),
     "algorithm": ("src/penjing/search/algorithms", "tests/search/algorithms"),
     "exporter": ("src/penjing/exporters/formats", "tests/exporters/formats"),
+    "healer": ("src/penjing/healers", "tests/healers"),
+    "experiment": ("src/penjing/experiments", "tests/experiments"),
 }
 """What is made -> the folder of its file, and that of its test."""
 

@@ -11,7 +11,7 @@ from tests.house import tree
 MADE = [
     ("statistic", "sample_peak"), ("statistic", "sample_top"), ("task", "sample_race"),
     ("model", "sample_net"), ("exporter", "sample_weights"), ("algorithm", "sample_walk"),
-    ("module", "sample_gate"),
+    ("module", "sample_gate"), ("healer", "sample_loss"), ("experiment", "sample_trial"),
 ]  # fmt: skip
 """All at once; two of one kind, for they could meet in a file."""
 OF_EVERY = (

@@ -9,7 +9,7 @@ TOP = [
     "Axis", "Budget", "Card", "Checkpoint", "Choice", "Data", "Heal", "Keep", "Layout", "Mask", "Measure",
     "PenjingError", "Plan", "Report", "Request", "Run", "Source", "Stats", "Update", "apply", "compact", "compare",
     "dense", "export", "heal", "layout", "load", "look", "measure", "open", "plan", "profile", "prune_data", "run",
-    "search_shapes", "select_data", "sensitivity", "shrink", "study", "table",
+    "search_shapes", "select_data", "sensitivity", "shrink", "study", "table", "train_model",
 ]  # fmt: skip
 
 

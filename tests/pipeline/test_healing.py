@@ -14,7 +14,7 @@ import penjing
 from penjing.cli import app
 from penjing.pipeline import carry_out
 from penjing.pipeline.request import Choice, Data, Heal
-from penjing.train import healing
+from penjing.train import minutes
 from penjing.train.keeper import Keeper
 
 __all__ = ["home", "no_fresh_process"]
@@ -178,7 +178,7 @@ def test_blocks_that_went_are_healed_by_hidden_states(home, tmp_path):
 
 
 def test_minutes_are_steps_by_what_a_few_passes_take_and_stay_so(home, tmp_path, monkeypatch):
-    monkeypatch.setattr("penjing.train.healing._seconds", lambda run, lesson: 6.0)
+    monkeypatch.setattr("penjing.train.minutes.seconds_of", lambda run, lesson: 6.0)
     wish = Heal(minutes=0.5, length=32)
     monkeypatch.setattr(Keeper, "due", lambda self: True)
 
@@ -187,7 +187,7 @@ def test_minutes_are_steps_by_what_a_few_passes_take_and_stay_so(home, tmp_path,
         healed(home, tmp_path / "out", how=wish)
 
     assert in_child(dies) == signal.SIGKILL
-    monkeypatch.setattr("penjing.train.healing._seconds", lambda run, lesson: 1.0)
+    monkeypatch.setattr("penjing.train.minutes.seconds_of", lambda run, lesson: 1.0)
     done = healed(home, tmp_path / "out", how=wish)
     assert done.plan.made["healing"]["steps"] == 5
 
@@ -196,8 +196,8 @@ def test_a_rehearsal_changes_nothing(home, tmp_path):
     """Five steps that were decided are those of five that were asked for."""
     asked = healed(home, tmp_path / "asked", how=Heal(tokens=5 * 64, length=32))
     with pytest.MonkeyPatch.context() as patch:
-        seconds = healing._seconds
-        patch.setattr("penjing.train.healing._seconds", lambda run, lesson: 0 * seconds(run, lesson) + 12.0)
+        seconds = minutes.seconds_of
+        patch.setattr("penjing.train.minutes.seconds_of", lambda run, lesson: 0 * seconds(run, lesson) + 12.0)
         healed(home, tmp_path / "decided", how=Heal(minutes=1.0, length=32))
     assert asked.plan.made["healing"]["steps"] == 5
     assert bits(tmp_path / "asked") == bits(tmp_path / "decided")
@@ -263,6 +263,8 @@ def test_a_loss_that_is_no_number_names_the_state_that_is_left(home, tmp_path, m
     monkeypatch.setattr(Keeper, "due", lambda self: True)
     with pytest.raises(TrainingError, match=r"nan after 4 steps.*the last state before lies in .*step-00000004"):
         healed(home, tmp_path / "out")
+    left = sorted(p.name for p in (tmp_path / ".out.unfinished" / "stages" / "training").glob("step-*"))
+    assert left == ["step-00000004"], "it is there still"
 
 
 def test_images_are_healed_on_batches_of_one_s_own(tmp_path, monkeypatch):

@@ -108,7 +108,7 @@ def kill_at(count: int, function):
 MOMENTS = {
     "before a step": lambda count: setattr(Run, "descend", kill_at(count, Run.descend)),
     "while tensors are written": lambda count: setattr(
-        keeping, "_write_tensors", kill_at(count, keeping._write_tensors)
+        keeping, "write_tensors", kill_at(count, keeping.write_tensors)
     ),
     "before the facts": lambda count: setattr(keeping, "write_whole", kill_at(count, keeping.write_whole)),
     "before the name": lambda count: setattr(Path, "rename", kill_at(count, Path.rename)),

@@ -1,8 +1,7 @@
 """The whole path in one: open, plan, carry out, measure, report."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -10,9 +9,9 @@ from torch import nn
 
 from penjing import surgery
 from penjing.api.keywords import Everyday, Model, asked, everyday
+from penjing.api.shrunk import Shrunk
 from penjing.core import Measurement, Plan, Report
 from penjing.core.places import cache_folder
-from penjing.core.printing import short
 from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
 from penjing.errors import OutputError
@@ -24,6 +23,7 @@ from penjing.pipeline.export_options import Export
 from penjing.pipeline.exports import suited, written
 from penjing.pipeline.file_evidence import with_figures
 from penjing.pipeline.heal_request import recorded, repaired
+from penjing.pipeline.healing import JOB, take_part
 from penjing.pipeline.in_memory import Metric, Trial, module_report
 from penjing.pipeline.parts import Figures
 from penjing.pipeline.record import Recorded, asked_table, check_model, check_plan
@@ -47,41 +47,14 @@ from penjing.pipeline.values import (
     placed_run,
     to_plan,
 )
-from penjing.report import SOURCE_CARD, base_of, headline, published, save, save_card, source_card
+from penjing.report import SOURCE_CARD, base_of, published, save, save_card, source_card
 from penjing.running.lending import Lender
 from penjing.running.source import Source, as_folder, hub_id
 from penjing.search.curve import check_shares, size_curve
 from penjing.search.plan_for import plan_for
 from penjing.surgery.memory import stock_config
 from penjing.surgery.rebuilding import rebuilding_code
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Shrunk:
-    """What `shrink` gives: the plan and the report, and the folder, or the smaller module.
-
-    `code` is Python that gives a module its smaller shapes again, for what `torch.save(module.state_dict())` saved; it
-    is empty for a folder, and where parts of the module are gone. `files` tells of each file for another runtime.
-    """
-
-    plan: Plan
-    folder: Path | None = None
-    module: nn.Module | None = None
-    report: Report | None = None
-    applied: Applied | None = None
-    code: str = ""
-    files: tuple[Mapping[str, Any], ...] = ()
-
-    def __repr__(self) -> str:
-        """What was made, and the answer in a sentence."""
-        made = f"the folder {self.folder}" if self.folder is not None else f"a {type(self.module).__name__}"
-        return short(f"Shrunk({made}: {headline(self.report) if self.report is not None else repr(self.plan)})")
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the answer, a small table of figures, and how wide things are now."""
-        if self.report is None:
-            return self.plan._repr_html_()
-        return f"<p>{escape(headline(self.report))}</p>{self.report._repr_html_()}"
+from penjing.train.ranks import join, leading, serve
 
 
 @everyday()
@@ -134,10 +107,16 @@ def carry(
 ) -> Shrunk:
     """What a request asks for, done; with an `earlier` run, only if it comes to the same plan.
 
+    Of several processes the first one does it; the others train along, and give the folder alone, when it is done.
+
     Raises:
         PenjingError: as `shrink`.
     """
-    with surroundings(threads=request.run.threads, offline=request.run.offline):
+    ranks = join()
+    if not ranks.first:
+        serve(ranks, {JOB: take_part})
+        return Shrunk(plan=Plan(), folder=Path(request.out) if request.out is not None else None)
+    with leading(ranks), surroundings(threads=request.run.threads, offline=request.run.offline):
         request = replace(request, run=placed_run(request.run))
         check_graph_wish(request)
         source, module = open_source(request.source), module_of(request.source)

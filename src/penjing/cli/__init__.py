@@ -17,6 +17,7 @@ COMMANDS = {
     "shrink": "Plan, carry out, re-open, measure and report, in one go.",
     "dense": "Write products of matrices as the matrices again, for stock loaders.",
     "heal": "Train a smaller model to do again what its original does.",
+    "train": "Train a network as a recipe says.",
     "run": "Shrink as a recipe says, or repeat a run from its penjing.json.",
     "export": "Write one file that another runtime opens.",
     "measure": "Show the figures of one model.",

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penjing.cli.console import command_line, progress_bar
+from penjing.core.launched import follows
+from penjing.core.progress import silent
 
 if TYPE_CHECKING:
     from penjing.core import Report
@@ -30,6 +32,9 @@ def following(runs: Path | None, command: str, *models: str | Path) -> Iterator[
     Raises:
         OutputError: the folder cannot be written to.
     """
+    if follows():  # the first of several processes tells of them all
+        yield Followed(silent, None)
+        return
     if runs is None:
         with progress_bar() as progress:
             yield Followed(progress, None)

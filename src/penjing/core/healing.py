@@ -74,7 +74,10 @@ class Healing(Training, Protocol):
 
 @runtime_checkable
 class Heals(Protocol):
-    """A healer: a frozen dataclass whose fields are the paper's settings; the file defines it as `Healer`."""
+    """A healer: a frozen dataclass whose fields are the paper's settings; the file defines it as `Healer`.
+
+    One whose loss compares the examples of a batch says `compares: ClassVar[bool] = True`: then no batch is shared.
+    """
 
     def looks(self, blocks: tuple[int, int]) -> Looks:
         """What it looks at, of a student and a teacher with so many blocks (0: their blocks are not known)."""

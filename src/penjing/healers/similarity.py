@@ -10,7 +10,7 @@ the final norm's gain.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,6 +28,7 @@ class Healer:
     """Cosines times `inverse_temperature`."""
 
     inverse_temperature: float = 15.0
+    compares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.inverse_temperature > 0:

@@ -22,7 +22,7 @@ def record_in(folder: Path) -> Mapping[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not path.is_symlink() else None
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and "plan_sha256" in found else None
+    return found if isinstance(found, dict) and ("plan_sha256" in found or "trained" in found) else None
 
 
 def strange_in(folder: Path) -> list[str]:

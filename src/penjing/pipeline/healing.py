@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from penjing.calibrate import stored_names
 from penjing.core import Budget, Heals, Plan, Update
 from penjing.core.progress import Progress, silent
-from penjing.errors import DataError, RequestError, TrainingError
+from penjing.errors import DataError, RequestError, TrainingError, UnsupportedError
 from penjing.healers import HEALERS
 from penjing.pipeline.heal_options import Heal
 from penjing.pipeline.healing_data import Lessons
 from penjing.running.lending import Lender
-from penjing.running.source import Source, as_folder
+from penjing.running.source import Source, as_folder, resolve
 from penjing.running.stock import load, tokenizer
 from penjing.train import Pair, Place, Run, Settings, facts, heal, settings_from
 from penjing.train.loop import in_bfloat16
 from penjing.train.lora import hold, insert, merge
+from penjing.train.ranks import here
 
 AVERAGED = 0.2
 """The share of the steps over whose weights the mean is taken, where nobody says otherwise."""
@@ -110,19 +111,26 @@ def healed(
     Raises:
         PenjingError: the healer cannot serve these models, or training came to no good.
     """
+    ranks = here()
     place = as_folder(student, cache, progress)
+    if ranks.several and ranks.first:
+        others = None if teacher is None else as_folder(teacher, cache, progress)
+        ranks.call(JOB, place, others, _apart(course), str(lender.device), cache, folder)
     progress("opening the model to train", 0, 0)
     module = load(place, device=lender.device, dtype=torch.float32).train()
     names = stored_names(module, student.weights().shapes)
     _choose(module, course)
     run = Run(
         module=module, model=student.weights(), layout=student.layout, budget=Budget(keep=1.0), steps=course.steps,
-        learning_rate=course.learning_rate, seed=course.seed, how=course.how, names=names,
+        learning_rate=course.learning_rate, seed=course.seed, how=course.how, names=names, ranks=ranks,
     )  # fmt: skip
     stored = {own: name for name, own in names.items()}
 
     def mask_of(own: str) -> Tensor | None:
-        return run.masks.get(stored.get(own, own))
+        found = run.masks.get(stored.get(own, own))
+        if found is not None and hasattr(found, "full_tensor"):
+            raise UnsupportedError("low-rank additions to a sparse model are trained in one process; start one alone")
+        return found
 
     if course.lora:
         hold(module, mask_of)
@@ -137,11 +145,45 @@ def healed(
                 minutes=course.minutes, progress=progress,
             )  # fmt: skip
         except TrainingError as error:
-            raise TrainingError(f"{error}{_kept(where)}") from error
+            raise type(error)(f"{error}{_kept(where)}") from error
+    if not ranks.first:
+        return Plan()
     if course.lora:
         merge(module, mask_of)
     made = {**_told(run, course, teacher), **({"refused": keeper.refused} if keeper and keeper.refused else {})}
     return Plan(tuple(Update(n, t) for n, t in run.changed().items()), {"healing": made})
+
+
+JOB = "heal"
+"""What the first process calls for, where several heal together."""
+
+
+def take_part(
+    student: Path, teacher: Path | None, course: Course, device: str, cache: Path, folder: Path | None
+) -> None:  # fmt: skip
+    """What a process does that is not the first: train along; the arguments are those that `healed` calls with.
+
+    Raises:
+        PenjingError: as `healed`.
+    """
+    with Lender(device=here().device(device)) as lender:
+        others = None if teacher is None else resolve(teacher)
+        healed(resolve(student), others, course, lender=lender, cache=cache, folder=folder)
+
+
+def _apart(course: Course) -> Course:
+    """The course with batches that share no memory, as they are sent."""
+    own = course.lessons
+    kept = {name: [_cloned(one) for one in getattr(own, name)] for name in ("batches", "held_out")}
+    return replace(course, lessons=replace(own, **kept))
+
+
+def _cloned(batch: Any) -> Any:
+    if isinstance(batch, Mapping):
+        return {k: _cloned(v) for k, v in batch.items()}
+    if isinstance(batch, tuple | list):
+        return tuple(map(_cloned, batch))
+    return batch.clone() if isinstance(batch, Tensor) else batch
 
 
 def _choose(module: nn.Module, course: Course) -> None:

@@ -105,7 +105,8 @@ class Unfinished:
             return
         refused = isinstance(error, PenjingError) and not isinstance(error, OutputError)
         nothing = not (self._place / "plan").exists() and not self.is_written
-        if error is not None and not self.is_written and (refused or nothing):
+        begun = any(self.stages.glob("*/step-*"))  # states of a training, from which it goes on
+        if error is not None and not self.is_written and not begun and (refused or nothing):
             self._locked.remove()
         self._locked.close()
 

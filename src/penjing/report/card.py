@@ -66,8 +66,8 @@ def card(
             stated.setdefault("pipeline_tag", purpose)
     parts = [
         _front(stated, base, (*tags_of(source or {}), *tags), index(report, subject, name)),
-        f"# {_text(name)}",
-        _text(headline(report)),
+        f"# {as_line(name)}",
+        as_line(headline(report)),
         "## Figures",
         _table(report),
         *_speed(report, subject),
@@ -75,13 +75,13 @@ def card(
     ]
     if snippet is not None:
         parts += ["## How to load", f"```python\n{snippet.code.replace('```', '')}```", snippet.remark]
-    parts += card_section(report.provenance, _text)
-    steps = "\n".join(f"- {_text(label)}: {_text(told)}" for label, told in made(report.provenance))
-    parts += ["## How it was made", f"From {_text(base or report.subjects[0].name)}, with penjing.", steps]
+    parts += card_section(report.provenance, as_line)
+    steps = "\n".join(f"- {as_line(label)}: {as_line(told)}" for label, told in made(report.provenance))
+    parts += ["## How it was made", f"From {as_line(base or report.subjects[0].name)}, with penjing.", steps]
     said = limits(report)
     if "license" not in stated:
         said.append("The licence was not stated. The licence of the original applies.")
-    parts += ["## Limits", "\n".join(f"- {_text(s)}" for s in said) or "- None were recorded."]
+    parts += ["## Limits", "\n".join(f"- {as_line(s)}" for s in said) or "- None were recorded."]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
@@ -169,7 +169,7 @@ def _table(report: Report) -> str:
         ends = [last.change or ("withheld" if last.withheld else "")] if pair else []
         lines.append(_line([_cell(x) for x in (row.label, *cells, *ends)]))
         protocols += [f"{row.label}: {p}" for p in row.protocols]
-    told = "\n".join(f"- {_text(p)}" for p in protocols)
+    told = "\n".join(f"- {as_line(p)}" for p in protocols)
     return "\n".join(lines) + (f"\n\n± is the spread. How it was measured:\n\n{told}" if told else "")
 
 
@@ -180,7 +180,7 @@ def _speed(report: Report, subject: Subject) -> list[str]:
             text = f"{s.label}, ratio to the original: {ratio(s.value, s.spread)} measured"
             text += f", {ratio(s.predicted)} predicted from {s.predicted_from}" if s.predicted is not None else ""
             text += f", the original against itself {ratio(s.null, s.null_spread)}" if s.null is not None else ""
-            out.append(f"- {_text(text)}")
+            out.append(f"- {as_line(text)}")
     return ["\n".join(out)] if out else []
 
 
@@ -189,10 +189,10 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return _text(text)
+    return as_line(text)
 
 
-def _text(text: str) -> str:
+def as_line(text: str) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no broken table row."""
     flat = re.sub(r"\s+", " ", text)
     return re.sub(r"([\\`*_\[\]|#])", r"\\\1", html.escape(flat, quote=False))

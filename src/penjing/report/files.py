@@ -28,7 +28,7 @@ def save(report: Report, folder: str | Path) -> tuple[Path, Path]:
     text = json.dumps(to_json(report), ensure_ascii=False, allow_nan=False, indent=1)
     _save_items(report, place / FILE)
     _save_picture(report, place)
-    return _write(place / "report.json", text + "\n"), save_page(report, place / "report.html")
+    return write_text(place / "report.json", text + "\n"), save_page(report, place / "report.html")
 
 
 def save_page(report: Report, path: str | Path) -> Path:
@@ -40,7 +40,7 @@ def save_page(report: Report, path: str | Path) -> Path:
     """
     from penjing.report.page import page
 
-    return _write(check_page(path), page(report))
+    return write_text(check_page(path), page(report))
 
 
 def save_card(
@@ -61,7 +61,7 @@ def save_card(
     from penjing.report.card import card
 
     text = card(report, model_id=model_id, base=base, licence=licence, tags=tags, source=source)
-    return _write(Path(folder) / "README.md", text)
+    return write_text(Path(folder) / "README.md", text)
 
 
 def check_page(path: str | Path) -> Path:
@@ -106,18 +106,23 @@ def _save_picture(report: Report, folder: Path) -> None:
     from penjing.report.social import PICTURE, picture_png
 
     if (found := picture_png(report)) is not None:
-        _write(folder / PICTURE, found)
+        write_text(folder / PICTURE, found)
 
 
 def _save_items(report: Report, path: Path) -> None:
     if any(f.items for s in report.subjects for f in s.figures):
-        _write(path, item_lines(report))
+        write_text(path, item_lines(report))
     elif path.exists():
         # They would be taken for those of the report that is now beside them.
         path.unlink()
 
 
-def _write(path: Path, text: str | bytes | Iterable[str]) -> Path:
+def write_text(path: Path, text: str | bytes | Iterable[str]) -> Path:
+    """Write a file whole or not at all; its path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

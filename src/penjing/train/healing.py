@@ -1,7 +1,5 @@
 """A healer and the loop: passes of student and teacher, side by side, until the run is finished."""
 
-import json
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -12,58 +10,85 @@ from torch import Tensor
 
 from penjing.core import Heals, Masks, Seen
 from penjing.core.progress import Progress, silent
-from penjing.io import write_whole, writing
+from penjing.errors import RequestError
 from penjing.train.alone import heal_alone
-from penjing.train.average import Average
-from penjing.train.keeper import Keeper
+from penjing.train.keeper import Keeper, Keeps
 from penjing.train.log import StepLog
 from penjing.train.loop import autocast, fit, seeded
+from penjing.train.minutes import decide, seconds_of
 from penjing.train.pair import LOG, Pair, Place, looks_of
+from penjing.train.ranks import parts_of
 from penjing.train.run import Run
 from penjing.train.seeing import Watched, placed
+from penjing.train.sharded_state import SharedKeeper
+from penjing.train.sharding import cut, shard, shard_beside
 from penjing.train.teacher import ROOM, Teacher
 
 SPARSE = 0.05
 """A matrix with a larger share of zeros was sparsified: its zeros stay."""
-REHEARSALS = 3
 
 
 def heal(
     healer: Heals, run: Run, batches: Sequence[Any], *, pair: Pair | None = None, held_out: Sequence[Any] = (),
     place: Place | None = None, minutes: float | None = None, progress: Progress = silent,
-) -> Keeper | None:  # fmt: skip
+) -> Keeps | None:  # fmt: skip
     """Train the run's module by a healer; what kept its states, where there is a `place`.
 
     With `minutes` the number of steps is what fits in there, by the time that a few passes take; it is kept in the
     place, and holds for a process that goes on.
 
     Raises:
-        RequestError: the healer looks at a teacher, and there is none.
+        RequestError: the healer looks at a teacher, and there is none, or needs whole batches, which are shared.
         UnsupportedError: the healer cannot serve these models.
         TrainingError: the loss is not a number, or explodes.
         DataError: a batch does not serve.
         OutputError: the log cannot be written.
     """
-    keeper = Keeper(place.folder, place.identity, every=place.every) if place is not None else None
-    log = StepLog(place.folder / LOG) if place is not None else None
+    parts = parts_of(run.ranks.count, run.how.accumulate)
+    if parts > 1 and getattr(healer, "compares", False):
+        raise RequestError(
+            f"this loss compares the examples of a batch, which {run.ranks.count} processes would share; give "
+            f"accumulate={run.ranks.count}, or a multiple of it, so that each takes whole ones"
+        )
+    def decided(seconds: Callable[[], float]) -> None:
+        if minutes is not None:
+            decide(run, seconds, minutes, None if place is None else (place.folder, place.identity), progress)
+
     if looks_of(healer, pair or Pair()).alone:
+        if run.ranks.several:
+            raise RequestError("blocks by themselves are trained by one process; start it without torchrun")
         with seeded(run):
             return heal_alone(
                 healer, run, batches, pair=pair or Pair(), zeros=zeros_of(run), place=place,
-                decide=None if minutes is None else partial(_decide, run, minutes, place, progress), progress=progress,
+                decide=None if minutes is None else decided, progress=progress,
             )  # fmt: skip
+    keeper: Keeps | None = Keeper(place.folder, place.identity, every=place.every) if place is not None else None
+    if keeper is not None and run.ranks.several:
+        keeper = SharedKeeper(keeper, run)
+    log = StepLog(place.folder / LOG) if place is not None and run.ranks.first else None
+    pieces = cut(batches, parts)
     with ExitStack() as stack:
         stack.enter_context(seeded(run))
-        lesson = _Lesson(healer, run, batches, pair or Pair())
+        lesson = _Lesson(healer, run, pieces, pair or Pair())
         stack.callback(lesson.close)
-        if minutes is not None:
-            _decide(run, minutes, place, progress, partial(_seconds, run, lesson))
         zeros = zeros_of(run)
+        if run.ranks.several:
+            _part(run, pair or Pair())
+        decided(partial(seconds_of, run, lesson))
         fit(
-            run, batches, lesson, after=lambda: run.put(zeros if not run.step else None), keeper=keeper, log=log,
+            run, pieces, lesson, after=lambda: run.put(zeros if not run.step else None), keeper=keeper, log=log,
             held_out=(lambda: lesson.mean(held_out)) if held_out else None, progress=progress,
         )  # fmt: skip
+    if run.ranks.several:
+        run.put_together()
     return keeper
+
+
+def _part(run: Run, pair: Pair) -> None:
+    """Part the model among the processes; from here on each draws by itself."""
+    shard(run.module, pair.blocks, run.ranks)
+    shard_beside(run.beside, run.ranks)
+    torch.manual_seed(run.seed + run.ranks.number)
 
 
 class _Lesson:
@@ -145,48 +170,3 @@ def zeros_of(run: Run) -> Masks:
         if float(kept.float().mean()) < 1 - SPARSE:
             found[name] = kept
     return found
-
-
-def _decide(
-    run: Run, minutes: float, place: Place | None, progress: Progress, seconds: Callable[[], float]
-) -> None:
-    """Give the run the number of steps that fit into the minutes, by what one takes, or what was decided."""
-    path = place.folder / "decided.json" if place is not None else None
-    if path is not None and place is not None and path.is_file():
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told.get("identity") == place.identity:
-            _set(run, int(told["steps"]))
-            return
-    progress("timing a few passes", 0, 0)
-    _set(run, max(1, int(60 * minutes / seconds())))
-    if path is not None and place is not None:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps({"identity": place.identity, "steps": run.steps}).encode())
-
-
-def _set(run: Run, steps: int) -> None:
-    run.steps = steps
-    run.average = Average(run.how, steps)
-
-
-def _seconds(run: Run, lesson: _Lesson) -> float:
-    """What a step takes, without the optimiser's own part, which is small; nothing of the run is changed."""
-    buffers = {n: b.clone() for n, b in run.module.named_buffers()}
-    state = torch.get_rng_state()
-    took = []
-    for _ in range(REHEARSALS):
-        lesson.forget()
-        began = time.monotonic()
-        with autocast(run):
-            value = lesson(0)
-        value.backward()
-        took.append(time.monotonic() - began)
-    lesson.forget()
-    run.module.zero_grad()
-    run.beside.zero_grad()
-    with torch.no_grad():
-        for name, buffer in run.module.named_buffers():
-            buffer.copy_(buffers[name])
-    torch.set_rng_state(state)
-    return max(1e-6, min(took)) * run.how.accumulate

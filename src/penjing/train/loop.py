@@ -14,9 +14,11 @@ from penjing.core import Plan, Trains, View
 from penjing.core.copies import copy_of
 from penjing.core.progress import Progress, silent
 from penjing.errors import DataError, TrainingError
-from penjing.train.keeper import Keeper
+from penjing.train.keeper import Keeps
 from penjing.train.log import Pace, StepLog
+from penjing.train.ranks import parts_of, told_if_lost
 from penjing.train.run import Run
+from penjing.train.sharding import mine
 from penjing.train.state import restore, state_of
 
 WORTH = 10_000_000
@@ -29,14 +31,15 @@ WINDOW = 20
 
 def fit(
     run: Run, batches: Sequence[Any], loss: Callable[[int], Tensor], *, after: Callable[[], None] = lambda: None,
-    held_out: Callable[[], float] | None = None, keeper: Keeper | None = None, log: StepLog | None = None,
+    held_out: Callable[[], float] | None = None, keeper: Keeps | None = None, log: StepLog | None = None,
     progress: Progress = silent,
 ) -> None:  # fmt: skip
     """Train until the run is finished; with a `keeper` it goes on where an earlier process of the same run was killed.
 
     `loss` gives [] of the batch at a place; `after` comes before the first step and after each. The order of the
     batches is drawn by the run's seed, all of them and so again. On a processor, the same threads compute the same
-    bits, killed and gone on or not. The random state of torch is the caller's to fork (`seeded`).
+    bits, killed and gone on or not. The random state of torch is the caller's to fork (`seeded`). Of several processes
+    each takes its part of the rows of a step, and `batches` are the parts that `sharding.cut` makes.
 
     Raises:
         TrainingError: the loss is not a number, or explodes; the newest state stays.
@@ -51,22 +54,23 @@ def fit(
     if log is not None:
         log.go_on(run.step)
     pace = Pace(progress, run.step, run.steps, unit_of(batches[0]))
-    turns = islice(in_turn(len(batches), run.seed), run.step * run.how.accumulate, None)
+    batches_of_all = len(batches) // parts_of(run.ranks.count, run.how.accumulate)
+    turns = islice(in_turn(batches_of_all, run.seed), run.step * run.how.accumulate, None)
     between = max(1, run.steps // LOOKS)
     while not run.finished:
         count = 0
-        for place in islice(turns, run.how.accumulate):
-            with autocast(run):
+        for place, weight in mine(list(islice(turns, run.how.accumulate)), batches, run.ranks, run.how.accumulate):
+            with autocast(run), told_if_lost(run.ranks):
                 value = loss(place)
-            run.gather(value)
-            count += size_of(batches[place])
+            run.gather(value, weight=weight)
+            count += size_of(batches[place]) * run.ranks.count
         run.descend()
         after()
         _refuse_exploded(run, keeper)
         told = {"step": run.step, "loss": run.losses[-1], "norm": run.norm, "rate": _rate(run)}
         told |= pace.tell(run.step, count)
         if held_out is not None and (run.step % between == 0 or run.step == run.steps):
-            run.judge(held_out())
+            run.judge(run.ranks.agree(held_out()))
             told["held_out"] = run.held_out[-1][1]
         if log is not None:
             log.write(**told)
@@ -179,7 +183,7 @@ def _rate(run: Run) -> float:
     return run.learning_rate * run.rate(run.step - 1)
 
 
-def _refuse_exploded(run: Run, keeper: Keeper | None) -> None:
+def _refuse_exploded(run: Run, keeper: Keeps | None) -> None:
     """Stop where the mean loss of the last steps is far above the lowest one so far.
 
     Without a keeper a method prunes as it trains, and a loss that rises is its own.

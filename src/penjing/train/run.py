@@ -6,14 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from penjing.calibrate.objectives import objective
 from penjing.core import Budget, Checkpoint, Layout, Masks
 from penjing.errors import DataError, TrainingError
 from penjing.train.average import Average
+from penjing.train.optimisers import optimiser
+from penjing.train.ranks import Ranks, parts_of, told_if_lost
 from penjing.train.schedule import rate
 from penjing.train.settings import Settings
+from penjing.train.sharding import like, put_together, whole
 
 
 @dataclass(eq=False, kw_only=True)
@@ -23,7 +26,8 @@ class Run:
     `names` maps stored names to those of the module where they differ; `model` is the original. `how` is everything
     about the loop that is not the number of steps and the learning rate. `beside` holds modules that are trained with
     it and belong to no model, such as the projections of a loss. The learning rate goes as in a run of `course` steps
-    (0: all) that began at the step `began`.
+    (0: all) that began at the step `began`; `factors` is what that of a parameter of the module is multiplied by, 1
+    where it does not tell. `ranks` are the processes that train it together.
     """
 
     module: nn.Module
@@ -33,8 +37,10 @@ class Run:
     steps: int
     learning_rate: float
     seed: int = 0
+    ranks: Ranks = field(default_factory=Ranks)
     how: Settings = field(default_factory=Settings)
     names: Mapping[str, str] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
     step: int = 0
     masks: dict[str, Tensor] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
@@ -62,21 +68,17 @@ class Run:
             DataError: none does.
         """
         if self._optimiser is None:
-            parameters = [p for part in (self.module, self.beside) for p in part.parameters() if p.requires_grad]
-            if not parameters:
+            parts = (self.module.named_parameters(), self.beside.named_parameters("beside:"))
+            named = [(n, p) for part in parts for n, p in part if p.requires_grad]
+            if not named:
                 raise DataError("no parameter wants a gradient, so nothing can be trained; set requires_grad of some")
-            if self.how.optimiser == "sgd":
-                more: dict[str, Any] = {"momentum": self.how.momentum, "weight_decay": self.how.weight_decay}
-                self._optimiser = SGD(parameters, lr=self.learning_rate, **more)
-            else:
-                # No decay for gains and biases, whose size says nothing of how simple the function is.
-                matrices = [p for p in parameters if p.ndim > 1]
-                groups = [{"params": matrices}, {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
-                self._optimiser = AdamW(
-                    [g for g in groups if g["params"]], lr=self.learning_rate, betas=self.how.betas,
-                    weight_decay=self.how.weight_decay,
-                )  # fmt: skip
+            self._optimiser = optimiser(named, self.how, self.learning_rate, self.factors)
         return self._optimiser
+
+    @property
+    def pieces(self) -> int:
+        """How many batches, or parts of such, this process takes in a step."""
+        return self.how.accumulate * parts_of(self.ranks.count, self.how.accumulate) // self.ranks.count
 
     @property
     def finished(self) -> bool:
@@ -108,7 +110,7 @@ class Run:
         Raises:
             DataError: the module has no such tensor.
         """
-        now = self._tensor(tensor).detach()
+        now = self.tensor(tensor).detach()
         return now if tensor not in self.masks else torch.where(self.masks[tensor], now, self.held[tensor])
 
     def objective(self, batch: Any, output: Any) -> Tensor:
@@ -125,7 +127,7 @@ class Run:
         for name in self.layout.patterns:
             if name in self.layout.aliases or name not in self.model.shapes:
                 continue
-            before, now = self.model[name], self._tensor(name).detach().cpu()
+            before, now = self.model[name], self.tensor(name).detach().cpu()
             if before.is_floating_point() and not torch.equal(now.to(before.dtype), before):
                 out[name] = now.clone()
         return out
@@ -146,7 +148,7 @@ class Run:
             own[name].copy_(value)
         for name, kept in self.masks.items():
             if self.name_of(name) in values:
-                tensor = self._tensor(name).detach()
+                tensor = self.tensor(name).detach()
                 self.held[name] = tensor.clone()
                 tensor.mul_(kept)
         self.began, self.course = self.step - at, steps
@@ -164,27 +166,28 @@ class Run:
             DataError: a mask is of a tensor that the module does not have, or of another shape.
         """
         for name, kept in (masks or {}).items():
-            tensor = self._tensor(name)
+            tensor = self.tensor(name)
             if kept.shape != tensor.shape:
                 raise DataError(f"a mask of {name} has shape {list(kept.shape)}, needed {list(tensor.shape)}")
-            whole = self.weight(name).clone()
-            self.masks[name], self.held[name] = kept.to(tensor.device), whole
+            before = self.weight(name).clone()
+            self.masks[name], self.held[name] = like(kept, tensor), before
             with torch.no_grad():
-                tensor.copy_(whole * self.masks[name])
+                tensor.copy_(before * self.masks[name])
 
-    def gather(self, loss: Tensor) -> None:
-        """Add a batch's gradients to those of the step that comes.
+    def gather(self, loss: Tensor, *, weight: float = 1.0) -> None:
+        """Add a batch's gradients to those of the step that comes; `weight` is its part of a batch that is shared.
 
         Raises:
             TrainingError: the loss is not a number.
         """
-        value = float(loss.detach())
+        value = self.ranks.mean(weight * float(loss.detach()))
         if value != value or abs(value) == float("inf"):
             what = f"the loss is {value} after {self.step} steps"
             raise TrainingError(f"{what}; lower the learning rate, or check the data")
         if not self._gathered:
             self.optimiser.zero_grad()
-        (loss / self.how.accumulate).backward()
+        with told_if_lost(self.ranks):
+            (loss / (self.pieces / weight)).backward()
         self._gathered.append(value)
 
     def descend(self, loss: Tensor | None = None) -> None:
@@ -195,21 +198,22 @@ class Run:
         """
         if loss is not None:
             self.gather(loss)
-        optimiser = self.optimiser
+        moved = self.optimiser
         for name, kept in self.masks.items():
-            gradient = self._tensor(name).grad
+            gradient = self.tensor(name).grad
             if gradient is not None:
                 gradient.mul_(kept)
-        parameters = [p for g in optimiser.param_groups for p in g["params"]]
-        self.norm = float(nn.utils.clip_grad_norm_(parameters, self.how.clip or float("inf")))
+        parameters = [p for g in moved.param_groups for p in g["params"]]
+        with told_if_lost(self.ranks):
+            self.norm = float(whole(nn.utils.clip_grad_norm_(parameters, self.how.clip or float("inf"))))
         if self.norm != self.norm or self.norm == float("inf"):
             raise TrainingError(f"the gradient is {self.norm} after {self.step} steps; lower the learning rate")
-        for group in optimiser.param_groups:
-            group["lr"] = self.learning_rate * self.rate(self.step)
-        optimiser.step()
+        for group in moved.param_groups:
+            group["lr"] = self.learning_rate * self.rate(self.step) * group["factor"]
+        moved.step()
         with torch.no_grad():
             for name, kept in self.masks.items():
-                self._tensor(name).mul_(kept)
+                self.tensor(name).mul_(kept)
         self.losses.append(sum(self._gathered) / len(self._gathered))
         self._gathered.clear()
         self.step += 1
@@ -232,9 +236,20 @@ class Run:
             else:
                 self.average.put(now)
             for name, kept in self.masks.items():
-                self._tensor(name).mul_(kept)
+                self.tensor(name).mul_(kept)
 
-    def _tensor(self, name: str) -> Tensor:
+    def put_together(self) -> None:
+        """Give the module whole tensors again, on the CPU; processes but the first one are left with none."""
+        put_together(self.module, keep=self.ranks.first)
+        self.masks = {n: whole(t).cpu() for n, t in self.masks.items()}
+        self._optimiser = None
+
+    def tensor(self, name: str) -> Tensor:
+        """The parameter or buffer of the module that has this stored name.
+
+        Raises:
+            DataError: the module has no such tensor.
+        """
         own = self.name_of(name)
         path, _, last = own.rpartition(".")
         try:

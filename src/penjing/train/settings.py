@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from penjing.errors import RequestError, nearest
 
-Optimisers = Literal["adamw", "sgd"]
+Optimisers = Literal["adamw", "sgd", "lion"]
 Schedule = Literal["constant", "linear", "cosine"]
 Autocast = Literal["auto", "bfloat16", "none"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "optimiser": ("adamw", "sgd"),
+    "optimiser": ("adamw", "sgd", "lion"),
     "schedule": ("constant", "linear", "cosine"),
     "autocast": ("auto", "bfloat16", "none"),
 }
@@ -29,7 +29,8 @@ class Settings:
     (both 0: the last weights). `autocast` runs products in bfloat16: "auto" does on a GPU that has it, and on a
     processor with matrix units for it (AMX) from ten million parameters on. Training stops once the loss on held-out
     data has not become better `patience` times in a row, and the best weights are taken (0: it never stops early).
-    `label_smoothing` is the share of the target that all classes divide among them.
+    `label_smoothing` is the share of the target that all classes divide among them. `betas` are those of adamw; lion
+    has (0.9, 0.99) unless others are given.
     """
 
     optimiser: Optimisers = "adamw"

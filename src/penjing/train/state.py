@@ -8,6 +8,10 @@ from torch import Tensor
 
 from penjing.errors import TrainingError
 from penjing.train.run import Run
+from penjing.train.sharding import like
+
+AGAIN = 7919
+"""What sets the draws of later steps apart, where they begin anew."""
 
 
 def state_of(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -25,7 +29,9 @@ def state_of(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "step": run.step, "losses": run.losses, "held_out": run.held_out, "averaged": run.average.count,
         "norm": run.norm, "began": run.began, "course": run.course,
     }  # fmt: skip
-    return {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, facts
+    # What lies in parts is copied to the CPU by what writes it.
+    kept = {n: t if hasattr(t, "full_tensor") else t.cpu().contiguous() for n, t in tensors.items()}
+    return {n: t.detach() for n, t in kept.items()}, facts
 
 
 def restore(run: Run, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -41,23 +47,44 @@ def restore(run: Run, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
         raise TrainingError(f"the kept state and the model that is trained differ in '{odd}'; remove it to begin anew")
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(parts["trained"][name])
-    device = next(iter(own.values())).device
+            tensor.copy_(like(parts["trained"][name], tensor))
+    moved = _moved(run)
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in parts["optimiser"].items():
         place, _, key = name.partition(":")
-        state.setdefault(int(place), {})[key] = tensor
+        known = moved[int(place)]
+        state.setdefault(int(place), {})[key] = like(tensor, known) if tensor.shape == known.shape else tensor
     run.optimiser.load_state_dict({"state": state, "param_groups": run.optimiser.state_dict()["param_groups"]})
-    run.masks = {n: t.to(device) for n, t in parts["mask"].items()}
-    run.held = {n: t.to(device) for n, t in parts["held"].items()}
-    run.best = {n: t.to(device) for n, t in parts["best"].items()}
-    run.memory = {n: t.to(device) for n, t in parts["memory"].items()}
-    run.average.restore({n: t.to(device) for n, t in parts["average"].items()}, facts)
+    run.masks = {n: like(t, run.tensor(n)) for n, t in parts["mask"].items()}
+    run.held = {n: like(t, run.tensor(n)) for n, t in parts["held"].items()}
+    run.best = {n: like(t, own[n]) for n, t in parts["best"].items()}
+    first = next(iter(own.values())).device
+    run.memory = {n: like(t, own[n]) if n in own else t.to(first) for n, t in parts["memory"].items()}
+    run.average.restore({n: like(t, own[n]) for n, t in parts["average"].items()}, facts)
     run.step, run.losses, run.norm = int(facts["step"]), [float(x) for x in facts["losses"]], float(facts["norm"])
     run.began, run.course = int(facts.get("began", 0)), int(facts.get("course", 0))
     run.held_out = [(int(step), float(loss)) for step, loss in facts["held_out"]]
+    if not parts["generator"]:  # as many processes as now did not write it: their draws begin anew
+        torch.manual_seed(run.seed + run.ranks.number + AGAIN * run.step)
     for name, tensor in parts["generator"].items():
         torch.set_rng_state(tensor) if name == "cpu" else torch.cuda.set_rng_state(tensor, int(name))
+
+
+def reference(run: Run, name: str) -> Tensor | None:
+    """The tensor of a run that one of its state's, by this name, lies like; None where there is none."""
+    kind, _, rest = name.partition(":")
+    if kind in ("trained", "average", "best"):
+        return run.trained().get(rest)
+    if kind == "optimiser":
+        place = int(rest.partition(":")[0])
+        moved = _moved(run)
+        return moved[place] if place < len(moved) else None
+    return run.tensor(rest) if kind in ("mask", "held") else None
+
+
+def _moved(run: Run) -> list[Tensor]:
+    """What the optimiser moves, in its order."""
+    return [p for group in run.optimiser.param_groups for p in group["params"]]
 
 
 def _parts(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

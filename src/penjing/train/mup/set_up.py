@@ -15,6 +15,8 @@ from penjing.errors import UnsupportedError
 from penjing.train.mup.scales import Scale
 
 DONE = "_penjing_mup"
+SCALED = "_penjing_mup_scaled"
+"""Where a module notes that scores of attention are scaled otherwise."""
 
 
 @torch.no_grad()
@@ -46,6 +48,26 @@ def set_up(
                 part.weight.zero_()
     _attend(module, base)
     setattr(module, DONE, True)
+    return module
+
+
+@torch.no_grad()
+def fold(module: nn.Module) -> nn.Module:
+    """The module itself, whose readouts are divided, and not what they take in: it saves as any other.
+
+    Raises:
+        UnsupportedError: a readout shares its matrix, or scores of attention are scaled otherwise than its config says.
+    """
+    if getattr(module, SCALED, False):
+        raise UnsupportedError("heads have grown, and no config tells how their scores are scaled; keep a head's width")
+    shared = [id(p) for part in module.modules() for p in part.parameters(recurse=False)]
+    for path, part in module.named_modules():
+        for key, hook in list(part._forward_pre_hooks.items()):
+            if isinstance(hook, partial) and hook.func is _divide:
+                if shared.count(id(part.weight)) > 1:
+                    raise UnsupportedError(f"the readout {path} shares its matrix; give tie_word_embeddings = false")
+                part.weight.div_(hook.keywords["by"])  # type: ignore[union-attr]
+                del part._forward_pre_hooks[key]
     return module
 
 
@@ -81,3 +103,4 @@ def _attend(module: nn.Module, base: nn.Module) -> None:
         scaling = getattr(others.get(path), "scaling", None)
         if isinstance(wide, int) and isinstance(narrow, int) and isinstance(scaling, float) and wide != narrow:
             part.scaling = scaling * narrow / wide  # type: ignore[assignment]
+            setattr(module, SCALED, True)
