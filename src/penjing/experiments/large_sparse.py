@@ -223,7 +223,7 @@ def size(network: nn.Module) -> dict[str, float]:
 
 
 def _batch(parts: tuple[Tensor, ...]) -> Any:
-    return parts if len(parts) > 1 else parts[0]
+    return parts[0] if len(parts) == 1 else parts
 
 
 def _inputs(batch: Any) -> Tensor:

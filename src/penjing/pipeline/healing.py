@@ -24,7 +24,7 @@ from penjing.running.source import Source, as_folder, resolve
 from penjing.running.stock import load, tokenizer
 from penjing.train import Pair, Place, Run, Settings, facts, heal, settings_from
 from penjing.train.loop import in_bfloat16
-from penjing.train.lora import hold, insert, merge
+from penjing.train.lora import MaskOf, hold, insert, merge
 from penjing.train.ranks import here
 
 AVERAGED = 0.2
@@ -124,14 +124,7 @@ def healed(
         module=module, model=student.weights(), layout=student.layout, budget=Budget(keep=1.0), steps=course.steps,
         learning_rate=course.learning_rate, seed=course.seed, how=course.how, names=names, ranks=ranks,
     )  # fmt: skip
-    stored = {own: name for name, own in names.items()}
-
-    def mask_of(own: str) -> Tensor | None:
-        found = run.masks.get(stored.get(own, own))
-        if found is not None and hasattr(found, "full_tensor"):
-            raise UnsupportedError("low-rank additions to a sparse model are trained in one process; start one alone")
-        return found
-
+    mask_of = _mask_of(run)
     if course.lora:
         hold(module, mask_of)
     where = None if folder is None else Place(folder=folder, identity=_identity(student, teacher, course))
@@ -152,6 +145,19 @@ def healed(
         merge(module, mask_of)
     made = {**_told(run, course, teacher), **({"refused": keeper.refused} if keeper and keeper.refused else {})}
     return Plan(tuple(Update(n, t) for n, t in run.changed().items()), {"healing": made})
+
+
+def _mask_of(run: Run) -> MaskOf:
+    """The mask of a parameter of the run's module, by its path."""
+    stored = {own: name for name, own in run.names.items()}
+
+    def mask_of(own: str) -> Tensor | None:
+        found = run.masks.get(stored.get(own, own))
+        if found is not None and hasattr(found, "full_tensor"):
+            raise UnsupportedError("low-rank additions to a sparse model are trained in one process; start one alone")
+        return found
+
+    return mask_of
 
 
 JOB = "heal"
