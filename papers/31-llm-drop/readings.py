@@ -49,7 +49,7 @@ def of_choice(found: Mapping[str, Any]) -> dict[str, bool]:
     out["7 attention ranked at once costs at most 5 % more than one after another"] = (
         once["8 attention"]["times"] <= 1.05 * other["8 attention, one after another"]["times"]
     )
-    for text in ("speeches", "novel"):
+    for text in [t for t in ("speeches", "novel") if t in found["other texts"]]:
         same = found["other texts"][text]["attention"]["same of 8"]
         out[f"8 {text} choose at least 6 of the 8 attentions that the calibration text chooses"] = same >= 6
     return out
