@@ -4,14 +4,14 @@
 
 The model, and the model cut to 0.75 of its neurons (`activation`, not healed), with their weights as packed folders
 have them: `penjing export` holds a folder to these weights, so here they are put into the model, and none is written.
-For the other order the weights of the whole model are rounded first, the same neurons are cut from it, and what is left
-is rounded again, as a folder would have it. Perplexity in float32 on the same blocks of the two texts that penjing
+For the other order the weights of the whole model are rounded first, that model is cut by the same method, and what is
+left is rounded again, as a folder would have it. Perplexity in float32 on the same blocks of the two texts that penjing
 ships to judge on; the ratio to the same model in full is paired over blocks, with its 95 % interval (t). Megabytes are
 those of a folder in float32 and in bfloat16, counted from the shapes.
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,38 +42,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--work", type=Path, default=Path("out/packed"))
     parser.add_argument("--cut", type=Path, help="a folder cut so that is there already")
+    parser.add_argument("--order", action="store_true", help="only the order, beside the models in full")
     parser.add_argument("--blocks", type=int, default=3, help="of each text")
     parser.add_argument("--window", type=int, default=256)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     whole = as_folder(resolve(fetch_asset("smollm2")), cache_folder())
     cut = asked.cut or asked.work / "cut"
-    if not cut.is_dir():
-        penjing.shrink(whole, cut, choice=penjing.Choice(method="activation", keep=KEEP), measure=False)
+    _cut(whole, cut)
     ids = _blocks(whole, asked.blocks, asked.window)
     print("| model | weights | MB in f32 | MB in bf16 | speeches | novel | of the same in full |", flush=True)
     print("|---" * 7 + "|", flush=True)
-    full = {n: t.clone() for n, t in _weights(whole).items()}
-    every(whole, "whole", ids)
-    every(cut, f"keep {KEEP}", ids, first=full)
+    every(whole, "whole", ids, [] if asked.order else list(SCHEMES))
+    base = every(cut, f"keep {KEEP}", ids, [] if asked.order else list(SCHEMES))
+    first = asked.work / "rounded"
+    _rounded(whole, first, SCHEMES[FIRST])
+    _cut(first, asked.work / "rounded-cut")
+    every(asked.work / "rounded-cut", f"{FIRST}, then keep {KEEP}", ids, [FIRST], base)
 
 
-def every(folder: Path, name: str, ids: Tensor, first: Mapping[str, Tensor] | None = None) -> None:
-    """The rows of one model: in full, in each scheme, and, with the weights that come `first`, in the other order."""
+def every(folder: Path, name: str, ids: Tensor, schemes: Sequence[str], base: Tensor | None = None) -> Tensor:
+    """The rows of one model, in full and in some schemes; ratios are to the `base`, or else to itself in full."""
     model: Any = load(folder, dtype=torch.float32)
     weights = _weights(folder)
-    base = told(name, "in full", _size(folder, None), losses(model, ids), None)
-    for stored, scheme in SCHEMES.items():
+    own = told(name, "in full", _size(folder, None), losses(model, ids), base)
+    for stored in schemes:
+        scheme = SCHEMES[stored]
         put(model, {n: rounded(w, bits=scheme.bits, group=scheme.group) for n, w in weights.items()})
-        told(name, stored, _size(folder, scheme), losses(model, ids), base)
-    if first is not None:
-        scheme = SCHEMES[FIRST]
-        before = {n: rounded(w, bits=scheme.bits, group=scheme.group) for n, w in first.items()}
-        left = {n: _same_units(before[n], first, weights, n) for n in weights}
-        put(model, left)
-        told(f"{FIRST}, then {name}", "cut only", ("", ""), losses(model, ids), base)
-        put(model, {n: rounded(w, bits=scheme.bits, group=scheme.group) for n, w in left.items()})
-        told(f"{FIRST}, then {name}", FIRST, _size(folder, scheme), losses(model, ids), base)
+        told(name, stored, _size(folder, scheme), losses(model, ids), own if base is None else base)
+    return own
 
 
 @torch.no_grad()
@@ -101,14 +98,18 @@ def told(name: str, stored: str, size: tuple[str, str], found: Tensor, base: Ten
     return found
 
 
-def _same_units(rows: Tensor, first: Mapping[str, Tensor], cut: Mapping[str, Tensor], name: str) -> Tensor:
-    """Of a matrix of the whole model the rows or columns that are in the cut one: those of the same weights."""
-    if cut[name].shape == first[name].shape:
-        return rows
-    whole, left = (first[name], cut[name]) if len(cut[name]) < len(first[name]) else (first[name].T, cut[name].T)
-    places = {tuple(row): i for i, row in enumerate(whole[:, :16].tolist())}
-    kept = torch.tensor([places[tuple(row)] for row in left[:, :16].tolist()])
-    return rows[kept] if len(cut[name]) < len(first[name]) else rows[:, kept]
+def _cut(folder: Path, out: Path) -> None:
+    if not out.is_dir():
+        penjing.shrink(folder, out, choice=penjing.Choice(method="activation", keep=KEEP), measure=False)
+
+
+def _rounded(folder: Path, out: Path, scheme: Scheme) -> None:
+    """The model in full, with the weights that its packed folder would stand for."""
+    if not out.is_dir():
+        model: Any = load(folder, dtype=torch.float32)
+        put(model, {n: rounded(w, bits=scheme.bits, group=scheme.group) for n, w in _weights(folder).items()})
+        model.save_pretrained(out)
+        tokenizer(folder).save_pretrained(out)
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
