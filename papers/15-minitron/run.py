@@ -1,18 +1,21 @@
 """Minitron's checks at the size of a laptop (arXiv:2407.14679): a language model of letters, cut to half and healed.
 
-`python -m papers.15-minitron.run` prints the figures; `--write` keeps them in expected.json. One thread.
+`python -m papers.15-minitron.run OUT` prints the figures; `--write` keeps them in expected.json. The teacher and what was
+measured so far lie in OUT, and are not made again.
 """
 
 import copy
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from papers.assets.smollm2 import round_
 from papers.assets.texts import novels
 from papers.expected import record
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -31,7 +34,7 @@ RATE = 1e-3
 SEEDS = (0, 1, 2)
 SHAPES = (
     "neurons:256,heads:3,blocks:6", "neurons:512,heads:6,blocks:3", "neurons:384,heads:4,blocks:4",
-    "neurons:384,heads:5,blocks:4", "neurons:320,heads:3,blocks:5", "neurons:288,heads:4,blocks:5",
+    "neurons:336,heads:6,blocks:4", "neurons:320,heads:3,blocks:5", "neurons:288,heads:4,blocks:5",
     "neurons:288,heads:2,blocks:6", "neurons:224,heads:4,blocks:6",
 )  # fmt: skip
 """Shapes of half of the blocks' parameters, within 5 %."""
@@ -108,24 +111,44 @@ def over(values: Sequence[float]) -> dict[str, float]:
     return {"mean": round_(found.mean()), "deviation": round_(found.std()) if len(values) > 1 else 0.0}
 
 
-def measured() -> dict[str, Any]:
+def once(out: Path, name: str, make: Callable[[], Any]) -> Any:
+    """What was made under this name, or is made now and kept."""
+    path = out / f"{name.translate(str.maketrans(' ,:', '---'))}.json"
+    if not path.is_file():
+        found = make()
+        path.write_text(json.dumps(found), encoding="utf-8")
+        print(name, found, file=sys.stderr, flush=True)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def taught(out: Path, ids: Tensor) -> nn.Module:
+    """The teacher: trained on the text, once."""
+    teacher, path = model(0), out / "teacher.safetensors"
+    if not path.is_file():
+        trained(teacher, "sft", drawn(ids, TEACHER_STEPS, seed=1), schedule="cosine")
+        save_file(teacher.state_dict(), path)
+    teacher.load_state_dict(load_file(path))
+    return teacher.eval()
+
+
+def measured(place: Path) -> dict[str, Any]:
     """All five checks."""
+    place.mkdir(parents=True, exist_ok=True)
     ids, calibration, held = letters()
-    teacher = model(0)
-    trained(teacher, "sft", drawn(ids, TEACHER_STEPS, seed=1), schedule="cosine")
+    teacher = taught(place, ids)
     steps = {"teacher": TEACHER_STEPS, "healing": STEPS}
     out: dict[str, Any] = {"teacher": round_(loss(teacher, held)), "steps": steps}
     whole, small = (sum(p.numel() for p in m.parameters()) for m in (teacher, cut(teacher, calibration, shape=WIDTH)))
     out["parameters"] = {"teacher": whole, "student": small}
-    out["1, 2: ways"] = ways(teacher, ids, calibration, held)
-    out["3: shapes"] = ranks(teacher, ids, calibration, held)
+    out["1, 2: ways"] = ways(place, teacher, ids, calibration, held)
+    out["3: shapes"] = ranks(place, teacher, ids, calibration, held)
     out["4: neurons"] = rankings(teacher, calibration, held, axes="neurons.*", keep=0.5)
     out["5: channels"] = rankings(teacher, calibration, held, axes="residual*", keep=0.75)
     out["readings"] = readings(out)
     return out
 
 
-def ways(teacher: nn.Module, ids: Tensor, calibration: Sequence[Any], held: Sequence[Any]) -> dict[str, Any]:
+def ways(out: Path, teacher: nn.Module, ids: Tensor, calibration: Sequence[Any], held: Sequence[Any]) -> dict[str, Any]:
     """Checks 1 and 2: half by width or by depth, healed by three losses or trained from new, on the same batches."""
     arms = {
         "width, logits": (WIDTH, "logits"), "width, sft": (WIDTH, "sft"), "depth, logits": (DEPTH, "logits"),
@@ -136,25 +159,31 @@ def ways(teacher: nn.Module, ids: Tensor, calibration: Sequence[Any], held: Sequ
     for seed in SEEDS:
         batches = drawn(ids, STEPS, seed=10 + seed)
         for name, (shape, by) in arms.items():
-            new = model(100 + seed, num_attention_heads=3, intermediate_size=256)
-            student = cut(teacher, calibration, shape=shape) if shape else new
-            trained(student, by, batches, teacher=teacher if by != "sft" else None, seed=seed, average=0.2)
-            found[name].append(loss(student, held))
-            print(name, seed, found[name][-1], file=sys.stderr, flush=True)
+
+            def healed(shape: str = shape, by: str = by, seed: int = seed, batches: Any = batches) -> float:
+                new = model(100 + seed, num_attention_heads=3, intermediate_size=256)
+                student = cut(teacher, calibration, shape=shape) if shape else new
+                trained(student, by, batches, teacher=teacher if by != "sft" else None, seed=seed, average=0.2)
+                return loss(student, held)
+
+            found[name].append(once(out, f"{name} {seed}", healed))
     return {n: over(v) | ({"cut": round_(first[n])} if n in first else {}) | {"each": v} for n, v in found.items()}
 
 
-def ranks(teacher: nn.Module, ids: Tensor, calibration: Sequence[Any], held: Sequence[Any]) -> dict[str, Any]:
+def ranks(out: Path, teacher: nn.Module, ids: Tensor, calibration: Sequence[Any], held: Sequence[Any]) -> dict[str, Any]:
     """Check 3: the divergence of eight shapes while they are healed, and how their order at each look agrees."""
     courses: dict[str, dict[str, list[float]]] = {}
     for seed in SEEDS[:2]:
         batches = drawn(ids, LONG, seed=50 + seed)
         for shape in SHAPES:
-            student = cut(teacher, calibration, shape=shape)
-            before = _divergence(student, teacher, held)
-            run = trained(student, "logits", batches, teacher=teacher, seed=seed, held_out=held, last=0.0)
-            courses.setdefault(f"seed {seed}", {})[shape] = [before, *(value for _, value in run.held_out)]
-            print(shape, seed, courses[f"seed {seed}"][shape], file=sys.stderr, flush=True)
+
+            def course(shape: str = shape, seed: int = seed, batches: Any = batches) -> list[float]:
+                student = cut(teacher, calibration, shape=shape)
+                before = _divergence(student, teacher, held)
+                run = trained(student, "logits", batches, teacher=teacher, seed=seed, held_out=held, last=0.0)
+                return [before, *(value for _, value in run.held_out)]
+
+            courses.setdefault(f"seed {seed}", {})[shape] = once(out, f"{shape} {seed}", course)
     rounded = {k: {s: [round_(x) for x in c] for s, c in v.items()} for k, v in courses.items()}
     told: dict[str, Any] = {"divergence": rounded}
     tables = [torch.tensor(list(v.values()), dtype=torch.float64) for v in courses.values()]
@@ -200,6 +229,6 @@ def readings(found: dict[str, Any]) -> dict[str, bool]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    results = measured()
+    results = measured(Path(sys.argv[1]))
     print(json.dumps(results, indent=1))
     record(__file__, results, write="--write" in sys.argv)
