@@ -1,7 +1,7 @@
 """Minitron's checks at the size of a laptop (arXiv:2407.14679): a language model of letters, cut to half and healed.
 
-`python -m papers.15-minitron.run OUT` prints the figures; `--write` keeps them in expected.json. The teacher and what was
-measured so far lie in OUT, and are not made again.
+`python -m papers.15-minitron.run OUT` prints the figures; `--write` keeps them in expected.json. The teacher and what
+was measured so far lie in OUT, and are not made again.
 """
 
 import copy
@@ -170,7 +170,9 @@ def ways(out: Path, teacher: nn.Module, ids: Tensor, calibration: Sequence[Any],
     return {n: over(v) | ({"cut": round_(first[n])} if n in first else {}) | {"each": v} for n, v in found.items()}
 
 
-def ranks(out: Path, teacher: nn.Module, ids: Tensor, calibration: Sequence[Any], held: Sequence[Any]) -> dict[str, Any]:
+def ranks(
+    out: Path, teacher: nn.Module, ids: Tensor, calibration: Sequence[Any], held: Sequence[Any]
+) -> dict[str, Any]:
     """Check 3: the divergence of eight shapes while they are healed, and how their order at each look agrees."""
     courses: dict[str, dict[str, list[float]]] = {}
     for seed in SEEDS[:2]:
