@@ -5,6 +5,7 @@ not have yet, one after the other, each resumable, and prints the figures; `--wr
 """
 
 import json
+import math
 import resource
 import sys
 from collections.abc import Mapping
@@ -162,23 +163,46 @@ def measure(out: Path, budgets: list[str], only: str) -> None:
 
 
 def figures(out: Path) -> dict[str, Any]:
-    """Perplexity over the dense model's and over the control's, with intervals over rows, and agreement."""
+    """Of each model: perplexity over the dense model's, the control's and that healed on logits, and agreement."""
     known = rows_of(out)
     table: dict[str, Any] = {}
     for name, told in known.items():
-        control = known.get(f"{name.partition('-')[0]}-control")
+        budget, keep = name.partition("-")[0], name.rpartition("-")[2]
+        others = {"control": known.get(f"{budget}-control"), "logits": known.get(f"{budget}-logits-{keep}")}
+        others = {label: other for label, other in others.items() if other is not None and other is not told}
         cost = {k: v for k, v in told.items() if k != "texts"}
-        table[name] = {text: _over(seen, known, control, text) for text, seen in told["texts"].items()} | cost
-    return table
+        table[name] = {text: _over(seen, known, others, text) for text, seen in told["texts"].items()} | cost
+    return {"rows": ROWS, "tokens a text": ROWS * LENGTH, "models": table, "readings": readings(table)}
 
 
-def _over(seen: Mapping[str, Any], known: Mapping[str, Any], control: Any, text: str) -> dict[str, Any]:
+def _over(seen: Mapping[str, Any], known: Mapping[str, Any], others: Mapping[str, Any], text: str) -> dict[str, Any]:
     dense = known["dense"]["texts"][text]["loss"]
     out: dict[str, Any] = {"perplexity": round_(torch.tensor(seen["loss"]).mean().exp()), **_times(seen["loss"], dense)}
-    if control is not None:
-        against = _times(seen["loss"], control["texts"][text]["loss"])
-        out |= {"times control": against["times"], "control interval": against["interval"]}
+    for label, other in others.items():
+        against = _times(seen["loss"], other["texts"][text]["loss"])
+        out |= {f"times {label}": against["times"], f"{label} interval": against["interval"]}
     return out | {k: round_(torch.tensor(seen[k]).mean()) for k in ("divergence", "agree")}
+
+
+def readings(table: Mapping[str, Any]) -> dict[str, bool]:
+    """What this study asks, of what was measured."""
+    out: dict[str, bool] = {}
+    for keep in KEEPS:
+        cut, logits, sft = (table[name] for name in (f"cut-{keep:g}", f"short-logits-{keep:g}", f"short-sft-{keep:g}"))
+        for text in ("speeches", "novel", "handbook"):
+            gone = 1 - math.log(logits[text]["times"]) / math.log(cut[text]["times"])
+            out[f"1 {keep:g} {text}: logits close half of the gap, in nats"] = gone >= 0.5
+            out[f"3 {keep:g} {text}: the text's own loss agrees less often with the dense model than logits do"] = (
+                sft[text]["agree"] < logits[text]["agree"]
+            )
+        for text in ("novel", "handbook"):
+            behind = sft[text]["logits interval"][0] > 1
+            out[f"2 {keep:g} {text}: logits are better than the text's own loss on text of another kind"] = behind
+    for keep, most in ((0.75, (1.08, 1.20)), (0.5, (1.35, 1.9))):
+        healed = table[f"short-logits-{keep:g}"]
+        for text, limit in zip(("speeches", "novel"), most, strict=True):
+            out[f"4 {keep:g} {text}: at most {limit:g} times the dense model"] = healed[text]["times"] <= limit
+    return out
 
 
 def _times(losses: list[float], others: list[float]) -> dict[str, Any]:
