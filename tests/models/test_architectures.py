@@ -77,3 +77,30 @@ def test_an_unknown_size_names_the_nearest():
 
 def test_a_type_that_is_not_ours_is_none():
     assert of_type("llama") is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cut_to_half_it_is_a_folder_that_opens(name, tmp_path):
+    import penjing
+
+    model = create(name, "tiny")
+    model.save_pretrained(tmp_path / "whole")
+    plan = penjing.plan(tmp_path / "whole", method="magnitude", keep=0.5)
+    proof = name == NAMES[0]  # opened by a fresh process too, which takes a while
+    penjing.apply(tmp_path / "whole", plan, tmp_path / "half", reopening=proof)
+    small = penjing.load(tmp_path / "half")
+    assert sum(p.numel() for p in small.parameters()) < 0.9 * sum(p.numel() for p in model.parameters())
+    with torch.no_grad():
+        assert small(**example(small))[0].shape == model(**example(model))[0].shape
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sizes_have_the_published_multiply_adds(name):
+    from penjing.layouts.costs import macs
+
+    file = MODELS.load(name)
+    for size, count in file.CARD.macs.items():
+        with torch.device("meta"):
+            model = file.Model(file.Config(**file.CARD.sizes[size])).eval()
+        assert macs(from_module(model, example_of(model, device="meta"))) == count, size

@@ -4,11 +4,13 @@ A file defines `Config` (a `PreTrainedConfig`), `Model` (a `PreTrainedModel`) an
 generate as any model of transformers does, once `enrol` has told transformers of them.
 """
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 from penjing.core.architecture import Architecture
 from penjing.core.registry import Registry
+from penjing.core.spec import opens_with
 from penjing.errors import PenjingError, nearest
 
 
@@ -78,3 +80,8 @@ def of_type(model_type: str) -> ModuleType | None:
         return None
     enrol(model_type)
     return MODELS.load(model_type)
+
+
+def opener(config: Mapping[str, Any]) -> str:
+    """What opens a model of this config: "stock" loaders, or "penjing" where it is of an architecture that is here."""
+    return "penjing" if config.get("model_type") in MODELS.names() else opens_with(config)

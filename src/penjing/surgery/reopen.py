@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from penjing.core.spec import opens_with
 from penjing.errors import PlanError
 from penjing.io.recorded import folder_config
+from penjing.models import opener
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
 """Largest difference over largest output that passes. The same code on the same machine gives 0; other thread
@@ -75,7 +75,7 @@ def _run(folder: Path, inputs: Mapping[str, Tensor], place: Path, seconds: float
         "out": str(place / "out.safetensors"),
         "told": str(place / "told.json"),
         "threads": torch.get_num_threads(),
-        "package": "" if opens_with(folder_config(folder)) == "stock" else str(Path(__file__).parents[2]),
+        "package": "" if opener(folder_config(folder)) == "stock" else str(Path(__file__).parents[2]),
     }
     program = Path(__file__).with_name("reopen_process.py").read_text(encoding="utf-8")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
@@ -93,9 +93,7 @@ def _run(folder: Path, inputs: Mapping[str, Tensor], place: Path, seconds: float
     return json.loads((place / "told.json").read_text(encoding="utf-8")), _load(place / "out.safetensors")
 
 
-def _compare(
-    told: Mapping[str, Any], output: Tensor, expected: Tensor, strangers: Collection[str]
-) -> ReopenResult:
+def _compare(told: Mapping[str, Any], output: Tensor, expected: Tensor, strangers: Collection[str]) -> ReopenResult:
     expected = expected.detach().cpu()
     same = output.shape == expected.shape
     difference = relative = None
@@ -139,7 +137,7 @@ def _names_only(folder: Path, strangers: Collection[str]) -> ReopenResult:
     unexpected = tuple(n for n in stored if n not in wanted and n not in strangers)
     mismatched = tuple(n for n, s in stored.items() if n in wanted and wanted[n] != tuple(s))
     return ReopenResult(
-        loader=type(module).__name__ if opens_with(checkpoint.config) == "stock" else "penjing.load",
+        loader=type(module).__name__ if opener(checkpoint.config) == "stock" else "penjing.load",
         versions={"transformers": transformers.__version__, "torch": str(torch.__version__)},
         ok=not (missing or unexpected or mismatched),
         missing=missing,

@@ -11,10 +11,10 @@ import torch
 from penjing.core import Checkpoint, Layout, Plan, Spec
 from penjing.core.layout import State
 from penjing.core.pattern import shape
-from penjing.core.spec import opens_with
 from penjing.errors import CheckpointError, LayoutError, PlanError
 from penjing.io.quantised import quantisation, refusal
 from penjing.layouts import costs
+from penjing.models import opener
 from penjing.surgery.dtypes import FLOATS, config_as, stored_as
 from penjing.surgery.gains import check_gains
 from penjing.surgery.outcome import Outcome, work_out
@@ -66,7 +66,7 @@ class Verified:
     @property
     def opens_with(self) -> str:
         """What opens the result: "stock" loaders, or "penjing" alone."""
-        return opens_with(self.config)
+        return opener(self.config)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -114,7 +114,7 @@ def verify(
     config = config_as(config, dtype) if config and dtype is not None else config
     kv, note = _caches(checkpoint, config, dtypes)
     unknown = _told_of_strangers(config, strangers)
-    opened = ("no stock loader opens the result; penjing.load does",) if opens_with(config) != "stock" else ()
+    opened = ("no stock loader opens the result; penjing.load does",) if opener(config) != "stock" else ()
     remarks = (*opened, *unknown, *_notes(layout, outcome, plan), *check_gains(checkpoint, outcome), *note)
     return Verified(
         config=config,
