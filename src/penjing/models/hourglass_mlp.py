@@ -29,7 +29,7 @@ class Config(PreTrainedConfig):
     """The entries; `intermediate_size` is one width for all blocks, or a list with one for each.
 
     `input_projection` is "fixed" (drawn from a normal of variance 1 / inputs), "structured" (a Hadamard matrix with
-    random signs, of the same scale), "trained" or "none". `centre` is taken from the pixels and given back to the image.
+    random signs, of the same scale), "trained" or "none". `centre` is taken from the pixels and given back at the end.
     """
 
     model_type = "hourglass_mlp"
