@@ -1,11 +1,14 @@
 """What 8 and 4 bits cost SmolLM2-135M, whole and cut, and whether to cut before or after rounding.
 
     OMP_NUM_THREADS=1 python benchmarks/packed.py --work out/packed
+    OMP_NUM_THREADS=1 python benchmarks/packed.py --work out/packed --order --heal 32768
 
 The model, and the model cut to 0.75 of its neurons (`activation`, not healed), with their weights as packed folders
 have them: `penjing export` holds a folder to these weights, so here they are put into the model, and none is written.
 For the other order the weights of the whole model are rounded first, that model is cut by the same method, and what is
-left is rounded again, as a folder would have it. Perplexity in float32 on the same blocks of the two texts that penjing
+left is rounded again, as a folder would have it. With `--heal`, the cut is also healed (`penjing heal`: half the whole
+model's logits, half the text's own loss; addresses and novels, as papers/healing-curves has them) and rounded then, by
+itself: it is not trained on after that. Perplexity in float32 on the same blocks of the two texts that penjing
 ships to judge on; the ratio to the same model in full is paired over blocks, with its 95 % interval (t). Megabytes are
 those of a folder in float32 and in bfloat16, counted from the shapes.
 """
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from papers.assets.texts import addresses, novels
 from scipy.stats import t as student
 from torch import Tensor, nn
 
@@ -35,7 +39,9 @@ SCHEMES = {
     "int8": Scheme(bits=8), "int4:g64": Scheme(bits=4, group=64), "int4:g32": Scheme(bits=4, group=32),
 }  # fmt: skip
 FIRST = "int4:g32"
-"""What the weights are rounded to before the cut, where that comes first."""
+"""What the weights are rounded to before the cut, where that comes first, and after healing."""
+CHARACTERS = 3_000_000
+"""Of addresses and of novels to heal on: more than any run reads."""
 
 
 def main() -> None:
@@ -43,10 +49,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("out/packed"))
     parser.add_argument("--cut", type=Path, help="a folder cut so that is there already")
     parser.add_argument("--order", action="store_true", help="only the order, beside the models in full")
+    parser.add_argument("--heal", type=int, metavar="TOKENS", help="heal the cut on so many tokens, too")
     parser.add_argument("--blocks", type=int, default=3, help="of each text")
     parser.add_argument("--window", type=int, default=256)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
+    if asked.heal is not None and asked.heal < 1:
+        parser.error(f"found --heal {asked.heal}; needed one token or more")
     whole = as_folder(resolve(fetch_asset("smollm2")), cache_folder())
     cut = asked.cut or asked.work / "cut"
     _cut(whole, cut)
@@ -54,7 +63,10 @@ def main() -> None:
     print("| model | weights | MB in f32 | MB in bf16 | speeches | novel | of the same in full |", flush=True)
     print("|---" * 7 + "|", flush=True)
     every(whole, "whole", ids, [] if asked.order else list(SCHEMES))
-    base = every(cut, f"keep {KEEP}", ids, [] if asked.order else list(SCHEMES))
+    base = every(cut, f"keep {KEEP}", ids, [FIRST] if asked.order else list(SCHEMES))
+    if asked.heal:
+        _healed(cut, asked.work / f"healed-{asked.heal}", whole, asked.heal)
+        every(asked.work / f"healed-{asked.heal}", f"keep {KEEP}, healed", ids, [FIRST], base)
     first = asked.work / "rounded"
     _rounded(whole, first, SCHEMES[FIRST])
     _cut(first, asked.work / "rounded-cut")
@@ -101,6 +113,19 @@ def told(name: str, stored: str, size: tuple[str, str], found: Tensor, base: Ten
 def _cut(folder: Path, out: Path) -> None:
     if not out.is_dir():
         penjing.shrink(folder, out, choice=penjing.Choice(method="activation", keep=KEEP), measure=False)
+
+
+def _healed(folder: Path, out: Path, teacher: Path, tokens: int) -> None:
+    """The cut model, trained for so many tokens."""
+    if not out.is_dir():
+        text = out.with_name("train.txt")
+        if not text.is_file():
+            spoken, told = "\n".join(reversed(addresses())), "\n".join(novels())
+            text.write_text(f"{spoken[:CHARACTERS]}\n{told[:CHARACTERS]}\n", encoding="utf-8")
+        how = penjing.Heal(
+            method="logits", settings={"own": 0.5}, tokens=tokens, texts=(str(text),), teacher=str(teacher)
+        )
+        penjing.heal(folder, out, how=how, measure=False)
 
 
 def _rounded(folder: Path, out: Path, scheme: Scheme) -> None:
