@@ -65,5 +65,3 @@ def test_a_file_that_computes_something_else_is_refused(run, said, graph, tmp_pa
     path.write_bytes(b"0")
     with pytest.raises(ExportError, match=said):
         check(wrong, path, module, [inputs])
-
-

@@ -14,6 +14,7 @@ from penjing.pipeline import carry_out
 from penjing.surgery import ReopenResult
 
 KINDS = {"compactifai": Mpo, "svd": LowRank}
+SETTINGS = {"compactifai": {}, "svd": {"whiten": False}}
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def test_a_factored_model_is_healed_in_its_factors(method, tmp_path, monkeypatch
     (tmp_path / "text.txt").write_text("the tide comes in and the tide goes out again; " * 60, encoding="utf-8")
     how = {"measure": False, "progress": False}
     penjing.shrink(
-        tmp_path / "tiny", tmp_path / "cut", method=method, keep=0.6, settings={"whiten": False} if method == "svd" else {},
+        tmp_path / "tiny", tmp_path / "cut", method=method, keep=0.6, settings=SETTINGS[method],
         **how,
     )  # fmt: skip
     done = penjing.heal(

@@ -88,9 +88,7 @@ def _room(config: Any) -> int:
 
 
 @torch.no_grad()
-def agreement(
-    run: Callable[..., Any], cached: Cached, path: Path, written: int, *, exact: bool = True
-) -> Written:
+def agreement(run: Callable[..., Any], cached: Cached, path: Path, written: int, *, exact: bool = True) -> Written:
     """Read prompts and write tokens with the file and with the model, and hold one against the other.
 
     Raises:

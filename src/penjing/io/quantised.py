@@ -69,17 +69,7 @@ def refuse_quantised(checkpoint: Checkpoint, source: str) -> None:
 
 def refusal(checkpoint: Checkpoint) -> str:
     """Why a quantised checkpoint is not cut, and what to do."""
-    method = str(_named(checkpoint.config).get("quant_method", "")).lower()
-    how = ""
-    if method == "bitsandbytes":
-        how = "from_pretrained(...).dequantize()"
-    elif method in STOCK:
-        how = f"from_pretrained(..., {STOCK[method]})"
-    ways = (
-        f"dequantise it first, in transformers by {how} and save_pretrained(..., save_original_format=False)"
-        if how
-        else "dequantise it first"
-    )
+    ways = decoded(checkpoint)
     found = quantisation(checkpoint)
     if found.endswith(UNSEEN):
         ways += ", or take the entry out of its config.json if its weights are plain numbers"
@@ -87,6 +77,19 @@ def refusal(checkpoint: Checkpoint) -> str:
         f"is quantised ({found}), and a cut would part codes from what decodes them; {ways}, or name the checkpoint "
         f"that it was made from"
     )
+
+
+def decoded(checkpoint: Checkpoint) -> str:
+    """What decodes a quantised checkpoint, as one is told to do it."""
+    method = str(_named(checkpoint.config).get("quant_method", "")).lower()
+    how = ""
+    if method == "bitsandbytes":
+        how = "from_pretrained(...).dequantize()"
+    elif method in STOCK:
+        how = f"from_pretrained(..., {STOCK[method]})"
+    if not how:
+        return "dequantise it first"
+    return f"dequantise it first, in transformers by {how} and save_pretrained(..., save_original_format=False)"
 
 
 def _named(config: Mapping[str, Any]) -> Mapping[str, Any]:

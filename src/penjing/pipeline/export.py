@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from penjing.core.progress import Progress, silent
-from penjing.errors import OutputError
+from penjing.errors import ExportError, OutputError
 from penjing.exporters.exporter import Given, Written, discard
 from penjing.exporters.formats import FORMATS, parted, variant_of
 from penjing.io import open_checkpoint, stock_opens, writing
+from penjing.io.quantised import decoded, quantisation
 from penjing.io.workspace import outside
 from penjing.running import stock
 from penjing.running.source import as_folder, resolve
@@ -24,7 +25,8 @@ def export(
     Raises:
         PenjingError: there is no such format.
         OutputError: there is a file of this name, or no folder for it, or it cannot be written.
-        ExportError: the model cannot be written in this format, or the file computes something else.
+        ExportError: the model is quantised already or cannot be written in this format, or the file computes something
+            else.
     """
     name, variant = parted(to)
     exporter = FORMATS.load(name).EXPORTER
@@ -44,6 +46,7 @@ def export(
             partial.unlink()
     try:
         progress("opening the model", 0, 0)
+        _refuse_packed(model, revision, to)
         opened = _folder(model, revision, table, cache, progress)
         given = Given(folder=opened, load=lambda dtype: stock.load(opened, dtype=dtype))
         with writing(out):
@@ -52,6 +55,18 @@ def export(
     finally:
         discard(partial)
     return replace(told, path=out)
+
+
+def _refuse_packed(model: str | Path, revision: str | None, to: str) -> None:
+    """Every format is made of numbers, not of codes, which are rounded already."""
+    checkpoint = open_checkpoint(model, revision=revision)
+    if checkpoint.kind != "folder" or not (found := quantisation(checkpoint)):
+        return
+    raise ExportError(
+        f"{model} is quantised ({found}), and {to} is made of weights that are numbers; export the folder that it was "
+        f"made from: penjing export THAT_FOLDER --to {to}. If it is gone, {decoded(checkpoint)}, and export that: "
+        "its rounding stays, and another is added"
+    )
 
 
 def _folder(model: str | Path, revision: str | None, table: Path | None, cache: Path, progress: Progress) -> Path:

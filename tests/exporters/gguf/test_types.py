@@ -22,9 +22,7 @@ def pieces(layers, *, tied=True, width=256, neurons=512):
     found = [Piece(name=f"{n}.weight", shape=s) for n, s in ends]
     swap = {256: width, 512: neurons}
     for i in range(layers):
-        found += [
-            Piece(name=f"blk.{i}.{n}.weight", shape=tuple(swap.get(x, x) for x in s)) for n, s in PARTS.items()
-        ]
+        found += [Piece(name=f"blk.{i}.{n}.weight", shape=tuple(swap.get(x, x) for x in s)) for n, s in PARTS.items()]
     return found
 
 

@@ -147,11 +147,47 @@ def test_a_result_with_modules_in_it_is_refused(tmp_path):
     assert not (tmp_path / "packed").exists()
 
 
-def test_a_packed_folder_is_not_packed_again(tmp_path):
+def test_a_factored_model_is_packed_through_dense_and_told_what_that_costs(tmp_path):
+    make("llama", tmp_path / "model")
+    penjing.shrink(tmp_path / "model", tmp_path / "chains", method="compactifai", keep=0.6, measure=False)
+    with pytest.raises(ExportError) as refused:
+        penjing.export(tmp_path / "chains", "int4:g32", tmp_path / "packed")
+    done = penjing.dense(tmp_path / "chains", tmp_path / "dense")
+    assert f"{done.parameters_after:,} numbers of {done.parameters_before:,}" in str(refused.value)
+    assert not (tmp_path / "packed").exists()
+    packed = penjing.export(tmp_path / "dense", "int4:g32", tmp_path / "packed")
+    plain = penjing.export(tmp_path / "model", "int4:g32", tmp_path / "plain")
+    weights = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("packed", "plain")]
+    assert weights[0] == pytest.approx(weights[1], rel=0.01)
+    assert packed.bytes > 0 < plain.bytes
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4:g32"])
+def test_no_format_is_made_of_a_packed_folder(kind, tmp_path):
+    make("llama", tmp_path / "model")
+    penjing.export(tmp_path / "model", kind, tmp_path / "packed")
+    for to, name in (("int4:g32", "again"), ("gguf", "a.gguf"), ("onnx", "a.onnx"), ("pt2", "a.pt2")):
+        with pytest.raises(ExportError) as refused:
+            penjing.export(tmp_path / "packed", to, tmp_path / name)
+        said = str(refused.value)
+        assert "packed is quantised (compressed-tensors, format pack-quantized" in said
+        assert f"penjing export THAT_FOLDER --to {to}" in said
+        assert "CompressedTensorsConfig(dequantize=True)" in said
+    assert {p.name for p in tmp_path.iterdir()} == {"model", "packed"}
+
+
+@pytest.mark.filterwarnings("ignore:You passed `quantization_config`")  # transformers says what the setting is for
+def test_a_packed_folder_is_decoded_and_exported_as_the_refusal_says(tmp_path):
+    from transformers import AutoModelForCausalLM, CompressedTensorsConfig
+
     make("llama", tmp_path / "model")
     penjing.export(tmp_path / "model", "int8", tmp_path / "packed")
-    with pytest.raises(ExportError, match="quantised already"):
-        penjing.export(tmp_path / "packed", "int4:g32", tmp_path / "again")
+    how = CompressedTensorsConfig(dequantize=True)
+    module = AutoModelForCausalLM.from_pretrained(tmp_path / "packed", quantization_config=how)
+    module.save_pretrained(tmp_path / "decoded", save_original_format=False)
+    penjing.export(tmp_path / "decoded", "int8", tmp_path / "again")
+    before, after = (opened(tmp_path / n)(input_ids=IDS).logits for n in ("packed", "again"))
+    assert float((before - after).abs().max()) < 0.05 * float(before.abs().max())
 
 
 def test_without_the_package_it_is_said_what_to_install(tmp_path, monkeypatch):

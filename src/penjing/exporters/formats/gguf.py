@@ -136,7 +136,10 @@ def _content(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -
     other = {path: spec.kind for path, spec in specs_of(config).items() if spec.kind not in Gguf.modules}
     if other:
         path, kind = next(iter(other.items()))
-        raise ExportError(f"{path} is a module of kind '{kind}', and llama.cpp has stock ones only")
+        raise ExportError(
+            f"{path} is a module of kind '{kind}', and llama.cpp has stock ones only; 'penjing "
+            "dense' makes stock layers of products and chains, which are as large then as before they were factored"
+        )
     return content_of(_full(config), shapes)
 
 

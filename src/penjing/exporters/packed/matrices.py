@@ -6,14 +6,16 @@ its output embedding, tied or not: it bears few bits worst, and loaders expect i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from torch import nn
 
-from penjing.core.spec import layers_of, specs_of
+from penjing.core.spec import layers_of, specs_of, with_specs
 from penjing.errors import CheckpointError, ExportError
 from penjing.io.quantised import ENTRIES
 from penjing.layouts.config.stock import build
+from penjing.nn import kind_of
 
 STACKED = 3
 """Dimensions of a parameter that holds the matrices of several experts."""
@@ -33,7 +35,7 @@ def matrices(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -
     Raises:
         ExportError: loaders of such folders could not open it, and why.
     """
-    _refuse_others(config)
+    _refuse_others(config, shapes)
     try:
         module = build(config)
     except CheckpointError as error:
@@ -50,21 +52,34 @@ def matrices(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -
     return Matrices(packed=names, kept=tuple(name for name, part in linear.items() if part is head))
 
 
-def _refuse_others(config: Mapping[str, Any]) -> None:
+def _refuse_others(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse what no stock class opens, or is packed already."""
     if any(config.get(entry) for entry in ENTRIES):
         raise ExportError("it is quantised already; export the checkpoint that it was made of")
     if inserted := specs_of(config):
         path, spec = next(iter(inserted.items()))
         raise ExportError(
-            f"{path} is a module of kind '{spec.kind}', and packed folders are opened by stock classes; 'penjing "
-            f"dense' makes stock layers of products and chains, or export as pt2"
+            f"{path} is a module of kind '{spec.kind}', and packed folders are opened by stock classes; "
+            f"{_instead(config, shapes)}"
         )
     if layers := layers_of(config):
         raise ExportError(
             f"layer {next(iter(layers))} has sizes of its own, and transformers builds layers alike; cut with select "
             f"'per_axis', or export as gguf"
         )
+
+
+def _instead(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What to do with inserted modules, and what that costs."""
+    if not all(hasattr(kind_of(spec), "dense") for spec in specs_of(config).values()):
+        return "export as pt2"
+    plain = sum(p.numel() for p in build(with_specs(config, {})).parameters())
+    now = sum(map(prod, shapes.values()))
+    return (
+        f"'penjing dense' first makes stock layers of products and chains: {plain:,} numbers of {now:,}, so that "
+        "nothing of what factors save is left (packing the model before it was factored is as small, and loses "
+        "less); or export as pt2"
+    )
 
 
 def _refuse_module(module: nn.Module) -> None:
@@ -85,5 +100,3 @@ def _refuse_module(module: nn.Module) -> None:
             f"{stacked} of {name} holds several experts in one tensor, and compressed-tensors opens linear layers "
             f"only; most of the weights would stay as they are"
         )
-
-

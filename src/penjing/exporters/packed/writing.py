@@ -22,9 +22,7 @@ CODES, SCALES, SHAPE = "_packed", "_scale", "_shape"
 """What stands behind the name of a weight."""
 
 
-def write(
-    path: Path, checkpoint: OpenCheckpoint, found: Matrices, scheme: Scheme, progress: Progress
-) -> None:
+def write(path: Path, checkpoint: OpenCheckpoint, found: Matrices, scheme: Scheme, progress: Progress) -> None:
     """Write the folder, which appears when it is whole; where that fails, nothing is left.
 
     Raises:
