@@ -88,6 +88,11 @@ def main() -> None:
         cut, after = (torch.tensor(rows[stage], dtype=torch.float64).mean() for stage in ("cut", "healed"))
         gained = (after - whole.mean()) / (cut - whole.mean())
         found[name] = {**each, "gap left": run.round4(gained)}
+    found["readings"] = {
+        f"the order of {first} and {second} stays": (found[first]["cut"]["times"] < found[second]["cut"]["times"])
+        == (found[first]["healed"]["times"] < found[second]["healed"]["times"])
+        for first, second in (("4 blocks, neurons", "4 blocks, MLPs"), ("4 blocks, blocks", "4 blocks, MLPs"))
+    }
     print(json.dumps(found, indent=1))
     record(str(Path(__file__).with_name("run.py")), found, write="--write" in sys.argv, part="healed")
 
