@@ -1,50 +1,10 @@
-"""The two hourglasses: MLP and language model."""
+"""The hourglass language model."""
 
 import pytest
 import torch
 
 import penjing
-from penjing.errors import PenjingError
 from penjing.models import MODELS, create
-
-
-def test_a_fixed_projection_is_no_parameter_and_comes_from_its_seed(tmp_path):
-    model = create("hourglass_mlp", "tiny", projection_seed=5)
-    again = create("hourglass_mlp", "tiny", projection_seed=5)
-    other = create("hourglass_mlp", "tiny", projection_seed=6)
-    assert "projection.weight" not in dict(model.named_parameters())
-    assert torch.equal(model.projection.weight, again.projection.weight)
-    assert not torch.equal(model.projection.weight, other.projection.weight)
-    trained = create("hourglass_mlp", "tiny", projection="trained", projection_seed=5)
-    assert torch.equal(trained.projection.weight, model.projection.weight)
-    model.save_pretrained(tmp_path)
-    assert torch.equal(penjing.load(tmp_path).projection.weight, model.projection.weight)
-
-
-def test_the_error_is_the_mean_over_all_pixels():
-    model = create("hourglass_mlp", "tiny")
-    x, y = torch.rand(2, 2, 3, 3), torch.rand(2, 2, 3, 3)
-    out = model(x, labels=y)
-    torch.testing.assert_close(out.loss, (out.reconstruction - y).square().sum() / y.numel())
-
-
-def test_an_answer_of_another_size_and_the_usual_shape():
-    assert create("hourglass_mlp", "tiny", output_size=6)(torch.rand(1, 2, 3, 3))[0].shape == (1, 2, 6, 6)
-    usual = create("hourglass_mlp", "tiny", projection="none", output=False, hidden_size=18, intermediate_size=30)
-    assert usual(torch.rand(1, 2, 3, 3))[0].shape == (1, 2, 3, 3)
-
-
-@pytest.mark.parametrize(
-    ("entries", "words"),
-    [
-        ({"projection": "none"}, "without a projection it is the input's, 18"),
-        ({"output": False}, "without an output layer it is the answer's, 18"),
-        ({"projection": "fixd"}, "one of fixed, trained, none"),
-    ],
-)
-def test_shapes_that_do_not_go_together_are_refused(entries, words):
-    with pytest.raises(PenjingError, match=words):
-        create("hourglass_mlp", "tiny", **entries)
 
 
 def test_the_stack_is_narrow_mlps_one_after_the_other():
