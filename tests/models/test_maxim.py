@@ -8,6 +8,7 @@ from torch import nn
 
 import penjing
 from penjing.core import Budget
+from penjing.errors import CheckpointError
 from penjing.layers.channel_attention import ChannelAttention
 from penjing.layers.multi_axis import AxisMLP, CrossGate, MultiAxis, Positions, parts, whole
 from penjing.layers.u_stage import resized
@@ -153,6 +154,155 @@ def test_a_network_whose_heads_are_zero_gives_its_input():
 def test_a_list_of_another_length_is_refused(widths):
     with pytest.raises(ValueError, match="conv_sizes lists"):
         FILE.Model(FILE.Config(**{**FILE.CARD.sizes["tiny"], "conv_sizes": widths}))
+
+
+def published(config):
+    """(name, shape) of every weight of the authors' network, in the order in which their code makes it."""
+    sizes, levels = config.hidden_sizes, range(len(config.hidden_sizes))
+    down, scales = list(reversed(levels)), range(config.num_scales)
+    ratio = iter(range(999))
+
+    def layer(name, *shape):
+        yield f"{name}/kernel", shape
+        yield f"{name}/bias", shape[-1:]
+
+    def norm(name, size):
+        yield f"{name}/scale", (size,)
+        yield f"{name}/bias", (size,)
+
+    def squeeze(name, c):
+        yield from layer(f"{name}/Conv_0", 1, 1, c, c // 4)
+        yield from layer(f"{name}/Conv_1", 1, 1, c // 4, c)
+
+    def axes(name, i):
+        c = sizes[i]
+        yield from norm(f"{name}/LayerNorm_in", c)
+        yield from layer(f"{name}/in_project", c, 2 * c)
+        for own, side in (("Grid", config.grid_sides[i]), ("Block", config.block_sides[i])):
+            yield from norm(f"{name}/{own}GmlpLayer/LayerNorm", c)
+            yield from layer(f"{name}/{own}GmlpLayer/in_project", c, 2 * c)
+            yield from norm(f"{name}/{own}GmlpLayer/{own}GatingUnit/intermediate_layernorm", c)
+            yield from layer(f"{name}/{own}GmlpLayer/{own}GatingUnit/Dense_0", side**2, side**2)
+            yield from layer(f"{name}/{own}GmlpLayer/out_project", c, c)
+        yield from layer(f"{name}/out_project", 2 * c, c)
+
+    def cross(name, i, x, y, up):
+        c = sizes[i]
+        if up:
+            yield from layer(f"{name}/ConvTranspose_0", 2, 2, y, c)
+        yield from layer(f"{name}/Conv_0", 1, 1, x, c)
+        yield from layer(f"{name}/Conv_1", 1, 1, c if up else y, c)
+        for of in "xy":
+            yield from norm(f"{name}/LayerNorm_{of}", c)
+            yield from layer(f"{name}/in_project_{of}", c, c)
+            yield from layer(f"{name}/out_project_{of}", c, c)
+            gate = f"{name}/SplitHeadMultiAxisGating_{of}"
+            yield from norm(f"{gate}/LayerNorm_in", c)
+            yield from layer(f"{gate}/in_project", c, 2 * c)
+            yield from layer(f"{gate}/Dense_0", config.grid_sides[i] ** 2, config.grid_sides[i] ** 2)
+            yield from layer(f"{gate}/Dense_1", config.block_sides[i] ** 2, config.block_sides[i] ** 2)
+            yield from layer(f"{gate}/out_project", 2 * c, c)
+
+    def encoder(name, i, inputs):
+        c = sizes[i]
+        yield from layer(f"{name}/Conv_0", 1, 1, inputs, c)
+        for g in range(config.num_groups):
+            yield from axes(f"{name}/SplitHeadMultiAxisGmlpLayer_{g}", i)
+            block = f"{name}/channel_attention_block_1{g}"
+            yield from norm(f"{block}/LayerNorm", c)
+            yield from layer(f"{block}/conv1", 3, 3, c, c)
+            yield from layer(f"{block}/conv2", 3, 3, c, c)
+            yield from squeeze(f"{block}/channel_attention", c)
+
+    def gathered(i, order):
+        for j in order:
+            yield from layer(f"UpSampleRatio_{next(ratio)}/Conv_0", 1, 1, sizes[j], sizes[i])
+
+    for s in range(config.num_stages):
+        at = f"stage_{s}_"
+        for i in scales:
+            yield from layer(f"{at}input_conv_{i}", 3, 3, 3, sizes[i])
+            if s:
+                yield from cross(f"{at}input_fuse_sam_{i}", i, sizes[i], sizes[i], False)
+        for i in levels:
+            name = f"{at}encoder_block_{i}"
+            yield from encoder(name, i, sizes[max(i - 1, 0)] + (sizes[i] if i in scales else 0))
+            if s:
+                yield from cross(f"{name}/cross_gating_block", i, sizes[i], sizes[i], False)
+            yield from layer(f"{name}/Conv_1", 4, 4, sizes[i], sizes[i])
+        c = sizes[-1]
+        for b in range(config.num_bottlenecks):
+            yield from layer(f"{at}global_block_{b}/input_proj", 1, 1, c, c)
+            for g in range(config.num_groups):
+                yield from axes(f"{at}global_block_{b}/SplitHeadMultiAxisGmlpLayer_{g}", levels[-1])
+                block = f"{at}global_block_{b}/channel_attention_block_1_{g}"
+                yield from norm(f"{block}/LayerNorm", c)
+                yield from layer(f"{block}/channel_mixing/Dense_0", c, c)
+                yield from layer(f"{block}/channel_mixing/Dense_1", c, c)
+                yield from squeeze(f"{block}/channel_attention", c)
+        for i in down:
+            yield from gathered(i, levels)
+            above = sizes[min(i + 1, levels[-1])]
+            yield from cross(f"{at}cross_gating_block_{i}", i, len(levels) * sizes[i], above, True)
+        for i in down:
+            yield from gathered(i, down)
+            name = f"{at}decoder_block_{i}"
+            yield from layer(f"{name}/ConvTranspose_0", 2, 2, sizes[min(i + 1, levels[-1])], sizes[i])
+            yield from encoder(f"{name}/UNetEncoderBlock_0", i, (1 + len(levels)) * sizes[i])
+        for i in scales:
+            if s == config.num_stages - 1:
+                yield from layer(f"{at}output_conv_{i}", 3, 3, sizes[i], 3)
+            else:
+                head = f"{at}supervised_attention_module_{i}"
+                yield from layer(f"{head}/Conv_0", 3, 3, sizes[i], sizes[i])
+                yield from layer(f"{head}/Conv_1", 3, 3, sizes[i], 3)
+                yield from layer(f"{head}/Conv_2", 3, 3, 3, sizes[i])
+
+
+def released(**settings):
+    config = FILE.Config(**{**FILE.CARD.sizes["tiny"], **TWO, "hidden_sizes": [8, 12], **settings})
+    shapes = dict(published(config))
+    return config, {f"opt/target/{name}": torch.randn(shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_scales": 1, "num_groups": 2}, {"num_stages": 3, "num_bottlenecks": 2}])
+def test_released_weights_have_a_place_each_and_fill_the_model(settings):
+    config, state = released(**settings)
+    model = FILE.Model(config)
+    model.load_state_dict(FILE.from_released(state, config))
+    assert sum(v.numel() for v in state.values()) == sum(p.numel() for p in model.parameters())
+    theirs = torch.cat([v.flatten() for v in state.values()]).sort().values
+    assert torch.equal(theirs, torch.cat([p.detach().flatten() for p in model.parameters()]).sort().values)
+
+
+def test_released_layers_compute_what_the_authors_layers_do():
+    config, state = released()
+    out = FILE.from_released(state, config)
+    up = state["opt/target/stage_1_decoder_block_0/ConvTranspose_0/kernel"]  # [2 2 in out]
+    x = torch.randn(12)
+    want = torch.einsum("abio,i->oab", up.flip(0, 1), x)
+    layer = nn.ConvTranspose2d(12, 8, 2, 2, bias=False)
+    layer.weight.data = out["stages.1.ups.1.weight"]
+    torch.testing.assert_close(layer(x[None, :, None, None])[0], want)
+    joint = state["opt/target/stage_0_encoder_block_0/SplitHeadMultiAxisGmlpLayer_0/in_project/kernel"]
+    axes = "stages.0.encoders.0.groups.0.0"
+    assert torch.equal(out[f"{axes}.inputs.0.weight"], joint[:, :8].T)
+    assert torch.equal(out[f"{axes}.inputs.1.weight"], joint[:, 8:].T)
+    coarse = state["opt/target/UpSampleRatio_4/Conv_0/kernel"]  # the first of what the coarsest decoder gathers
+    assert torch.equal(out["stages.0.gather_skips.0.inputs.1.weight"], coarse.movedim((-1, -2), (0, 1)))
+
+
+def test_released_weights_of_another_size_are_refused():
+    config, state = released()
+    key = "opt/target/stage_0_input_conv_0/kernel"
+    for changed, found in (
+        ({key: None}, "'stage_0_input_conv_0/kernel' is missing"),
+        ({key: torch.zeros(3, 3, 3, 5)}, "gives the shape"),
+        ({"opt/target/more/bias": torch.zeros(1)}, "'more/bias' has no place"),
+    ):
+        given = {k: v for k, v in {**state, **changed}.items() if v is not None}
+        with pytest.raises(CheckpointError, match=found):
+            FILE.from_released(given, config)
 
 
 @pytest.mark.nightly

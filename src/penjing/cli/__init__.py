@@ -15,6 +15,7 @@ COMMANDS = {
     "plan": "Decide what goes: write a plan, change nothing.",
     "apply": "Carry a plan out into a new folder.",
     "shrink": "Plan, carry out, re-open, measure and report, in one go.",
+    "restore": "Send photographs through a network that restores them.",
     "dense": "Write products of matrices as the matrices again, for stock loaders.",
     "heal": "Train a smaller model to do again what its original does.",
     "train": "Train a network as a recipe says.",

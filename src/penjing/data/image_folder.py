@@ -51,7 +51,7 @@ def read_folder(path: Path, *, size: int | None = None) -> Images:
         DataError: there are no classes or images, a file is no image, or sizes differ; the file is named.
         MissingExtraError: Pillow is not installed.
     """
-    _pillow()
+    pillow_or_refuse()
     classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         raise DataError(f"{path} has no sub-folders, needed one for each class with its images in it")
@@ -92,7 +92,12 @@ def _check_sizes(files: Sequence[Path], size: int | None) -> None:
             )
 
 
-def _pillow() -> Any:
+def pillow_or_refuse() -> Any:
+    """Pillow's `Image`.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         from PIL import Image
     except ImportError:
@@ -101,12 +106,18 @@ def _pillow() -> Any:
 
 
 def _size_of(path: Path) -> tuple[int, int]:
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.size
 
 
-def _opened(path: Path) -> Any:
-    pillow = _pillow()
+def opened(path: Path) -> Any:
+    """A picture of Pillow's whose header was read.
+
+    Raises:
+        DataError: it cannot be read, or says that it has more than `MAX_PIXELS`.
+        MissingExtraError: Pillow is not installed.
+    """
+    pillow = pillow_or_refuse()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pillow.DecompressionBombWarning)  # refused below, by its own limit
@@ -122,8 +133,8 @@ def _opened(path: Path) -> Any:
 
 def _decoded(path: Path, size: int | None) -> np.ndarray:
     """[h w 3] uint8."""
-    pillow = _pillow()
-    with _opened(path) as image:
+    pillow = pillow_or_refuse()
+    with opened(path) as image:
         try:
             rgb = image.convert("RGB")
         except (OSError, SyntaxError, ValueError, EOFError) as error:

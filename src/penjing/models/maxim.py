@@ -9,6 +9,8 @@ difference of the spectra, as the paper has it. The multiply-adds are our own co
 the coarse pictures of the last stage; the authors print 2.2 times as much, by a compiler that counts all work twice.
 """
 
+import re
+from collections.abc import Mapping, Sequence
 from math import lcm
 from typing import Any
 
@@ -18,6 +20,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ImageSuperResolutionOutput
 
 from penjing.core.architecture import Architecture
+from penjing.errors import CheckpointError
 from penjing.layers.u_stage import Stage, Widths
 
 
@@ -121,6 +124,118 @@ def difference(image: Tensor, wanted: Tensor) -> Tensor:
 Model = MaximForImageToImage
 
 
+def from_released(state: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """The authors' weights under the names of this model; `state` has their names with "/" between parts.
+
+    Their files are archives of numpy's: `{k: torch.from_numpy(v) for k, v in numpy.load(file).items()}`. The parts
+    "opt/target/" or "params/" in front are left away. Kernels [... in out] become [out in ...], those of transposed
+    convolutions are turned by half a circle, and what they project jointly is split into its halves.
+
+    Raises:
+        CheckpointError: a key is missing, of another shape, or left over; the first one is named.
+    """
+    with torch.device("meta"):
+        model = MaximForImageToImage(config)
+    given = {re.sub(r"^(opt/target|params)/", "", key): value for key, value in state.items()}
+    out: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm)):
+            continue
+        theirs, half = released_name(name, config)
+        for kind in ("weight", "bias"):
+            own = "bias" if kind == "bias" else "scale" if isinstance(module, nn.LayerNorm) else "kernel"
+            out[f"{name}.{kind}"] = _of(given, f"{theirs}/{own}", half, module, getattr(module, kind).shape)
+    used = {f"{released_name(name.rpartition('.')[0], config)[0]}" for name in out}
+    left = sorted(key for key in given if key.rpartition("/")[0] not in used)
+    if left:
+        raise CheckpointError(f"'{left[0]}' has no place in MAXIM of this size; take the config of these weights")
+    return out
+
+
+def _of(given: Mapping[str, Tensor], key: str, half: int | None, module: nn.Module, shape: Sequence[int]) -> Tensor:
+    value = given.get(key)
+    if value is not None and half is not None and value.shape[-1] % 2 == 0:
+        value = value.chunk(2, -1)[half]
+    if value is not None and value.ndim > 1:
+        if isinstance(module, nn.ConvTranspose2d):
+            value = value.flip(0, 1).permute(2, 3, 0, 1)
+        else:
+            value = value.movedim((-1, -2), (0, 1))
+    if value is None or tuple(value.shape) != tuple(shape):
+        what = "is missing" if value is None else f"gives the shape {tuple(value.shape)}"
+        raise CheckpointError(
+            f"'{key}' {what}; MAXIM of this size needs {tuple(shape)}: take the config of these weights"
+        )
+    return value.contiguous()
+
+
+def released_name(name: str, config: Config) -> tuple[str, int | None]:
+    """The authors' name of a module of this model, and which half of it this is (0, 1), None for all."""
+    levels = len(config.hidden_sizes)
+    _, stage, part, rest = name.split(".", 3)
+    index, _, inner = rest.partition(".")
+    i, front, up = int(index), f"stage_{stage}_", levels - 1 - int(index)
+    if part in ("gather", "gather_skips"):
+        # Numbered through all stages, by level from the coarsest, then by the map; skips come from the coarsest.
+        each = int(inner.rpartition(".")[2])
+        each = each if part == "gather" else levels - 1 - each
+        number = (2 * int(stage) + (part == "gather_skips")) * levels**2 + i * levels + each
+        return f"UpSampleRatio_{number}/Conv_0", None
+    places = {
+        "inputs": f"input_conv_{i}", "fuse": f"input_fuse_sam_{i}", "encoders": f"encoder_block_{i}",
+        "crosses": f"encoder_block_{i}/cross_gating_block", "downs": f"encoder_block_{i}/Conv_1",
+        "bottom": f"global_block_{i}", "skips": f"cross_gating_block_{up}",
+        "ups": f"decoder_block_{up}/ConvTranspose_0",
+        "decoders": f"decoder_block_{up}/UNetEncoderBlock_0",
+        "heads": f"supervised_attention_module_{i}" if inner else f"output_conv_{i}",
+    }  # fmt: skip
+    tail, half = _inside(inner, part == "bottom")
+    return front + places[part] + tail, half
+
+
+def _inside(name: str, dense: bool) -> tuple[str, int | None]:
+    """The rest of a released name, within an encoder, a cross gate or a head."""
+    if not name:
+        return "", None
+    if found := re.fullmatch(r"groups\.(\d+)\.(\d)\.(.+)", name):
+        group, second, inner = found.groups()
+        if second == "0":
+            front = f"/SplitHeadMultiAxisGmlpLayer_{group}/"
+            if found := re.fullmatch(r"axes\.(\d)\.(.+)", inner):
+                own = ("Grid", "Block")[int(found[1])]
+                tail = {
+                    "norm": ("LayerNorm", None), "gate": ("in_project", 0), "value": ("in_project", 1),
+                    "value_norm": (f"{own}GatingUnit/intermediate_layernorm", None),
+                    "mix.weights": (f"{own}GatingUnit/Dense_0", None), "out": ("out_project", None),
+                }[found[2]]  # fmt: skip
+                return f"{front}{own}GmlpLayer/{tail[0]}", tail[1]
+            return front + _PROJECTED[inner][0], _PROJECTED[inner][1]
+        front = f"/channel_attention_block_1{'_' if dense else ''}{group}/"
+        return front + _ATTENDED[inner], None
+    if found := re.fullmatch(r"gate_([xy])\.(.+)", name):
+        tail, half = _PROJECTED[found[2]]
+        return f"/SplitHeadMultiAxisGating_{found[1]}/{tail}", half
+    return f"/{'input_proj' if dense else _OTHER[name]}", None
+
+
+_PROJECTED: dict[str, tuple[str, int | None]] = {
+    "norm": ("LayerNorm_in", None), "inputs.0": ("in_project", 0), "inputs.1": ("in_project", 1),
+    "out": ("out_project", None), "mixes.0.weights": ("Dense_0", None), "mixes.1.weights": ("Dense_1", None),
+}  # fmt: skip
+_ATTENDED = {
+    "norm": "LayerNorm", "conv1": "conv1", "conv2": "conv2", "up": "channel_mixing/Dense_0",
+    "down": "channel_mixing/Dense_1", "attention.down": "channel_attention/Conv_0",
+    "attention.up": "channel_attention/Conv_1",
+}  # fmt: skip
+_OTHER = {
+    "inputs": "Conv_0", "up": "ConvTranspose_0", "to_x": "Conv_0", "to_y": "Conv_1",
+    "norm_x": "LayerNorm_x", "norm_y": "LayerNorm_y",
+    "in_x": "in_project_x", "in_y": "in_project_y",
+    "out_x": "out_project_x", "out_y": "out_project_y",
+    "features": "Conv_0", "image": "Conv_1", "attention": "Conv_2",
+}  # fmt: skip
+
+
 def _size(width: int, stages: int, scales: int = 3) -> dict[str, Any]:
     return {"hidden_sizes": [width, 2 * width, 4 * width], "num_stages": stages, "num_scales": scales}
 
@@ -144,6 +259,7 @@ CARD = Architecture(
         "1S-one-scale": 6_108_515, "2S-one-scale": 13_353_830, "3S-one-scale": 20_599_145,
         "1M-one-scale": 19_361_219, "2M-one-scale": 40_839_110, "3M-one-scale": 62_317_001,
     },
-    weights="storage of github.com/google-research/maxim, by task",
+    macs={"1S": 41_159_305_216, "2S": 96_620_138_496, "3S": 152_080_971_776},
+    weights="storage of github.com/google-research/maxim, by task; `from_released` renames them",
     licence="Apache-2.0",
 )  # fmt: skip
