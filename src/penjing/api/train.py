@@ -1,5 +1,7 @@
 """A network trained as a recipe says."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
@@ -10,12 +12,15 @@ from penjing.core.progress import Progress, silent
 from penjing.core.progress_line import shows_progress
 from penjing.errors import OutputError
 from penjing.io import writing
+from penjing.pipeline.coordinates import TIMES, Coordinates, coordinates
 from penjing.pipeline.surroundings import surroundings
 from penjing.pipeline.train_recipe import Recipe, read_training, told
 from penjing.pipeline.training import JOB, prepared, take_part, trained
 from penjing.pipeline.training_result import judged, opening, report_of, write
 from penjing.pipeline.unfinished import Unfinished
-from penjing.report import headline, load, save, save_trained_card
+from penjing.report import check_page, headline, load, save, save_trained_card
+from penjing.report.coordinates import coordinates_html
+from penjing.report.files import write_text
 from penjing.running.placing import find_device
 from penjing.train.healing import LOG
 from penjing.train.ranks import Ranks, join, leading, serve
@@ -61,6 +66,32 @@ def train_model(
         return Trained(folder=Path(asked.out), report=None)
     with leading(ranks), surroundings(threads=None, offline=False):
         return _trained(asked, Path(asked.out), ranks, force, progress)
+
+
+@shows_progress
+def check_coordinates(
+    recipe: str | Path | Recipe, out: str | Path | None = None, *, times: Sequence[int] = TIMES, seeds: int = 3,
+    steps: int = 3, progress: Progress = silent,
+) -> Coordinates:  # fmt: skip
+    """How much the layers of a recipe's network move in the first steps, at `times` the widths of its base.
+
+    `out` is a page to write, such as coordinates.html; the figures lie beside it as .json.
+
+    Raises:
+        PenjingError: something does not serve; each error says what, and nothing is written.
+    """
+    asked = recipe if isinstance(recipe, Recipe) else read_training(recipe)
+    places = () if out is None else (check_page(out), check_page(Path(out).with_suffix(".json")))
+    if places and places[0] == places[1]:
+        raise OutputError(f"{out} is where the figures go; name a page, such as coordinates.html")
+    with surroundings(threads=None, offline=False):
+        found = coordinates(
+            asked, times=times, seeds=seeds, steps=steps, device=find_device(asked.device), progress=progress
+        )
+    if places:
+        write_text(places[0], coordinates_html(found))
+        write_text(places[1], json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n")
+    return found
 
 
 def _trained(recipe: Recipe, out: Path, ranks: Ranks, force: bool, progress: Progress) -> Trained:

@@ -188,6 +188,18 @@ def training_from(given: Mapping[str, Any], where: str) -> Recipe:
     return Recipe(**parts, loop=dict(loop), **plain)
 
 
+def with_base(recipe: Recipe, widths: Mapping[str, Any]) -> Recipe:
+    """The recipe whose base network has these widths instead of those in its table; itself where none are given.
+
+    Raises:
+        RequestError: a width is not a whole number above 0.
+    """
+    if not widths:
+        return recipe
+    given = Mup(base=widths) if recipe.mup is None else replace(recipe.mup, base=widths)
+    return replace(recipe, mup=given)
+
+
 def placed(recipe: Recipe, at: Callable[[str], str]) -> Recipe:
     """The recipe with each place in it changed by `at`."""
     new: dict[str, Any] = {}

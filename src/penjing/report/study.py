@@ -21,7 +21,7 @@ MOST = 8
 def study_page(table: Table) -> str:
     """The whole page as text: it needs nothing else, and every name in it is escaped."""
     series = _marks(table)
-    return _template().render(
+    return environment().get_template("study.html").render(
         table=table, headline=headline(table), unsaid=unsaid(table), marks=series,
         rows=[_row(table, f) for f in table.figures],
         charts=[lines(_chart(c, series)) for c in table.curves], facts=table.facts.items(),
@@ -29,16 +29,17 @@ def study_page(table: Table) -> str:
 
 
 @cache
-def _template() -> Any:
+def environment() -> Any:
+    """Where pages of runs find their templates."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("penjing.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["tick"] = tick
-    environment.filters["bind"] = lambda text: text
-    return environment.get_template("study.html")
+    made.filters["tick"] = tick
+    made.filters["bind"] = lambda text: text
+    return made
 
 
 def headline(table: Table) -> str:
