@@ -66,7 +66,7 @@ class Band(nn.Module):
 
     def forward(self, x: Tensor, spectrum: Tensor) -> Tensor:
         """Weights [batch C H W] of a spectrum of that shape; x [batch H W C] is what it was made from."""
-        masks = rings(*spectrum.shape[2:], self.count, spectrum)
+        masks = rings(spectrum.shape[2], spectrum.shape[3], self.count, spectrum)
         inside = masks.flatten(1)
         power = spectrum.square().mean(1).flatten(1) @ (inside / inside.sum(1, keepdim=True).clamp(min=1)).T
         seen = torch.cat([x.mean((1, 2)), torch.log(1e-6 + power)], 1)

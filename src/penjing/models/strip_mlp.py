@@ -167,7 +167,7 @@ class StripMLPForImageClassification(PreTrainedModel):
         pairs = list(pairwise(sizes))
         self.reduce = nn.ModuleList([stem, *(nn.Conv2d(a, b, 2, 2, bias=False) for a, b in pairs)])
         self.stages = nn.ModuleList(
-            nn.ModuleList(Block(config, i) for _ in range(depth)) for i, depth in enumerate(config.depths)
+            nn.Sequential(*(Block(config, i) for _ in range(depth))) for i, depth in enumerate(config.depths)
         )
         self.early = nn.ModuleList(nn.Conv2d(a, b, 2, 2, groups=a, bias=False) for a, b in pairs[1:])
         self.late = nn.ModuleList(nn.Conv2d(a, b, 2, 2, groups=a, bias=False) for a, b in pairs[2:])
@@ -204,8 +204,7 @@ class StripMLPForImageClassification(PreTrainedModel):
             entered = x
             for extra in skips or ():
                 x = x + extra
-            for block in stage:
-                x = block(x)
+            x = stage(x)
             skips = self._skips(i, entered, skips)
         logits = self.classifier(self.norm(x).mean((2, 3)))
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
