@@ -17,7 +17,11 @@ PARTS = ("attn_q", "attn_k", "attn_v")
 
 
 def content(config: Mapping[str, Any], shapes: Shapes) -> Content:
-    """What a file of the model says and holds."""
+    """What a file of the model says and holds.
+
+    Raises:
+        ExportError: layers differ in width, and the model has what the architecture for that lacks.
+    """
     found = decoder.content(config, shapes, decoder.Family(kind="qwen3", free=FREE))
     if found.architecture != FREE:
         return found
