@@ -5,6 +5,7 @@ import json
 import tomllib
 import typing
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -179,6 +180,15 @@ def test_the_tiny_model_has_learned_something(dense, trained):
     assert load(trained.folder).config.tie_word_embeddings
 
 
+@contextmanager
+def suppress_widths():
+    """Let a format refuse the tiny model's widths, which its groups do not divide, and nothing else."""
+    try:
+        yield
+    except ExportError as error:
+        assert "values in a row" in str(error)  # noqa: PT017 - what is no refusal is wanted too
+
+
 @EVERY
 def test_the_result_goes_where_the_card_says(name, trained):
     """The loader, and which formats hold the modules that were put in, follow from the card: held to a real plan."""
@@ -193,7 +203,8 @@ def test_the_result_goes_where_the_card_says(name, trained):
         exporter = FORMATS.load(format_name).EXPORTER
         variant = next(iter(exporter.variants), "")
         if exporter.modules is None or card.inserts <= exporter.modules:
-            exporter.refuse(told.config, told.shapes, variant)
+            with suppress_widths():
+                exporter.refuse(told.config, told.shapes, variant)
         else:
             with pytest.raises(ExportError, match="is a module of kind"):
                 exporter.refuse(told.config, told.shapes, variant)
