@@ -198,6 +198,9 @@ def readings(table: Mapping[str, Any]) -> dict[str, bool]:
         for text in ("novel", "handbook"):
             behind = sft[text]["logits interval"][0] > 1
             out[f"2 {keep:g} {text}: logits are better than the text's own loss on text of another kind"] = behind
+    for text in ("speeches", "novel", "handbook"):
+        no_worse = table["short-written-0.75"][text]["logits interval"][0] <= 1
+        out[f"5 0.75 {text}: text that the teacher wrote heals no worse than speeches and novels"] = no_worse
     for keep, most in ((0.75, (1.08, 1.20)), (0.5, (1.35, 1.9))):
         healed = table[f"short-logits-{keep:g}"]
         for text, limit in zip(("speeches", "novel"), most, strict=True):

@@ -51,12 +51,20 @@ def test_a_branch_is_attention_by_the_formula_in_each_stripe():
             torch.testing.assert_close(got[b, :, c : c + 2].reshape(-1, 6), want)
 
 
-def test_stripes_as_wide_as_the_map_are_attention_over_all_of_it():
+def test_two_branches_over_the_whole_map_are_one_with_all_heads():
     torch.manual_seed(0)
-    branch, x = FILE.Branch(6, 2, 4), torch.randn(2, 5, 5, 6)
-    torch.testing.assert_close(branch(x, 5, 5), branch(x.clone(), 5, 5))
+    one, x = FILE.Branch(6, 4, 3).double(), torch.randn(2, 5, 7, 6, dtype=torch.float64)
+    halves = [FILE.Branch(6, 2, 3).double() for _ in range(2)]
+    for i, half in enumerate(halves):
+        kept = slice(6 * i, 6 * i + 6)
+        half.load_state_dict({name: value[kept] for name, value in one.state_dict().items()})
+    torch.testing.assert_close(torch.cat([half(x, 5, 7) for half in halves], -1), one(x, 5, 7))
+
+
+def test_a_stage_whose_stripes_are_as_wide_as_its_map_has_one_branch():
     config = FILE.Config(**{**FILE.CARD.sizes["tiny"], "stripe_widths": [12, 3]})
-    assert [len(s.blocks[0].branches) for s in FILE.Model(config).stages] == [1, 1]
+    assert [len(stage.blocks[0].branches) for stage in FILE.Model(config).stages] == [1, 1]
+    assert [len(stage.blocks[0].branches) for stage in create("cswin", "tiny").stages] == [2, 1]
 
 
 def test_sides_that_do_not_divide_are_refused():
@@ -104,4 +112,7 @@ def test_the_authors_names_become_ours():
     assert all(torch.equal(got[k], ours[k]) for k in ours)
     del theirs["stage2.1.qkv.bias"]
     with pytest.raises(CheckpointError, match=r"'stage2\.1\.qkv\.bias' is missing"):
+        FILE.from_released(theirs, config)
+    theirs["stage2.1.qkv.bias"] = torch.zeros(5)
+    with pytest.raises(CheckpointError, match=r"'stage2\.1\.qkv\.bias' has the shape \(5,\)"):
         FILE.from_released(theirs, config)

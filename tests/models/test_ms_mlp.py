@@ -47,5 +47,7 @@ def test_without_layer_scale_a_block_is_the_identity():
 def test_sides_that_do_not_divide_and_kernels_that_lack_are_refused():
     with pytest.raises(ValueError, match="pad the images"):
         create("ms_mlp", "tiny")(torch.zeros(1, 3, 13, 12))
+    with pytest.raises(ValueError, match="6 channels do not fill 5 groups"):
+        MixShift(6, (-2, -1, 0, 1, 2), (1, 1, 3, 3, 5))
     with pytest.raises(ValueError, match="5 shifts and 1 kernels"):
         MixShift(5, (-2, -1, 0, 1, 2), (3,))

@@ -47,8 +47,8 @@ def test_a_command_that_fails_is_named_with_its_code(toy):
 
 
 def test_what_is_not_reproduced_cannot_be_run(toy):
-    with pytest.raises(PenjingError, match=r"19-gradual-magnitude has nothing to run.*04-maw"):
-        clone.runnable(find("19"), toy())
+    with pytest.raises(PenjingError, match=r"05-strip-mlp has nothing to run.*04-maw"):
+        clone.runnable(find("5"), toy())
 
 
 def test_outside_of_a_clone_it_says_what_to_do(tmp_path, monkeypatch):

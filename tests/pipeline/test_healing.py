@@ -178,7 +178,7 @@ def test_blocks_that_went_are_healed_by_hidden_states(home, tmp_path):
 
 
 def test_minutes_are_steps_by_what_a_few_passes_take_and_stay_so(home, tmp_path, monkeypatch):
-    monkeypatch.setattr("penjing.train.minutes.seconds_of", lambda run, lesson: 6.0)
+    monkeypatch.setattr("penjing.train.healing.seconds_of", lambda run, lesson: 6.0)
     wish = Heal(minutes=0.5, length=32)
     monkeypatch.setattr(Keeper, "due", lambda self: True)
 
@@ -187,7 +187,7 @@ def test_minutes_are_steps_by_what_a_few_passes_take_and_stay_so(home, tmp_path,
         healed(home, tmp_path / "out", how=wish)
 
     assert in_child(dies) == signal.SIGKILL
-    monkeypatch.setattr("penjing.train.minutes.seconds_of", lambda run, lesson: 1.0)
+    monkeypatch.setattr("penjing.train.healing.seconds_of", lambda run, lesson: 1.0)
     done = healed(home, tmp_path / "out", how=wish)
     assert done.plan.made["healing"]["steps"] == 5
 
@@ -197,7 +197,7 @@ def test_a_rehearsal_changes_nothing(home, tmp_path):
     asked = healed(home, tmp_path / "asked", how=Heal(tokens=5 * 64, length=32))
     with pytest.MonkeyPatch.context() as patch:
         seconds = minutes.seconds_of
-        patch.setattr("penjing.train.minutes.seconds_of", lambda run, lesson: 0 * seconds(run, lesson) + 12.0)
+        patch.setattr("penjing.train.healing.seconds_of", lambda run, lesson: 0 * seconds(run, lesson) + 12.0)
         healed(home, tmp_path / "decided", how=Heal(minutes=1.0, length=32))
     assert asked.plan.made["healing"]["steps"] == 5
     assert bits(tmp_path / "asked") == bits(tmp_path / "decided")

@@ -24,6 +24,8 @@ class MixShift(nn.Module):
             raise ValueError(f"{len(shifts)} shifts and {len(kernels)} kernels were given; needed one for each group")
         self.shifts = tuple(shifts)
         self.groups = chunks(size, len(shifts))
+        if not all(self.groups):
+            raise ValueError(f"{size} channels do not fill {len(shifts)} groups; take more channels, or fewer shifts")
         self.across, self.along = (
             nn.ModuleList(
                 nn.Conv2d(n, n, kernel, padding=kernel // 2, groups=n)
