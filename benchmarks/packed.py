@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from papers.assets.texts import addresses, novels
+from papers.assets.healing import training_text
 from scipy.stats import t as student
 from torch import Tensor, nn
 
@@ -118,10 +118,7 @@ def _cut(folder: Path, out: Path) -> None:
 def _healed(folder: Path, out: Path, teacher: Path, tokens: int) -> None:
     """The cut model, trained for so many tokens."""
     if not out.is_dir():
-        text = out.with_name("train.txt")
-        if not text.is_file():
-            spoken, told = "\n".join(reversed(addresses())), "\n".join(novels())
-            text.write_text(f"{spoken[:CHARACTERS]}\n{told[:CHARACTERS]}\n", encoding="utf-8")
+        text = training_text(out.parent, CHARACTERS)
         how = penjing.Heal(
             method="logits", settings={"own": 0.5}, tokens=tokens, texts=(str(text),), teacher=str(teacher)
         )

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from papers.assets.healing import losses, training_text
 from papers.assets.smollm2 import CALIBRATION, Judge, figures, judge, round_
-from papers.assets.texts import addresses, novels
 from papers.expected import record
 from torch import Tensor
 
@@ -23,26 +23,6 @@ from penjing.core.places import cache_folder
 from penjing.running.source import as_folder
 
 KEEP, TOKENS, CHARACTERS = 0.6, 32_768, 1_000_000
-
-
-def training_text(out: Path) -> Path:
-    """The newest addresses and the novels, half of the characters each: nothing that is judged on."""
-    path = out / "train.txt"
-    if not path.is_file():
-        parts = ("\n".join(reversed(addresses())), "\n".join(novels()))
-        path.write_text("\n".join(part[:CHARACTERS] for part in parts), encoding="utf-8")
-    return path
-
-
-@torch.no_grad()
-def losses(folder: Path, rows: Tensor) -> list[float]:
-    """[rows]: the mean loss of each row in nats per token."""
-    module: Any = penjing.load(folder).float().eval()
-    out = []
-    for row in rows:
-        logits = module(input_ids=row[None], use_cache=False).logits[0, :-1].float()
-        out.append(float(torch.nn.functional.cross_entropy(logits, row[1:])))
-    return out
 
 
 def one(out: Path, name: str, of: Judge) -> dict[str, Any]:
@@ -60,11 +40,11 @@ def one(out: Path, name: str, of: Judge) -> dict[str, Any]:
         )  # fmt: skip
     if not after.exists():
         how = penjing.Heal(
-            method="logits", tokens=TOKENS, texts=(str(training_text(out)),), teacher=str(dense),
+            method="logits", tokens=TOKENS, texts=(str(training_text(out, CHARACTERS)),), teacher=str(dense),
         )  # fmt: skip
         penjing.heal(cut, after, how=how, measure=False)
     found = {
-        "cut": losses(cut, of.rows), "healed": losses(after, of.rows),
+        "cut": losses(cut, of.rows).tolist(), "healed": losses(after, of.rows).tolist(),
         "numbers": sum(p.numel() for p in penjing.load(after).parameters()),
     }  # fmt: skip
     path.write_text(json.dumps(found), encoding="utf-8")
@@ -109,7 +89,7 @@ def main() -> None:
         "table": table, "readings": readings(table),
     }  # fmt: skip
     print(json.dumps(found, indent=1))
-    record(__file__, found, write="--write" in sys.argv, part="healed")
+    record(str(Path(__file__).with_name("run.py")), found, write="--write" in sys.argv, part="healed")
 
 
 if __name__ == "__main__":

@@ -12,43 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from papers.assets.healing import losses, training_text
 from papers.assets.smollm2 import CALIBRATION, figures, judge
-from papers.assets.texts import addresses, novels
 from papers.expected import record
-from torch import Tensor
 
 import penjing
 from penjing.core import Budget, Plan
 from penjing.core.places import cache_folder
 from penjing.running.source import as_folder
-from penjing.running.stock import load
 
 WAYS = (
     ("4 blocks", "blocks"), ("4 blocks", "neurons"), ("4 blocks", "attention"), ("4 blocks", "MLPs"),
     ("7 blocks", "blocks, a stretch"), ("7 blocks", "neurons"),
 )  # fmt: skip
+PAIRS = (
+    ("4 blocks, MLPs", "4 blocks, neurons"), ("4 blocks, MLPs", "4 blocks, blocks"),
+    ("4 blocks, attention", "4 blocks, neurons"), ("7 blocks, blocks, a stretch", "4 blocks, neurons"),
+)  # fmt: skip
+"""Held against each other row by row."""
+TURNED = " : ".join(PAIRS[0])
+STAGES = ("cut", "healed")
 TOKENS = 32_768
 CHARACTERS = 1_000_000
-
-
-def training_text(out: Path) -> Path:
-    """The newest addresses and the novels, half of the characters each: nothing that is judged on."""
-    path = out / "train.txt"
-    if not path.is_file():
-        parts = ("\n".join(reversed(addresses())), "\n".join(novels()))
-        path.write_text("\n".join(part[:CHARACTERS] for part in parts), encoding="utf-8")
-    return path
-
-
-@torch.no_grad()
-def losses(folder: Path, rows: Tensor) -> Tensor:
-    """[rows] float64: the mean loss of each row in nats per token."""
-    module = load(folder, dtype=torch.float32).eval()
-    each = []
-    for row in rows:
-        logits = module(input_ids=row[None], use_cache=False).logits[0, :-1].float()
-        each.append(float(torch.nn.functional.cross_entropy(logits, row[1:])))
-    return torch.tensor(each, dtype=torch.float64)
 
 
 def one(out: Path, name: str, order: tuple[str, Budget, Mapping[str, Any]], of: Any, text: Path) -> dict[str, Any]:
@@ -79,20 +64,22 @@ def main() -> None:
     whole = of.losses(Plan())
     matrices = sum(p.numel() for p in of.module.get_submodule("model.layers.0").parameters() if p.dim() == 2)
     asked = run.orders(matrices, of.costs(Plan()).after.parameters)
-    text = training_text(out)
+    text = training_text(out, CHARACTERS)
+    rows: dict[str, dict[str, Any]] = {}
     found: dict[str, Any] = {"rows": 2 * run.ROWS, "tokens": 2 * run.ROWS * run.LENGTH, "trained tokens": TOKENS}
     for size, way in WAYS:
         name = f"{size}, {way}"
-        rows = one(out, name, asked[size][way], of, text)
-        each = {stage: figures(torch.tensor(rows[stage], dtype=torch.float64), whole) for stage in ("cut", "healed")}
-        cut, after = (torch.tensor(rows[stage], dtype=torch.float64).mean() for stage in ("cut", "healed"))
-        gained = (after - whole.mean()) / (cut - whole.mean())
-        found[name] = {**each, "gap left": run.round4(gained)}
-    found["readings"] = {
-        f"the order of {first} and {second} stays": (found[first]["cut"]["times"] < found[second]["cut"]["times"])
-        == (found[first]["healed"]["times"] < found[second]["healed"]["times"])
-        for first, second in (("4 blocks, neurons", "4 blocks, MLPs"), ("4 blocks, blocks", "4 blocks, MLPs"))
+        told = one(out, name, asked[size][way], of, text)
+        rows[name] = {stage: torch.tensor(told[stage], dtype=torch.float64) for stage in STAGES}
+        gaps = [float(rows[name][stage].mean() - whole.mean()) for stage in STAGES]
+        each = {stage: figures(rows[name][stage], whole) for stage in STAGES}
+        found[name] = {**each, "gap left": run.round4(gaps[1] / gaps[0])}
+    found["over"] = {
+        f"{a} : {b}": {stage: figures(rows[a][stage], rows[b][stage]) for stage in STAGES} for a, b in PAIRS
     }
+    (low, high), (after_low, after_high) = (found["over"][TURNED][stage]["interval"] for stage in STAGES)
+    turned = high < 1 < after_low or after_high < 1 < low
+    found["readings"] = {f"{TURNED}: which loses less stays the same": not turned}
     print(json.dumps(found, indent=1))
     record(str(Path(__file__).with_name("run.py")), found, write="--write" in sys.argv, part="healed")
 

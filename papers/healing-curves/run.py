@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from papers.assets.healing import training_text
 from papers.assets.smollm2 import DRAWS, round_
-from papers.assets.texts import addresses, handbook, novels
+from papers.assets.texts import handbook
 from papers.expected import record
 from torch import Tensor
 
@@ -58,16 +59,6 @@ WAYS = {
     "written": Way(method="logits"),
 }
 """Minitron's loss is `logits` here: no block is gone, so it looks at no hidden state."""
-
-
-def texts(out: Path) -> Path:
-    """The file that is trained on: the newest addresses and the novels, a line each, half of the characters each."""
-    path = out / "train.txt"
-    if not path.is_file():
-        spoken = "\n".join(reversed(addresses()))[:CHARACTERS]
-        told = "\n".join(novels())[:CHARACTERS]
-        path.write_text(f"{spoken}\n{told}\n", encoding="utf-8")
-    return path
 
 
 def judged(folder: Path) -> dict[str, Tensor]:
@@ -138,7 +129,7 @@ def measure(out: Path, budgets: list[str], only: str) -> None:
     """Everything that is not measured yet."""
     out.mkdir(parents=True, exist_ok=True)
     dense = as_folder(resolve(fetch_asset("smollm2")), cache_folder())
-    text, rows, whole = texts(out), judged(dense), load(dense, dtype=torch.float32)
+    text, rows, whole = training_text(out, CHARACTERS), judged(dense), load(dense, dtype=torch.float32)
 
     def note(name: str, folder: Path, **cost: Any) -> None:
         _note(out, name, {"texts": {k: looked_at(folder, r, whole) for k, r in rows.items()}, **cost})
