@@ -10,6 +10,7 @@ from tests.layouts.test_table import small
 
 from penjing.layouts import cache, known
 from penjing.layouts.table import to_text
+from penjing.models import MODELS
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,16 @@ def test_the_key_depends_on_config_and_stored_shapes():
     }
     assert len(keys) == 4
     assert cache.key({"a": 1, "b": 2}, None) == cache.key({"b": 2, "a": 1}, None)
+
+
+def test_the_key_depends_on_the_code_of_an_architecture_of_our_own(tmp_path, monkeypatch):
+    config, file = {"model_type": "scaling_mlps"}, tmp_path / "scaling_mlps.py"
+    monkeypatch.setattr(MODELS.load("scaling_mlps"), "__file__", str(file))
+    keys = []
+    for text in ("blocks", "stages"):
+        file.write_text(text)
+        keys.append(cache.key(config, None))
+    assert keys[0] != keys[1]
 
 
 def test_a_kept_layout_is_returned_without_deriving(monkeypatch):

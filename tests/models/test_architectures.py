@@ -11,9 +11,6 @@ from penjing.layouts.prove.proofs import prove
 from penjing.models import MODELS, create, of_type
 
 NAMES = MODELS.names()
-HEAVY = {"maxim"}
-"""Those with so many axes that proving each takes a minute."""
-PROVED = [pytest.param(n, marks=pytest.mark.nightly) if n in HEAVY else n for n in NAMES]
 
 
 def example(model):
@@ -54,7 +51,7 @@ def test_a_folder_of_it_opens_with_the_auto_classes_and_computes_the_same(name, 
             torch.testing.assert_close(again(**inputs)[0], model(**inputs)[0], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", PROVED)
+@pytest.mark.parametrize("name", NAMES)
 def test_something_is_free_and_every_free_axis_is_proved(name):
     model = create(name, "tiny")
     example = example_of(model, device="cpu")
@@ -82,8 +79,8 @@ def test_a_type_that_is_not_ours_is_none():
     assert of_type("llama") is None
 
 
-@pytest.mark.parametrize("name", PROVED)
-def test_cut_to_half_it_is_a_folder_that_opens(name, tmp_path):
+@pytest.mark.parametrize("name", NAMES)
+def test_with_half_of_its_free_axes_it_is_a_folder_that_opens(name, tmp_path):
     import penjing
 
     model = create(name, "tiny")

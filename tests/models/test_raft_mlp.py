@@ -28,7 +28,7 @@ def test_a_raft_mixes_a_line_and_its_channels_together(vertical):
 
 def test_convolutions_of_several_kernels_are_one_linear_layer_on_patches_of_several_sizes():
     torch.manual_seed(0)
-    level, x = create("raft_mlp", "tiny").levels[0], torch.randn(1, 3, 12, 12)
+    level, x = create("raft_mlp", "tiny").stages[0], torch.randn(1, 3, 12, 12)
     patches = [nn.functional.unfold(x, k, stride=2, padding=(k - 2) // 2) for k in (2, 4)]
     weight = torch.cat([e.weight.flatten(1) for e in level.embed], 1)
     want = weight @ torch.cat(patches, 1)[0] + level.embed[0].bias[:, None]

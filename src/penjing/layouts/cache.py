@@ -19,6 +19,7 @@ from penjing.core import Layout
 from penjing.core.places import cache_folder
 from penjing.errors import LayoutError
 from penjing.layouts.table import from_text, to_text
+from penjing.models import of_type
 
 LARGEST = 200_000_000
 """Bytes; the layout of a model of 80 blocks takes half a million."""
@@ -30,12 +31,13 @@ def folder() -> Path:
 
 
 def key(config: Mapping[str, Any], stored: Mapping[str, tuple[int, ...]] | None, part: str = "") -> str:
-    """The sha256 of everything that a layout depends on: config, stored shapes, versions and this package's rules."""
+    """The sha256 of all that a layout depends on: config, stored shapes, versions, and this package's own code."""
     facts = {
         "config": config,
         "stored": None if stored is None else sorted((n, list(s)) for n, s in stored.items()),
         "versions": [version(p) for p in ("torch", "transformers")],
         "rules": _rules(),
+        "architecture": _architecture(str(config.get("model_type"))),
         "part": part,
     }
     text = json.dumps(facts, sort_keys=True, default=str)
@@ -89,6 +91,17 @@ def _path(name: str) -> Path:
 
 def _digest(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
+
+
+def _architecture(kind: str) -> str | None:
+    """The sha256 of the code of one of penjing's own architectures; None of any other, whose code has a version."""
+    file = of_type(kind)
+    if file is None:
+        return None
+    digest = hashlib.sha256()
+    for path in [Path(str(file.__file__)), *sorted((Path(__file__).parents[1] / "layers").glob("*.py"))]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -10,17 +10,17 @@ different numbers of heads; `from_released` splits the authors' joint ones. Of t
 those of size L (31.5 G) are 5 % below what its architecture gives (33.1 G).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import ImageClassifierOutput
+from transformers import PreTrainedConfig
 
 from penjing.core.architecture import Architecture
 from penjing.errors import CheckpointError
 from penjing.layers.drop_path import DropPath
+from penjing.layers.staged import StagedForImageClassification
 from penjing.layers.windows import join, split
 
 
@@ -106,7 +106,7 @@ class Block(nn.Module):
 class Stage(nn.Module):
     """A convolution that makes the map smaller, a norm, and blocks; x [batch C H W] to [batch C' H' W']."""
 
-    def __init__(self, config: Config, stage: int, rates: list[float]) -> None:
+    def __init__(self, config: Config, stage: int, rates: Sequence[float]) -> None:
         super().__init__()
         size, stride = config.hidden_sizes[stage], config.patch_stride
         if stage == 0:
@@ -124,46 +124,13 @@ class Stage(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class CSWinForImageClassification(PreTrainedModel):
+class CSWinForImageClassification(StagedForImageClassification):
     """Pixels [batch channels height width] to logits [batch labels]."""
 
     config_class = Config
-    base_model_prefix = ""
-    main_input_name = "pixel_values"
-    _no_split_modules = ["Block"]  # noqa: RUF012 - as transformers declares it
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        rates = torch.linspace(0, config.drop_path_rate, sum(config.depths), device="cpu").tolist()
-        starts = [sum(config.depths[:i]) for i in range(len(config.depths))]
-        self.stages = nn.ModuleList(
-            Stage(config, i, rates[start : start + depth])
-            for i, (start, depth) in enumerate(zip(starts, config.depths, strict=True))
-        )
-        self.norm = nn.LayerNorm(config.hidden_sizes[-1], eps=config.layer_norm_eps)
-        self.classifier = nn.Linear(config.hidden_sizes[-1], int(config.num_labels or 1))
-        self.post_init()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=self.config.initializer_range)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, (nn.LayerNorm, nn.Conv2d)):
-            module.reset_parameters()
-
-    def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **_: Any) -> ImageClassifierOutput:
-        """Logits, and with `labels` [batch] the loss.
-
-        Raises:
-            ValueError: a map of a stage cannot be cut into its stripes.
-        """
-        x = pixel_values
-        for stage in self.stages:
-            x = stage(x)
-        logits = self.classifier(self.norm(x.permute(0, 2, 3, 1)).mean((1, 2)))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
-        return ImageClassifierOutput(loss=loss, logits=logits)
+        super().__init__(config, Stage)
 
 
 Model = CSWinForImageClassification

@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import ImageClassifierOutput
+from transformers import PreTrainedConfig
 
 from penjing.core.architecture import Architecture
 from penjing.layers.dct import dct, inverse, rings
 from penjing.layers.drop_path import DropPath
+from penjing.layers.staged import StagedForImageClassification
 
 
 class Config(PreTrainedConfig):
@@ -194,50 +194,26 @@ class Stage(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class DynamicSpectrumMixerForImageClassification(PreTrainedModel):
+class DynamicSpectrumMixerForImageClassification(StagedForImageClassification):
     """Pixels [batch channels height width] to logits [batch labels]."""
 
     config_class = Config
-    base_model_prefix = ""
-    main_input_name = "pixel_values"
-    _no_split_modules = ["Block"]  # noqa: RUF012 - as transformers declares it
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        rates = torch.linspace(0, config.drop_path_rate, sum(config.depths), device="cpu").tolist()
-        starts = [sum(config.depths[:i]) for i in range(len(config.depths))]
-        self.stages = nn.ModuleList(
-            Stage(config, i, rates[start : start + depth])
-            for i, (start, depth) in enumerate(zip(starts, config.depths, strict=True))
-        )
-        self.norm = nn.LayerNorm(config.hidden_sizes[-1], eps=config.layer_norm_eps)
-        self.classifier = nn.Linear(config.hidden_sizes[-1], int(config.num_labels or 1))
-        self.post_init()
+        super().__init__(config, Stage)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, FromZero):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=self.config.initializer_range)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, (nn.LayerNorm, nn.Conv2d)):
-            module.reset_parameters()
         elif isinstance(module, (Bank, Static)):
             nn.init.normal_(module.spectra, mean=1.0, std=0.02)
         elif isinstance(module, Block):
             nn.init.constant_(module.scale1, self.config.layer_scale)
             nn.init.constant_(module.scale2, self.config.layer_scale)
-
-    def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **_: Any) -> ImageClassifierOutput:
-        """Logits, and with `labels` [batch] the loss."""
-        x = pixel_values
-        for stage in self.stages:
-            x = stage(x)
-        logits = self.classifier(self.norm(x.permute(0, 2, 3, 1)).mean((1, 2)))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
-        return ImageClassifierOutput(loss=loss, logits=logits)
+        else:
+            super()._init_weights(module)
 
 
 Model = DynamicSpectrumMixerForImageClassification

@@ -109,7 +109,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As many features, [batch tokens hidden]."""
-        q = self._split(self.query(x)) if self.query is not None else self.form(self._split(x))  # type: ignore[misc]
+        q = self._split(x if self.query is None else self.query(x))
+        if self.form is not None:
+            q = self.form(q)
         k = self._split(x if self.key is None else self.key(x))
         v = self._split(x if self.value is None else self.value(x))
         seen = nn.functional.scaled_dot_product_attention(q, k, v, scale=self.scale).transpose(1, 2).flatten(2)

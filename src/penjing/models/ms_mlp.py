@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import ImageClassifierOutput
+from transformers import PreTrainedConfig
 
 from penjing.core.architecture import Architecture
 from penjing.layers.drop_path import DropPath
 from penjing.layers.shifts import MixShift
+from penjing.layers.staged import StagedForImageClassification
 
 RELEASED = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7))
 
@@ -92,44 +92,24 @@ class Stage(nn.Module):
         return x
 
 
-class MSMLPForImageClassification(PreTrainedModel):
+class MSMLPForImageClassification(StagedForImageClassification):
     """Pixels [batch channels height width] to logits [batch labels]."""
 
     config_class = Config
-    base_model_prefix = ""
-    main_input_name = "pixel_values"
-    _no_split_modules = ["Block"]  # noqa: RUF012 - as transformers declares it
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        rates = torch.linspace(0, config.drop_path_rate, sum(config.depths), device="cpu").tolist()
-        starts = [sum(config.depths[:i]) for i in range(len(config.depths))]
-        self.stages = nn.ModuleList(
-            Stage(config, i, rates[start : start + depth])
-            for i, (start, depth) in enumerate(zip(starts, config.depths, strict=True))
-        )
-        self.norm = nn.LayerNorm(config.hidden_sizes[-1], eps=config.layer_norm_eps)
-        self.classifier = nn.Linear(config.hidden_sizes[-1], int(config.num_labels or 1))
-        self.post_init()
+        super().__init__(config, Stage)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=self.config.initializer_range)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, (nn.LayerNorm, nn.Conv2d)):
-            module.reset_parameters()
-        elif isinstance(module, Block):
-            module.gamma.fill_(self.config.layer_scale)
+        if isinstance(module, Block):
+            nn.init.constant_(module.gamma, self.config.layer_scale)
+        else:
+            super()._init_weights(module)
 
-    def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **_: Any) -> ImageClassifierOutput:
-        """Logits, and with `labels` [batch] the loss."""
-        x = pixel_values
-        for stage in self.stages:
-            x = stage(x)
-        logits = self.classifier(self.norm(x.mean((2, 3))))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
-        return ImageClassifierOutput(loss=loss, logits=logits)
+    def pooled(self, x: Tensor) -> Tensor:
+        """[batch C] of the last map [batch C H W]: the mean is taken before the norm."""
+        return self.norm(x.mean((2, 3)))
 
 
 Model = MSMLPForImageClassification

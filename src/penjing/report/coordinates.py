@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from penjing.pipeline.coordinates import FLAT, WAYS, Coordinates
-from penjing.report.study import environment
+from penjing.report.environment import environment
 from penjing.report.views.lines import DASHES, MARKS, Chart, Mark, Series, Spot, lines
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from penjing.report.build import rows, speeds
 from penjing.report.charts import embedded, figures_data, there
 from penjing.report.comparison_rows import compared
 from penjing.report.elsewhere import other_files
+from penjing.report.environment import environment
 from penjing.report.headline import answer
 from penjing.report.picture import picture
 from penjing.report.plot import gauges, scatter
@@ -41,7 +42,6 @@ from penjing.report.views import (
     withheld,
     zeros,
 )
-from penjing.report.views.lines import tick
 
 SECTIONS = (
     ("network", "The network"), ("tradeoff", "What smaller costs"), ("figures", "The figures"),
@@ -82,21 +82,12 @@ def page(report: Report, *, charts: bool | None = None) -> str:
 @cache
 def _template() -> Any:
     """The page's template, compiled once."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("penjing.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["bind"] = bind
-    environment.filters["bare"] = formats.without_spread
-    environment.filters["arrow"] = formats.arrow
-    environment.filters["ratio"] = formats.ratio
-    environment.filters["tick"] = tick
-    return environment.get_template("page.html")
+    made = environment()
+    made.filters["bind"] = bind
+    made.filters["bare"] = formats.without_spread
+    made.filters["arrow"] = formats.arrow
+    made.filters["ratio"] = formats.ratio
+    return made.get_template("page.html")
 
 
 def view(report: Report, *, charts: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from penjing.pipeline.restoring import Picture, Restored, pixels
+from penjing.report.environment import environment
 
 WIDEST = 960
 """Sides of the pictures in the page, in pixels; the files have all of them."""
@@ -88,10 +89,4 @@ def _data(picture: np.ndarray) -> str:
 
 @cache
 def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("penjing.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("restored.html")
+    return environment().get_template("restored.html")

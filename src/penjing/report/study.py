@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from penjing.core.study import Cell, Curve, Paired, Shown, Table
 from penjing.report import formats
+from penjing.report.environment import environment
 from penjing.report.views.differences import p_value
-from penjing.report.views.lines import DASHES, MARKS, Chart, Mark, Series, Spot, lines, tick
+from penjing.report.views.lines import DASHES, MARKS, Chart, Mark, Series, Spot, lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,7 +22,7 @@ MOST = 8
 def study_page(table: Table) -> str:
     """The whole page as text: it needs nothing else, and every name in it is escaped."""
     series = _marks(table)
-    return environment().get_template("study.html").render(
+    return _template().render(
         table=table, headline=headline(table), unsaid=unsaid(table), marks=series,
         rows=[_row(table, f) for f in table.figures],
         charts=[lines(_chart(c, series)) for c in table.curves], facts=table.facts.items(),
@@ -29,17 +30,8 @@ def study_page(table: Table) -> str:
 
 
 @cache
-def environment() -> Any:
-    """Where pages of runs find their templates."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    made = Environment(
-        loader=PackageLoader("penjing.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    made.filters["tick"] = tick
-    made.filters["bind"] = lambda text: text
-    return made
+def _template() -> Any:
+    return environment().get_template("study.html")
 
 
 def headline(table: Table) -> str:
